@@ -1,0 +1,95 @@
+"""Every error a user can meet, and the exit code it ends the program with.
+
+::
+
+    BenchError
+    ├── InputError            2   the user's scenario, file or option cannot be used
+    │   └── UnknownName       2   a name that nothing here answers to
+    ├── MissingRequirement    2   a package, model file or driver is not there
+    ├── MeasurementInvalid    5   the measurement broke its own rules
+    └── Interrupted         130   the user stopped the program
+
+The message is one paragraph: what is wrong, where, what is allowed, what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """Base of all errors this program raises on purpose."""
+
+    exit_code = 2
+
+
+class InputError(BenchError):
+    """Something the user wrote cannot be used.
+
+    Args:
+        what: the fault, as a sentence without its full stop.
+        where: ``file:line:column``, an option's name, or ``None``.
+        allowed: what would have been accepted.
+        todo: what to do about it.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        allowed: str | None = None,
+        todo: str | None = None,
+    ) -> None:
+        self.what, self.where, self.allowed, self.todo = what, where, allowed, todo
+        parts = [f"{where}: {what}." if where else f"{what}."]
+        if allowed:
+            parts.append(f"Allowed: {allowed}.")
+        if todo:
+            parts.append(f"{todo}.")
+        super().__init__(" ".join(parts))
+
+
+class UnknownName(InputError):
+    """A name was looked up among ``known`` names and is not one of them."""
+
+    def __init__(
+        self, noun: str, name: str, known: Iterable[str], *, where: str | None = None
+    ) -> None:
+        names = sorted(known)
+        near = nearest(name, names)
+        super().__init__(
+            f"unknown {noun} {shorten(name)!r}",
+            where=where,
+            allowed=", ".join(names) or "none are installed",
+            todo=f"Did you mean {near!r}" if near else None,
+        )
+
+
+class MissingRequirement(BenchError):
+    """A package, model file or driver that the request needs is not there."""
+
+
+class MeasurementInvalid(BenchError):
+    """A measurement broke its own validity rules."""
+
+    exit_code = 5
+
+
+class Interrupted(BenchError):
+    """The user stopped the program."""
+
+    exit_code = 130
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name closest in spelling to ``name``, if any is close."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def shorten(text: object, limit: int = 60) -> str:
+    """``text`` cut to ``limit`` characters, so that one bad value cannot flood a message."""
+    flat = str(text)
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"

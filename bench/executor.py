@@ -1,0 +1,164 @@
+"""Where independent work runs: this process, local processes, or a Dask cluster by address.
+
+All engines have one method, ``map``; results come back in the order of the items, and are the
+same wherever they were computed, because every item carries its own seed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from bench.errors import InputError, MissingRequirement
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+OnDone = Callable[[int], None]
+
+
+class Executor(Protocol):
+    """Runs independent work."""
+
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], on_done: OnDone = ...
+    ) -> list[Result]:
+        """Apply a module-level ``function`` to each item; ``on_done(k)`` after each one ends."""
+        ...
+
+
+def _silent(_: int) -> None:
+    return None
+
+
+class Inline:
+    """One item after another in this process: for tests, debuggers and small work."""
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        on_done: OnDone = _silent,
+    ) -> list[Result]:
+        results = []
+        for count, item in enumerate(items, start=1):
+            results.append(function(item))
+            on_done(count)
+        return results
+
+
+class LocalProcesses:
+    """Spawned processes on this machine.
+
+    Args:
+        workers: processes at once; all cores by default.
+        fresh: a new process for every item, so that no item sees what another left behind.
+    """
+
+    def __init__(self, workers: int | None = None, *, fresh: bool = False) -> None:
+        self.workers = workers or os.cpu_count() or 1
+        self.fresh = fresh
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        on_done: OnDone = _silent,
+    ) -> list[Result]:
+        with self._pool(min(self.workers, max(len(items), 1))) as pool:
+            return _gather([pool.submit(function, item) for item in items], on_done)
+
+    @contextmanager
+    def _pool(self, workers: int) -> Iterator[ProcessPoolExecutor]:
+        pool = ProcessPoolExecutor(
+            workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_become_worker,
+            max_tasks_per_child=1 if self.fresh else None,
+        )
+        before = set(multiprocessing.active_children())
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in set(multiprocessing.active_children()) - before:
+                child.terminate()
+            raise
+        pool.shutdown()
+
+
+class DaskCluster:
+    """Workers of a running Dask scheduler, reached at ``tcp://HOST:PORT``."""
+
+    def __init__(self, address: str) -> None:
+        try:
+            from distributed import Client
+        except ModuleNotFoundError as error:
+            raise MissingRequirement(
+                f"The engine {address!r} needs Dask, which is not installed. "
+                'Install it with: pip install "inference-testbed[dask]".'
+            ) from error
+        try:
+            self._client: Any = Client(address, timeout="10s", set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"no Dask scheduler answers ({error})",
+                where=f"--engine {address}",
+                allowed="'local', 'inline', or the address of a running scheduler as tcp://HOST:PORT",
+            ) from error
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        on_done: OnDone = _silent,
+    ) -> list[Result]:
+        try:
+            return _gather(self._client.map(function, items, pure=False), on_done)
+        finally:
+            self._client.close()
+
+
+def engine(name: str) -> Executor:
+    """The executor called ``local``, ``inline`` or ``tcp://HOST:PORT``.
+
+    Raises:
+        InputError: another name, or nothing answers at the address.
+        MissingRequirement: the address is Dask's and Dask is not installed.
+    """
+    if name == "local":
+        return LocalProcesses()
+    if name == "inline":
+        return Inline()
+    if name.startswith("tcp://"):
+        return DaskCluster(name)
+    raise InputError(
+        f"unknown engine {name!r}", where="--engine", allowed="local, inline, tcp://HOST:PORT"
+    )
+
+
+def _gather(futures: Sequence[Future[Result]], on_done: OnDone) -> list[Result]:
+    results = []
+    for count, future in enumerate(futures, start=1):
+        results.append(future.result())
+        on_done(count)
+    return results
+
+
+def _become_worker() -> None:
+    """A worker leaves Ctrl-C to its parent and never outlives it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()

@@ -1,0 +1,29 @@
+"""Devices, priced offers and local assumptions: loading, checks and look-up.
+
+Everything here is read from ``hardware_profiles/``; nothing is a constant in code.
+"""
+
+from bench.hardware.catalogue import Catalogue, data_folder
+from bench.hardware.records import (
+    Assumption,
+    Assumptions,
+    Device,
+    Location,
+    Offer,
+    PurchasedOffer,
+    RentedOffer,
+    Services,
+)
+
+__all__ = [
+    "Assumption",
+    "Assumptions",
+    "Catalogue",
+    "Device",
+    "Location",
+    "Offer",
+    "PurchasedOffer",
+    "RentedOffer",
+    "Services",
+    "data_folder",
+]

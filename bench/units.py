@@ -1,0 +1,176 @@
+"""Quantities: SI base units inside, parsed and formatted only at the edges.
+
+A quantity in a file is a string with its unit, ``"5 ms"`` or ``"$0.53/h"``. Each annotated
+type below (``Seconds``, ``PerSecond``, …) is a ``float`` that pydantic reads from such a string.
+A bare number is refused where a unit is needed: nobody can tell what it meant.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, ValidationInfo
+
+HOUR_S: Final = 3600.0
+DAY_S: Final = 86_400.0
+MONTH_HOURS: Final = 730  # 365 days / 12, the month that cloud price lists use
+YEAR_S: Final = 365 * DAY_S
+
+_TIME = {
+    "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": HOUR_S,
+    "day": DAY_S, "days": DAY_S, "month": MONTH_HOURS * HOUR_S, "months": MONTH_HOURS * HOUR_S,
+    "year": YEAR_S, "years": YEAR_S,
+}  # fmt: skip
+_BYTES = {
+    "B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+    "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30,
+}  # fmt: skip
+
+UNITS: Final[dict[str, dict[str, float]]] = {
+    "time": _TIME,
+    "rate": {f"/{unit}": 1.0 / _TIME[unit] for unit in ("s", "min", "h", "day")},
+    "size": _BYTES,
+    "bandwidth": {
+        "bit/s": 1.0, "kbit/s": 1e3, "Mbit/s": 1e6, "Gbit/s": 1e9,
+        "kB/s": 8e3, "MB/s": 8e6, "GB/s": 8e9,
+    },
+    "power": {"mW": 1e-3, "W": 1.0, "kW": 1e3},
+    "fraction": {"%": 0.01, "": 1.0},
+}  # fmt: skip
+
+PRICE_UNITS: Final[dict[str, dict[str, Decimal]]] = {
+    "money per time": {"/h": Decimal(1), "/month": 1 / Decimal(MONTH_HOURS)},
+    "money per GB": {"/GB": Decimal(1)},
+    "money per GB and month": {"/GB/month": Decimal(1)},
+    "money per energy": {"/kWh": Decimal(1)},
+    "money": {"": Decimal(1)},
+}
+
+_NUMBER = r"(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"
+_QUANTITY = re.compile(rf"\s*{_NUMBER}\s*(?P<unit>\S*)\s*", re.ASCII)
+_PRICE = re.compile(rf"\s*\$\s*{_NUMBER}\s*(?P<unit>\S*)\s*", re.ASCII)
+
+
+def parse(text: object, dimension: str) -> float:
+    """The value of ``text`` in the base unit of ``dimension`` (s, 1/s, bytes, bit/s, W, 1).
+
+    Raises:
+        ValueError: no unit, a unit of another dimension, or not a finite number.
+    """
+    units = UNITS[dimension]
+    if isinstance(text, int | float) and not isinstance(text, bool) and "" in units:
+        text = str(text)
+    match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
+    if match is None or match["unit"] not in units:
+        raise ValueError(_complaint(text, dimension, [u for u in units if u]))
+    value = float(match["number"]) * units[match["unit"]]
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is not a finite number")
+    return value
+
+
+def parse_price(text: object, dimension: str) -> Decimal:
+    """US dollars per base unit of ``dimension`` (h, GB, GB·month, kWh, or none), exactly.
+
+    Raises:
+        ValueError: no ``$``, or a unit of another dimension.
+    """
+    units = PRICE_UNITS[dimension]
+    match = _PRICE.fullmatch(text) if isinstance(text, str) else None
+    if match is None or match["unit"] not in units:
+        raise ValueError(_complaint(text, dimension, [f"${{number}}{u}" for u in units]))
+    return Decimal(match["number"]) * units[match["unit"]]
+
+
+def _complaint(text: object, dimension: str, units: list[str]) -> str:
+    example = "$0.53/h" if dimension.startswith("money") else f"5 {units[0]}"
+    return (
+        f"{str(text)[:40]!r} is not a {dimension} with its unit "
+        f"(allowed units: {', '.join(units)}; for example {example!r})"
+    )
+
+
+def parse_clock(text: object) -> float:
+    """Seconds after midnight of a time of day, ``"06:30"``.
+
+    Raises:
+        ValueError: not ``HH:MM`` between 00:00 and 24:00.
+    """
+    match = re.fullmatch(r"(\d{2}):(\d{2})", text) if isinstance(text, str) else None
+    if match is None or int(match[2]) > 59 or int(match[1]) * 60 + int(match[2]) > 24 * 60:
+        raise ValueError(f"{str(text)[:40]!r} is not a time of day from 00:00 to 24:00, as '06:30'")
+    return int(match[1]) * HOUR_S + int(match[2]) * 60.0
+
+
+# Validation context of values that a person wrote: there, a quantity needs its unit. Without it,
+# a record is being read back from JSON and already holds base units.
+WRITTEN_BY_HAND: Final = {"written_by_hand": True}
+
+
+def _reader(parse_text: Callable[[object], Any], stored: type) -> Any:
+    def read(value: object, info: ValidationInfo) -> Any:
+        if info.context is WRITTEN_BY_HAND:
+            return parse_text(value)
+        return stored(value)
+
+    return BeforeValidator(read, json_schema_input_type=str)
+
+
+def _quantity(dimension: str) -> Any:
+    return _reader(lambda value: parse(value, dimension), float)
+
+
+def _price(dimension: str) -> Any:
+    return _reader(lambda value: parse_price(value, dimension), Decimal)
+
+
+Seconds = Annotated[float, Field(ge=0), _quantity("time")]
+PositiveSeconds = Annotated[float, Field(gt=0), _quantity("time")]
+PerSecond = Annotated[float, Field(gt=0), _quantity("rate")]
+Bytes = Annotated[float, Field(ge=0), _quantity("size")]
+BitsPerSecond = Annotated[float, Field(gt=0), _quantity("bandwidth")]
+Watts = Annotated[float, Field(gt=0), _quantity("power")]
+Fraction = Annotated[float, Field(ge=0, le=1), _quantity("fraction")]
+ClockTime = Annotated[float, Field(ge=0), _reader(parse_clock, float)]
+UsdPerHour = Annotated[Decimal, Field(ge=0), _price("money per time")]
+UsdPerGB = Annotated[Decimal, Field(ge=0), _price("money per GB")]
+UsdPerGBMonth = Annotated[Decimal, Field(ge=0), _price("money per GB and month")]
+UsdPerKWh = Annotated[Decimal, Field(ge=0), _price("money per energy")]
+Usd = Annotated[Decimal, Field(ge=0), _price("money")]
+
+
+def format_seconds(value: float | None) -> str:
+    """A duration for people: three significant digits in the unit that fits."""
+    if value is None:
+        return "–"
+    for unit, size in (("days", 2 * DAY_S), ("h", 2 * HOUR_S), ("min", 120.0), ("s", 1.0)):
+        if abs(value) >= size:
+            return f"{value / _TIME[unit]:.3g} {unit}"
+    if abs(value) >= 1e-3 or value == 0:
+        return f"{value * 1e3:.3g} ms"
+    return f"{value * 1e6:.3g} µs"
+
+
+def format_usd(value: float | Decimal | None) -> str:
+    """An amount of money for people: cents above a dollar, three digits below."""
+    if value is None:
+        return "–"
+    amount = float(value)
+    return f"${amount:,.2f}" if abs(amount) >= 1 or amount == 0 else f"${amount:.3g}"
+
+
+def format_percent(value: float | None, digits: int = 2) -> str:
+    """A fraction as per cent."""
+    return "–" if value is None else f"{value * 100:.{digits}f} %"
+
+
+def format_clock(seconds: float) -> str:
+    """A time of day, with the day it falls on where that is not the first."""
+    day, rest = divmod(int(seconds), int(DAY_S))
+    return f"{rest // 3600:02d}:{rest % 3600 // 60:02d}" + (f" (day {day + 1})" if day else "")
+
+
