@@ -1,0 +1,46 @@
+"""What is asked: a task, who asks it when, the objective, and the deployments to compare."""
+
+from bench.scenario.read import read_scenario
+from bench.scenario.resolve import Extensions, resolve
+from bench.scenario.schema import (
+    AccuracyLimit,
+    Active,
+    Arm,
+    BatchDeployment,
+    Deployment,
+    DueTime,
+    EdgeDeployment,
+    Network,
+    Objective,
+    Part,
+    RealTimeDeployment,
+    ResolvedScenario,
+    ResponseLimit,
+    Scenario,
+    StartUp,
+    Window,
+    Workload,
+)
+
+__all__ = [
+    "AccuracyLimit",
+    "Active",
+    "Arm",
+    "BatchDeployment",
+    "Deployment",
+    "DueTime",
+    "EdgeDeployment",
+    "Extensions",
+    "Network",
+    "Objective",
+    "Part",
+    "RealTimeDeployment",
+    "ResolvedScenario",
+    "ResponseLimit",
+    "Scenario",
+    "StartUp",
+    "Window",
+    "Workload",
+    "read_scenario",
+    "resolve",
+]
