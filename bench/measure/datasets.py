@@ -1,0 +1,129 @@
+"""Images with known text: rendered labels, words photographed on a page, a user's own folder."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from bench.errors import InputError
+from bench.measure.models import ModelFile, cache_folder, fetch
+from bench.measure.tasks import Sample
+from bench.store import atomic_write
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
+_FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono.ttf", "DejaVuSerif.ttf")
+
+PAGE = ModelFile(
+    name="photographed page",
+    origin="wheel:scikit-image==0.26.0!skimage/data/page.png",
+    sha256="341a6f0a61557662b02734a9b6e56ec33a915b2c41886b97509dedf2a43b47a3",
+    licence="BSD-3-Clause (scikit-image's sample data)",
+    meaning="a photograph of a printed page, unevenly lit, 384 by 191 grey pixels",
+)
+# Words on that page, found and transcribed by hand: left, top, right, bottom, text.
+_WORDS = (
+    (5, 10, 145, 36, "Region-based"), (149, 11, 296, 36, "segmentation"),
+    (4, 48, 84, 64, "Let us first"), (88, 48, 161, 65, "determine"),
+    (165, 49, 246, 65, "markers of"), (250, 49, 350, 65, "the coins and"),
+    (4, 66, 85, 82, "background."), (131, 67, 217, 83, "markers are"),
+    (218, 67, 294, 84, "pixels that"), (296, 66, 378, 82, "we can label"),
+    (4, 83, 104, 101, "unambiguously"), (108, 84, 175, 101, "as either"),
+    (179, 85, 247, 102, "object or"), (252, 84, 337, 101, "background."),
+    (4, 117, 70, 134, "histogram"), (122, 122, 173, 137, "values:"),
+)  # fmt: skip
+
+
+def rendered_labels(count: int, seed: int) -> list[Sample]:
+    """``count`` parcel labels with noise, blur and rotation, as JPEG files in the cache."""
+    rng = np.random.default_rng(seed)
+    labels = [_draw_label(rng) for _ in range(count)]
+    return [
+        Sample(_keep("labels", encoded, "jpg"), text, "rendered labels") for text, encoded in labels
+    ]
+
+
+def photographed_words() -> list[Sample]:
+    """Words cut from a photograph of a printed page that scikit-image's wheel ships, as PNG."""
+    with Image.open(fetch(PAGE)) as page:
+        page.load()
+        samples = []
+        for left, top, right, bottom, text in _WORDS:
+            buffer = io.BytesIO()
+            page.crop((left, top, right, bottom)).save(buffer, "PNG")
+            path = _keep("words", buffer.getvalue(), "png")
+            samples.append(Sample(path, text, "photographed words"))
+    return samples
+
+
+def image_folder(folder: Path) -> list[Sample]:
+    """Every image in ``folder``; the text in each from ``labels.csv`` (``file,text``) if present.
+
+    Raises:
+        InputError: no such folder, no image in it, or a broken ``labels.csv``.
+    """
+    if not folder.is_dir():
+        raise InputError("there is no such folder of images", where=str(folder))
+    truths = dict(_read_labels(folder / "labels.csv"))
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise InputError(
+            "the folder holds no image", where=str(folder), allowed=", ".join(IMAGE_SUFFIXES)
+        )
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise InputError(f"not an image that can be read ({error})", where=str(path)) from error
+    return [Sample(p, truths.get(p.name), folder.name or "images") for p in paths]
+
+
+def _read_labels(path: Path) -> Iterator[tuple[str, str]]:
+    if not path.is_file():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if "file" not in row or "text" not in row or row["text"] is None:
+                raise InputError(
+                    "the labels cannot be read", where=str(path),
+                    allowed="a CSV file with the columns file and text",
+                )  # fmt: skip
+            yield row["file"], row["text"]
+
+
+def _draw_label(rng: np.random.Generator) -> tuple[str, bytes]:
+    import matplotlib
+
+    letters = "".join(rng.choice(list(_LETTERS), 3))
+    text = f"{letters}-{rng.integers(0, 10**6):06d}"
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    font = ImageFont.truetype(str(fonts / rng.choice(_FONTS)), 40)
+    paper, ink = int(rng.integers(190, 250)), int(rng.integers(10, 70))
+    image = Image.new("L", (round(font.getlength(text)) + 32, 72), paper)
+    ImageDraw.Draw(image).text((16, 12), text, font=font, fill=ink)
+    image = image.rotate(rng.uniform(-3, 3), resample=Image.Resampling.BICUBIC, fillcolor=paper)
+    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 1.8)))
+    pixels = np.asarray(image, dtype=float)
+    pixels = pixels + rng.normal(0, rng.uniform(2, 22), pixels.shape)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=85)
+    return text, buffer.getvalue()
+
+
+def _keep(group: str, encoded: bytes, suffix: str) -> Path:
+    """Store ``encoded`` in the cache under its own hash."""
+    name = hashlib.sha256(encoded).hexdigest()[:24]
+    path = cache_folder() / "inputs" / group / f"{name}.{suffix}"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            file.write(encoded)
+    return path

@@ -1,0 +1,136 @@
+"""Text recognition: PP-OCRv6 (small) reads one line of text from an image.
+
+The model's output at each of ``W / 8`` places is a probability for every character and for
+"blank"; connectionist temporal classification (Graves et al., ICML 2006) turns the best path
+into text: repeats are merged, blanks dropped.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydantic import Field
+from rapidfuzz.distance import Levenshtein
+
+from bench.errors import InputError
+from bench.measure.datasets import image_folder, photographed_words, rendered_labels
+from bench.measure.models import ModelFile, fetch
+from bench.measure.tasks import Arrays, Sample, Score
+from bench.record import Record
+
+HEIGHT = 48
+MAX_WIDTH = 1280
+WIDTH_STEP = 16
+
+MODEL = ModelFile(
+    name="PP-OCRv6 recognition, small",
+    origin="wheel:rapidocr==3.10.0!rapidocr/models/PP-OCRv6_rec_small.onnx",
+    sha256="6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
+    licence="Apache-2.0",
+    meaning="images [N, 3, 48, W] in -1…1, BGR → probabilities [N, W/8, 18710], blank first",
+)
+
+
+class Options(Record):
+    """Where the images come from."""
+
+    labels: int = Field(default=48, ge=1, le=10_000)
+    """Rendered labels; the photographed words come on top."""
+    seed: int = 7
+    input: Path | None = None
+    """A folder of the user's own images, in place of both."""
+
+
+def build(options: Options) -> TextRecognition:
+    if options.input is not None:
+        samples = image_folder(options.input)
+    else:
+        samples = rendered_labels(options.labels, options.seed) + photographed_words()
+    return TextRecognition(fetch(MODEL), samples)
+
+
+class TextRecognition:
+    """The six steps of reading a line of text."""
+
+    model_file: ModelFile | None = MODEL
+
+    def __init__(self, model: Path, samples: Sequence[Sample]) -> None:
+        self.model = model
+        self.samples = samples
+        self._characters: list[str] = []
+
+    def prepare(self, metadata: Mapping[str, str]) -> None:
+        if "character" not in metadata:
+            raise InputError(
+                "the model carries no character set", where=str(self.model),
+                allowed="a PaddleOCR recognition model with 'character' in its metadata",
+            )  # fmt: skip
+        self._characters = ["", *metadata["character"].splitlines(), " "]
+
+    def input(self, samples: Sequence[Sample]) -> list[bytes]:
+        return [sample.path.read_bytes() for sample in samples]
+
+    def preprocess(self, encoded: Sequence[bytes]) -> Arrays:
+        """Decode, resize to 48 pixels high, normalise, pad to the widest of the batch."""
+        images = [_decode(item) for item in encoded]
+        width = max(image.shape[2] for image in images)
+        width = math.ceil(width / WIDTH_STEP) * WIDTH_STEP
+        batch = np.zeros((len(images), 3, HEIGHT, width), dtype=np.float32)
+        for row, image in zip(batch, images, strict=True):
+            row[:, :, : image.shape[2]] = image
+        return {"x": batch}
+
+    def predict(self, outputs: Sequence[npt.NDArray[Any]]) -> Any:
+        """Probabilities → best path: the likeliest character at every place, and how likely."""
+        probabilities = outputs[0]
+        return probabilities.argmax(axis=2), probabilities.max(axis=2)
+
+    def postprocess(self, prediction: Any) -> list[dict[str, Any]]:
+        """CTC decoding of each best path."""
+        return [self._decode_path(path, sure) for path, sure in zip(*prediction, strict=True)]
+
+    def output(self, answers: Sequence[Mapping[str, Any]]) -> list[bytes]:
+        return [json.dumps(answer, ensure_ascii=False).encode() for answer in answers]
+
+    def score(self, answered: Sequence[tuple[Sample, bytes]]) -> list[Score]:
+        """Character error rate: edits needed ÷ characters in the truth."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for sample, encoded in answered:
+            if sample.truth:
+                pair = (sample.truth, str(json.loads(encoded)["text"]))
+                groups.setdefault("all", []).append(pair)
+                groups.setdefault(sample.group, []).append(pair)
+        return [
+            Score("character_error_rate", _error_rate(pairs), group, len(pairs))
+            for group, pairs in groups.items()
+        ]
+
+    def _decode_path(
+        self, path: npt.NDArray[np.int64], sure: npt.NDArray[np.float32]
+    ) -> dict[str, Any]:
+        keep = path != 0
+        keep[1:] &= path[1:] != path[:-1]
+        text = "".join(self._characters[index] for index in path[keep])
+        confidence = float(sure[keep].mean()) if keep.any() else 0.0
+        return {"text": text, "confidence": round(confidence, 4)}
+
+
+def _decode(encoded: bytes) -> npt.NDArray[np.float32]:
+    with Image.open(io.BytesIO(encoded)) as image:
+        width = max(1, min(MAX_WIDTH, math.ceil(HEIGHT * image.width / image.height)))
+        resized = image.convert("RGB").resize((width, HEIGHT), Image.Resampling.BILINEAR)
+    pixels = np.asarray(resized, dtype=np.float32)[:, :, ::-1]
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(127.5) - np.float32(1)
+
+
+def _error_rate(pairs: Sequence[tuple[str, str]]) -> float:
+    edits = sum(Levenshtein.distance(truth, read) for truth, read in pairs)
+    return edits / sum(len(truth) for truth, _ in pairs)
