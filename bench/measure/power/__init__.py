@@ -1,6 +1,6 @@
 """Power sensors: one file each, with ``find() -> Sensor | str`` (the reason why there is none).
 
-A sensor reads an energy counter. No sensor means ``null`` with the reason, never zero and never
+``MEASURES`` says whose energy it counts, ``cpu`` or ``gpu``. A sensor reads an energy counter. No sensor means ``null`` with the reason, never zero and never
 a data-sheet figure.
 """
 
@@ -23,11 +23,14 @@ class Sensor(Protocol):
         ...
 
 
-def find() -> tuple[Sensor | None, str]:
-    """The first sensor that works here, and why the others do not."""
+def find(measures: str) -> tuple[Sensor | None, str]:
+    """The first sensor for ``cpu`` or ``gpu`` that works here, and why the others do not."""
     reasons = []
     for name in extensions.names(__name__):
-        found = extensions.load(__name__, name).find()
+        module = extensions.load(__name__, name)
+        if module.MEASURES != measures:
+            continue
+        found = module.find()
         if not isinstance(found, str):
             return found, ""
         reasons.append(f"{name}: {found}")

@@ -6,6 +6,8 @@ from typing import Any
 
 import pynvml
 
+MEASURES = "gpu"
+
 
 class Nvml:
     """``nvmlDeviceGetTotalEnergyConsumption`` of the first GPU."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+MEASURES = "cpu"
 ROOT = Path("/sys/class/powercap")
 
 

@@ -1,0 +1,5 @@
+"""Measurement → profile: the service times a simulation may draw from, and their range."""
+
+from bench.profile.profile import Profile, build_profile, file_name
+
+__all__ = ["Profile", "build_profile", "file_name"]
