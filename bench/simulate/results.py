@@ -1,0 +1,76 @@
+"""The simulation record: what happened to the requests, and what was held to serve them."""
+
+from __future__ import annotations
+
+from bench.record import SCHEMA_VERSION, Estimate, Record
+
+PERCENTILES = (50.0, 90.0, 95.0, 99.0)
+CURVE_POINTS = 201
+
+
+class Holding(Record):
+    """A machine held from one moment to another (seconds of the simulated day)."""
+
+    start_s: float
+    end_s: float
+
+
+class Usage(Record):
+    """What one replication used: the quantities a ledger prices."""
+
+    holdings: list[Holding]
+    """Rented machines, one entry for each time one is held."""
+    devices: int
+    """Machines owned, used or not."""
+    busy_s: float
+    """Server-seconds spent on batches."""
+    uploaded_bytes: float
+    downloaded_bytes: float
+    stored_byte_s: float
+    """Bytes in object storage × seconds."""
+
+
+class Replication(Record):
+    """One simulated day."""
+
+    requests: int
+    done: int
+    in_flight: int
+    within_slo: int
+    utilisation: float
+    """Busy server-seconds ÷ server-seconds ready."""
+    mean_batch: float
+    mean_s: float | None
+    percentiles_s: dict[str, float | None]
+    """By name, ``p50`` …, of the response times; unfinished requests count as endless."""
+    makespan_s: float
+    """From the first scheduled arrival to the last answer."""
+    max_replicas: int
+    usage: Usage
+
+
+class DeploymentResult(Record):
+    """All replications of one deployment, and the estimates over them."""
+
+    deployment: str
+    arm: str
+    overload: str | None
+    """Why the deployment cannot keep up, or ``None``. An overloaded one has no latency."""
+    replications: list[Replication]
+    response_s: dict[str, Estimate]
+    """``mean``, ``p50``, ``p90``, ``p95``, ``p99``."""
+    slo_attainment: Estimate
+    utilisation: Estimate
+    mean_batch: Estimate
+    response_curve_s: list[float | None]
+    """Quantiles of the response time at 0, 0.5, …, 100 %, averaged over replications."""
+
+
+class Simulation(Record):
+    """Every deployment of the scenario on the same simulated days."""
+
+    schema_version: int = SCHEMA_VERSION
+    method: str = "reference"
+    seed: int
+    replications: int
+    deployments: list[DeploymentResult]

@@ -1,0 +1,26 @@
+"""A constant number of replicas."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bench.record import Record
+from bench.simulate.scaling import Observed
+
+
+class Options(Record):
+    """How many."""
+
+    replicas: int = Field(ge=1, le=1000)
+
+
+def bounds(options: Options) -> tuple[int, int]:
+    return options.replicas, options.replicas
+
+
+def period_s(options: Options) -> float | None:
+    return None
+
+
+def desired(options: Options, observed: Observed, history: list[tuple[float, int]]) -> int:
+    return options.replicas
