@@ -7,6 +7,7 @@ from bench.hardware.catalogue import Catalogue, data_folder
 from bench.hardware.records import (
     Assumption,
     Assumptions,
+    Billing,
     Device,
     Location,
     Offer,
@@ -18,6 +19,7 @@ from bench.hardware.records import (
 __all__ = [
     "Assumption",
     "Assumptions",
+    "Billing",
     "Catalogue",
     "Device",
     "Location",

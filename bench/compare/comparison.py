@@ -1,0 +1,199 @@
+"""The ranking and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from bench.compare.objective import violations
+from bench.cost import CostedDeployment, Costs
+from bench.profile import Profile
+from bench.record import SCHEMA_VERSION, Estimate, Origin, Provenance, Record, worst
+from bench.scenario import EdgeDeployment, Objective, ResolvedScenario
+from bench.simulate import DeploymentResult, Simulation
+from bench.stats import mean_interval
+from bench.units import format_clock, format_percent, format_seconds, format_usd
+
+
+class Ranked(Record):
+    """One deployment in the ranking."""
+
+    rank: int | None
+    """Among the feasible, cheapest first; ``None`` if infeasible."""
+    deployment: str
+    kind: Literal["batch", "real_time", "edge"]
+    offer: str
+    usd_per_million: Estimate
+    usd_per_million_useful: Estimate
+    p50_s: Estimate
+    p99_s: Estimate
+    slo_attainment: Estimate
+    utilisation: Estimate
+    feasible: bool
+    reasons: list[str]
+    """Why it is infeasible."""
+    tied_with_cheaper: bool
+    """True if the paired difference to the next cheaper one includes zero."""
+    provenance: Provenance
+    """The weakest of all inputs."""
+    origins: list[Origin]
+
+
+class Comparison(Record):
+    """All deployments, the feasible ones first and by cost."""
+
+    schema_version: int = SCHEMA_VERSION
+    verdict: str
+    objective_met: bool
+    ranking: list[Ranked]
+
+
+def compare(
+    scenario: ResolvedScenario,
+    profiles: Mapping[str, Profile],
+    simulation: Simulation,
+    costs: Costs,
+) -> Comparison:
+    """Rank the deployments of a scenario."""
+    costed = {c.deployment: c for c in costs.deployments}
+    entries = [
+        _entry(scenario, profiles[result.arm], result, costed.get(result.deployment))
+        for result in simulation.deployments
+    ]
+    entries.sort(key=lambda e: (not e.feasible, e.usd_per_million.value or float("inf")))
+    ranked = []
+    for index, entry in enumerate(entries):
+        tied = (
+            index > 0
+            and entry.feasible
+            and _tied(costed[entries[index - 1].deployment], costed[entry.deployment])
+        )
+        rank = index + 1 if entry.feasible else None
+        ranked.append(entry.model_copy(update={"rank": rank, "tied_with_cheaper": tied}))
+    return Comparison(
+        verdict=_verdict(scenario.scenario.objective, ranked),
+        objective_met=any(entry.feasible for entry in ranked),
+        ranking=ranked,
+    )
+
+
+def _entry(
+    scenario: ResolvedScenario,
+    profile: Profile,
+    result: DeploymentResult,
+    costed: CostedDeployment | None,
+) -> Ranked:
+    deployment = next(
+        d for d in scenario.scenario.deployments if d.name == result.deployment
+    )
+    offer = scenario.offers[result.deployment]
+    reasons = violations(scenario.scenario.objective, result, profile, offer.location)
+    unknown = Estimate.absent(result.overload or "not simulated")
+    origins = _origins(scenario, profile, result.deployment, costed)
+    return Ranked(
+        rank=None,
+        deployment=result.deployment,
+        kind=deployment.kind,
+        offer=offer.name,
+        usd_per_million=costed.usd_per_million if costed else unknown,
+        usd_per_million_useful=costed.usd_per_million_useful if costed else unknown,
+        p50_s=result.response_s["p50"],
+        p99_s=result.response_s["p99"],
+        slo_attainment=result.slo_attainment,
+        utilisation=result.utilisation,
+        feasible=not reasons,
+        reasons=reasons,
+        tied_with_cheaper=False,
+        provenance=worst(origin.provenance for origin in origins),
+        origins=origins,
+    )
+
+
+def _origins(
+    scenario: ResolvedScenario,
+    profile: Profile,
+    name: str,
+    costed: CostedDeployment | None,
+) -> list[Origin]:
+    deployment = next(d for d in scenario.scenario.deployments if d.name == name)
+    device = scenario.arms[name].device
+    origins = [
+        profile.origin,
+        Origin(
+            subject=f"speed of {deployment.offer}",
+            provenance="assumed",
+            source=f"taken to be that of {device.title!r}. {device.note}",
+        ),
+        Origin(subject="workload", provenance="assumed", source="the scenario"),
+    ]
+    if not isinstance(deployment, EdgeDeployment):
+        origins += [
+            Origin(subject="network", provenance="assumed", source="the scenario"),
+            Origin(subject="node start and image pull", provenance="assumed", source="the scenario"),
+        ]
+    for line in costed.ledger.lines if costed else []:
+        origins += [origin for origin in line.origins if origin not in origins]
+    return origins
+
+
+def _tied(cheaper: CostedDeployment, dearer: CostedDeployment) -> bool:
+    """Days are paired: both deployments met the same requests."""
+    differences = [
+        b - a
+        for a, b in zip(cheaper.usd_per_million_days, dearer.usd_per_million_days, strict=False)
+    ]
+    interval = mean_interval(differences)
+    return interval.low is None or interval.low <= 0
+
+
+def _verdict(objective: Objective, ranked: Sequence[Ranked]) -> str:
+    asked = _asked(objective)
+    feasible = [entry for entry in ranked if entry.feasible]
+    if not feasible:
+        closest = ranked[0]
+        return (
+            f"None of {len(ranked)} deployments meets {asked}; the cheapest, "
+            f"{closest.deployment}, fails because {'; '.join(closest.reasons)}."
+        )
+    best = feasible[0]
+    cost = f"{format_usd(best.usd_per_million.value)} per million"
+    sentence = f"{best.deployment} ({best.kind.replace('_', '-')}) meets {asked} at {cost}"
+    tied = []
+    for entry in feasible[1:]:
+        if not entry.tied_with_cheaper:
+            break
+        tied.append(entry.deployment)
+    if tied:
+        sentence += f", not distinguishable from {', '.join(tied)}"
+    elif len(feasible) > 1:
+        second = feasible[1]
+        sentence += (
+            f"; next is {second.deployment} at {format_usd(second.usd_per_million.value)}"
+        )
+    else:
+        sentence += ", the only one that does"
+    cheaper = [
+        entry
+        for entry in ranked
+        if not entry.feasible
+        and entry.usd_per_million.value is not None
+        and entry.usd_per_million.value < (best.usd_per_million.value or 0.0)
+    ]
+    if cheaper:
+        entry = min(cheaper, key=lambda e: e.usd_per_million.value or 0.0)
+        sentence += (
+            f"; {entry.deployment} would cost {format_usd(entry.usd_per_million.value)} "
+            f"but {entry.reasons[0]}"
+        )
+    return sentence + "."
+
+
+def _asked(objective: Objective) -> str:
+    if objective.response is not None:
+        return f"p{objective.response.percentile:g} ≤ {format_seconds(objective.response.limit)}"
+    if objective.due is None:
+        raise ValueError("an objective has a response limit or a due time")
+    return (
+        f"{format_percent(objective.due.share, 1)} answered by "
+        f"{format_clock(objective.due.by)} on the next day"
+    )

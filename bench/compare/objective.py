@@ -1,0 +1,79 @@
+"""Does a deployment keep the objective, and if not, why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.hardware import Location
+from bench.profile import Profile
+from bench.scenario import AccuracyLimit, Objective
+from bench.simulate import DeploymentResult
+from bench.units import format_clock, format_percent, format_seconds
+
+# Where a machine may stand for data that must not leave the device, the site or the region.
+_ALLOWED: dict[str, tuple[Location, ...]] = {
+    "device": ("edge",),
+    "site": ("edge", "on_premise"),
+    "region": ("edge", "on_premise", "cloud"),
+    "any": ("edge", "on_premise", "cloud"),
+}
+
+
+def violations(
+    objective: Objective, result: DeploymentResult, profile: Profile, location: Location
+) -> list[str]:
+    """Every reason why the objective is missed; an empty list means it is kept.
+
+    An interval that reaches over a limit is a miss: feasible means shown, not hoped.
+    """
+    if result.overload is not None:
+        return [result.overload]
+    return [
+        *_response(objective, result),
+        *_due(objective, result),
+        *(_accuracy(objective.accuracy, profile) if objective.accuracy else ()),
+        *(
+            [f"data must stay on the {objective.residency}, and this runs in the {location}"]
+            if location not in _ALLOWED[objective.residency]
+            else []
+        ),
+    ]
+
+
+def _response(objective: Objective, result: DeploymentResult) -> Iterator[str]:
+    if objective.response is None:
+        return
+    name, limit = f"p{objective.response.percentile:g}", objective.response.limit
+    estimate = result.response_s[name]
+    if estimate.value is None:
+        yield f"{name}: {estimate.reason}"
+    elif estimate.value > limit:
+        yield f"{name} {format_seconds(estimate.value)} is over {format_seconds(limit)}"
+    elif estimate.high is not None and estimate.high > limit:
+        yield (
+            f"{name} {format_seconds(estimate.value)} is within {format_seconds(limit)}, but its "
+            f"interval reaches {format_seconds(estimate.high)}"
+        )
+
+
+def _due(objective: Objective, result: DeploymentResult) -> Iterator[str]:
+    if objective.due is None:
+        return
+    attained = result.slo_attainment
+    if attained.value is None or attained.value < objective.due.share:
+        yield (
+            f"{format_percent(attained.value)} answered by "
+            f"{format_clock(objective.due.by)} on the next day, "
+            f"{format_percent(objective.due.share)} asked"
+        )
+
+
+def _accuracy(limit: AccuracyLimit, profile: Profile) -> Iterator[str]:
+    value = profile.accuracy.get(limit.metric)
+    if value is None:
+        known = ", ".join(profile.accuracy) or "none"
+        yield f"{limit.metric} was not measured (measured: {known})"
+    elif limit.at_most is not None and value > limit.at_most:
+        yield f"{limit.metric} {value:.4f} is over {limit.at_most:g}"
+    elif limit.at_least is not None and value < limit.at_least:
+        yield f"{limit.metric} {value:.4f} is under {limit.at_least:g}"
