@@ -1,0 +1,403 @@
+"""The command line: the only module that prints or exits."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench import __version__
+from bench.errors import BenchError, InputError, UnknownName, shorten
+
+if TYPE_CHECKING:
+    from bench.pipeline import Settings
+    from bench.store import Run
+
+app = typer.Typer(
+    name="bench",
+    help="Measure a real model once, then compare every way of deploying it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every random stream.")]
+Out = Annotated[Path | None, typer.Option(help="Folder of the run. [default: a new one in reports/]")]
+Engine = Annotated[str, typer.Option(help="local, inline, or tcp://HOST:PORT of a Dask scheduler.")]
+Budget = Annotated[str | None, typer.Option(help="smoke, standard or official.")]
+Input = Annotated[Path | None, typer.Option(help="A folder of your own inputs.")]
+ScenarioFile = Annotated[Path, typer.Argument(help="A scenario file.")]
+
+LISTABLE = ("backends", "tasks", "devices", "offers", "scenarios", "sensors")
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    scenarios: Annotated[list[Path], typer.Argument(help="Scenario files.")] = [],  # noqa: B006
+    out: Out = None,
+    budget: Budget = None,
+    engine: Engine = "local",
+    resume: Annotated[Path | None, typer.Option(help="Go on with this incomplete run.")] = None,
+    seed: Seed = 1,
+    input: Input = None,  # noqa: A002
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if no deployment meets the objective.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure, simulate, cost, compare and report."""
+    from bench import pipeline
+
+    settings = _settings(seed, budget, engine, input)
+    if (resume is None) == (not scenarios):
+        raise InputError("give scenario files, or --resume with a run", where="bench run")
+    if out is not None and len(scenarios) > 1:
+        raise InputError("one folder cannot hold several runs", where="--out", allowed="one scenario")
+    runs = []
+    with _progress(quiet or as_json) as notify:
+        if resume is not None:
+            runs.append(pipeline.resume(resume, settings, notify))
+        for scenario in scenarios:
+            runs.append(pipeline.run(scenario, out or _new_folder(scenario), settings, notify))
+    summaries = [_summary(run) for run in runs]
+    if as_json:
+        _print_json(summaries[0] if len(summaries) == 1 else summaries)
+    elif not quiet:
+        for run_ in runs:
+            _print_run(run_)
+    if strict and not all(summary["objective_met"] for summary in summaries):
+        raise typer.Exit(1)
+
+
+@app.command()
+def measure(
+    scenario: ScenarioFile,
+    out: Out = None,
+    budget: Budget = None,
+    backend: Annotated[list[str], typer.Option(help="Only this backend; repeatable.")] = [],  # noqa: B006
+    device: Annotated[list[str], typer.Option(help="Only this device; repeatable.")] = [],  # noqa: B006
+    seed: Seed = 1,
+    input: Input = None,  # noqa: A002
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure only: records, raw times and profiles."""
+    from bench import pipeline
+
+    settings = _settings(seed, budget, "local", input, tuple(backend), tuple(device))
+    with _progress(quiet or as_json) as notify:
+        done, measurement = pipeline.measure_only(
+            scenario, out or _new_folder(scenario), settings, notify
+        )
+    if as_json:
+        _print_json({**measurement.model_dump(mode="json"), "run": str(done.path)})
+    elif not quiet:
+        for arm in measurement.arms:
+            p50 = arm.single_stream["p50"].value
+            typer.echo(f"{arm.arm}: p50 {(p50 or 0) * 1e3:.2f} ms, load {arm.load_s:.3f} s")
+        typer.echo(f"profiles: {done.path / 'profiles'}")
+
+
+@app.command()
+def simulate(
+    scenario: ScenarioFile,
+    profiles: Annotated[Path, typer.Option(help="A folder of profiles, or a run with one.")],
+    method: Annotated[str, typer.Option(help="reference (per request).")] = "reference",
+    engine: Engine = "local",
+    seed: Seed = 1,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate, cost and compare from profiles that were measured before."""
+    from bench import pipeline
+    from bench.report.terminal import ranking_table
+
+    if method != "reference":
+        raise UnknownName("method", method, ["reference"], where="--method")
+    settings = _settings(seed, None, engine, None)
+    with _progress(quiet or as_json) as notify:
+        _, simulation, costs, comparison = pipeline.simulate_only(
+            scenario, pipeline.load_profiles(profiles), settings, notify
+        )
+    if as_json:
+        _print_json(
+            {
+                **comparison.model_dump(mode="json"),
+                "costs": costs.model_dump(mode="json"),
+                "simulation": simulation.model_dump(mode="json"),
+            }
+        )
+    elif not quiet:
+        _console().print(ranking_table(comparison))
+        typer.echo(f"\n{comparison.verdict}")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Rebuild report.json and report.html from the records of a run."""
+    from bench import pipeline
+    from bench.store import Run
+
+    opened = Run.open(folder)
+    if opened.header.status != "complete":
+        raise InputError(
+            "this run is incomplete", where=str(folder), todo=f"Finish it: bench run --resume {folder}"
+        )
+    pipeline.report(opened)
+    if as_json:
+        _print_json(_summary(opened))
+    elif not quiet:
+        typer.echo(opened.path / "report.html")
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help=" | ".join(LISTABLE))],
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """What there is to choose from."""
+    if what not in LISTABLE:
+        raise UnknownName("list", what, LISTABLE)
+    rows = _listing(what)
+    if as_json:
+        _print_json(rows)
+    else:
+        width = max((len(name) for name in rows), default=0)
+        for name, text in rows.items():
+            typer.echo(f"{name:<{width}}  {text}".rstrip() if not quiet else name)
+
+
+@app.command()
+def doctor(as_json: Json = False, quiet: Quiet = False) -> None:
+    """What this machine can measure, and what is missing for the rest."""
+    from bench.measure import environment
+
+    facts = {
+        "environment": environment.describe(),
+        "backends": _listing("backends"),
+        "sensors": _listing("sensors"),
+        "conflicts": _conflicts(),
+    }
+    if as_json:
+        _print_json(facts)
+        return
+    if quiet:
+        return
+    environment_ = facts["environment"]
+    typer.echo(f"{environment_['cpu']}, {environment_['cores_logical']} logical cores")
+    typer.echo(f"{environment_['system']}, Python {environment_['python']}")
+    for heading in ("backends", "sensors"):
+        typer.echo(f"\n{heading}")
+        for name, text in facts[heading].items():
+            typer.echo(f"  {name:<18} {text}")
+    for conflict in facts["conflicts"]:
+        typer.echo(f"\n{conflict}")
+
+
+def main() -> None:
+    """Entry point: every error becomes one paragraph on stderr and its exit code."""
+    debug = "--debug" in sys.argv
+    # --debug is understood anywhere on the line, as people type it last.
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except BenchError as error:
+        if debug:
+            raise
+        typer.echo(f"bench: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("bench: interrupted; a run that had begun is marked incomplete, and "
+                   "`bench run --resume FOLDER` goes on with it.", err=True)  # fmt: skip
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:
+        code = _usage_error(error)
+        if code is None:
+            if debug:
+                raise
+            typer.echo(
+                f"bench: unexpected {type(error).__name__}: {shorten(error, 300)}. "
+                "This is a fault of the program; run again with --debug and report it.",
+                err=True,
+            )
+            code = 70
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_error(error: Exception) -> int | None:
+    """Typer's own complaints about options, as one line."""
+    show, code = getattr(error, "format_message", None), getattr(error, "exit_code", None)
+    if show is None or code is None:
+        return None
+    typer.echo(f"bench: {show()} See `bench --help`.", err=True)
+    return int(code)
+
+
+def _settings(
+    seed: int,
+    budget: str | None,
+    engine: str,
+    input_: Path | None,
+    backends: tuple[str, ...] = (),
+    devices: tuple[str, ...] = (),
+) -> Settings:
+    from bench.pipeline import Settings
+
+    if budget is not None and budget not in ("smoke", "standard", "official"):
+        raise UnknownName("budget", budget, ["smoke", "standard", "official"], where="--budget")
+    return Settings(
+        seed=seed,
+        budget=budget,
+        engine=engine,
+        input=input_,
+        backends=backends,
+        devices=devices,
+        command=shlex.join(["bench", *sys.argv[1:]]),
+    )
+
+
+def _new_folder(scenario: Path) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return Path("reports") / f"{scenario.stem}-{stamp}"
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    """What ``--json`` prints of a run: the figures of ``report.json``, without the curves."""
+    view = json.loads((run.path / "report.json").read_text())
+    accuracy = [
+        {"arm": arm["arm"], **row} for arm in view["arms"] for row in arm["accuracy"]
+    ]
+    return {
+        "schema_version": view["schema_version"],
+        "scenario": view["header"]["scenario"],
+        "seed": view["header"]["seed"],
+        "verdict": view["comparison"]["verdict"],
+        "objective_met": view["comparison"]["objective_met"],
+        "ranking": view["comparison"]["ranking"],
+        "accuracy": accuracy,
+        "character_error_rate": next(
+            (
+                row["value"]
+                for row in accuracy
+                if row["metric"] == "character_error_rate" and row["group"] == "all"
+            ),
+            None,
+        ),
+        "warnings": view["warnings"],
+        "run": str(run.path),
+        "report": str(run.path / "report.html"),
+    }
+
+
+def _print_run(run: Run) -> None:
+    from bench.compare import Comparison
+    from bench.report.terminal import ranking_table
+
+    comparison = run.load("comparison.json", Comparison)
+    _console().print(ranking_table(comparison))
+    typer.echo(f"\n{comparison.verdict}\nreport: {run.path / 'report.html'}")
+
+
+def _listing(what: str) -> dict[str, str]:
+    from bench import extensions
+    from bench.hardware import Catalogue, data_folder
+
+    if what == "backends":
+        folder = "bench.measure.backends"
+        return {
+            name: extensions.load(folder, name).missing() or "ready"
+            for name in extensions.names(folder)
+        }
+    if what == "tasks":
+        folder = "bench.measure.tasks"
+        return {
+            name: (extensions.load(folder, name).__doc__ or "").splitlines()[0]
+            for name in extensions.names(folder)
+        }
+    if what == "sensors":
+        folder = "bench.measure.power"
+        found = {name: extensions.load(folder, name).find() for name in extensions.names(folder)}
+        return {name: s if isinstance(s, str) else f"ready ({s.source})" for name, s in found.items()}
+    if what == "devices":
+        return {name: d.title for name, d in Catalogue().devices.items()}
+    if what == "offers":
+        return {name: o.machine.title for name, o in Catalogue().offers.items()}
+    paths = sorted(data_folder("scenarios").glob("*.yaml"))
+    return {str(path): "" for path in paths}
+
+
+def _conflicts() -> list[str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = []
+    for package in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    if len(found) < 2:
+        return []
+    return [f"{' and '.join(found)} install the same module; uninstall both, then install one."]
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@contextmanager
+def _progress(silent: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars on stderr, only on a terminal."""
+    if silent or not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<9}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def notify(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield notify

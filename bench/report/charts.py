@@ -1,0 +1,133 @@
+"""The figures of a report as inline SVG: small, text kept as text, the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from bench.measure import STEPS
+from bench.report.view import View
+
+# Okabe and Ito's palette, told apart by colour-blind readers (Nature Methods 8, 441, 2011).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "inference-testbed",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.labelcolor": "#777777",
+    "text.color": "#777777",
+    "xtick.color": "#777777",
+    "ytick.color": "#777777",
+}
+
+
+def colour_of(view: View, deployment: str) -> str:
+    """One colour per deployment, by its place in the scenario, throughout the report."""
+    names = [curve.deployment for curve in view.curves]
+    return COLOURS[names.index(deployment) % len(COLOURS)]
+
+
+def latency_ecdf(view: View) -> str:
+    """Share of requests answered within a time, for every deployment, with the limit."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for curve in view.curves:
+            known = [(q, s) for q, s in enumerate(curve.quantiles_s) if s is not None]
+            if not known:
+                continue
+            shares = [q / (len(curve.quantiles_s) - 1) for q, _ in known]
+            axes.step(
+                [s for _, s in known],
+                shares,
+                where="post",
+                label=_plain(curve.deployment),
+                color=colour_of(view, curve.deployment),
+            )
+        if view.objective.response is not None:
+            limit = view.objective.response.limit
+            axes.axvline(limit, color="#888888", linestyle="--", linewidth=1)
+            axes.annotate(" SLO", (limit, 0.02))
+            axes.axhline(
+                view.objective.response.percentile / 100, color="#BBBBBB", linewidth=0.6
+            )
+        axes.set_xscale("log")
+        axes.set_xlabel("response time from the scheduled arrival (s)")
+        axes.set_ylabel("share of requests answered")
+        axes.set_ylim(0, 1.01)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False, loc="lower right")
+        return _svg(figure, "Latency: share of requests answered within a time")
+
+
+def step_bars(view: View) -> str:
+    """The six steps of one request (batch size 1), stacked, for every measured arm."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 0.9 + 0.55 * len(view.arms)), layout="constrained")
+        axes = figure.subplots()
+        names = [_plain(arm.arm) for arm in view.arms]
+        left = np.zeros(len(view.arms))
+        for step, colour in zip(STEPS, COLOURS, strict=False):
+            widths = np.array([arm.steps[0].steps[step] * 1e3 for arm in view.arms])
+            axes.barh(names, widths, left=left, label=step, color=colour, height=0.6)
+            left += widths
+        axes.set_xlabel("service time of one request (ms)")
+        axes.invert_yaxis()
+        figure.legend(loc="outside upper center", ncols=6, frameon=False)
+        return _svg(figure, "Service time of one request by step")
+
+
+def ledger_bars(view: View) -> str:
+    """What each deployment's day costs, stacked by item."""
+    with mpl.rc_context(_STYLE):
+        costed = view.costs.deployments
+        figure = Figure(figsize=(8, 0.9 + 0.55 * max(len(costed), 1)), layout="constrained")
+        axes = figure.subplots()
+        items = list(dict.fromkeys(line.item for c in costed for line in c.ledger.lines))
+        left = np.zeros(len(costed))
+        for index, item in enumerate(items):
+            widths = np.array(
+                [
+                    float(sum(line.amount_usd for line in c.ledger.lines if line.item == item))
+                    for c in costed
+                ]
+            )
+            colour = COLOURS[index % len(COLOURS)]
+            axes.barh([_plain(c.deployment) for c in costed], widths, left=left, label=item,
+                      color=colour, height=0.6, alpha=1.0 if index < len(COLOURS) else 0.5)  # fmt: skip
+            left += widths
+        axes.set_xlabel("US dollars a day")
+        axes.invert_yaxis()
+        if items:
+            figure.legend(loc="outside upper center", ncols=min(len(items), 5), frameon=False)
+        return _svg(figure, "Cost of a day by item")
+
+
+def _plain(name: str) -> str:
+    """A name as matplotlib draws it verbatim: no mathematics, no control characters."""
+    return re.sub(r"[\x00-\x1f]", " ", name).replace("$", r"\$")
+
+
+def _svg(figure: Figure, title: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata=_no_metadata())
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Inside HTML, SVG needs no namespaces; without them the page holds no URL at all.
+    text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+
+
+def _no_metadata() -> dict[str, None]:
+    names: Sequence[str] = ("Date", "Creator", "Format", "Type")
+    return dict.fromkeys(names)

@@ -1,0 +1,52 @@
+"""View → one HTML file that needs nothing else: no script, no network, everything escaped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from bench.record import Estimate
+from bench.report import charts
+from bench.report.view import View
+from bench.units import format_percent, format_seconds, format_usd
+
+
+def render_html(view: View) -> str:
+    """The report as one HTML document."""
+    environment = Environment(
+        loader=PackageLoader("bench.report"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        usd=lambda e: _with_interval(e, format_usd),
+        seconds=lambda e: _with_interval(e, format_seconds),
+        percent=lambda e: _with_interval(e, format_percent),
+        plain_seconds=format_seconds,
+        json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    )
+    template = environment.get_template("report.html.j2")
+    # Charts escape their own text (XML written by matplotlib); everything else is autoescaped.
+    return template.render(
+        view=view,
+        latency=Markup(charts.latency_ecdf(view)),  # noqa: S704
+        steps=Markup(charts.step_bars(view)),  # noqa: S704
+        ledger=Markup(charts.ledger_bars(view)),  # noqa: S704
+        colour=lambda name: charts.colour_of(view, name),
+    )
+
+
+def _with_interval(estimate: Estimate, form: Callable[[float | None], str]) -> str:
+    if estimate.value is None:
+        return f"none: {estimate.reason}"
+    text = form(estimate.value)
+    if estimate.low is not None and estimate.high is not None:
+        low, high = form(estimate.low), form(estimate.high)
+        if (low, high) != (text, text):
+            text += f" ({low} – {high})"
+    return text
