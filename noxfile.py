@@ -1,0 +1,76 @@
+"""The working sessions. ``python3 noxfile.py -s NAME`` needs nothing but Python ≥ 3.11."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+CONSTRAINTS = "constraints.txt"
+
+try:
+    import nox
+except ModuleNotFoundError:
+    # A machine without nox: make an environment that has it, and start again inside.
+    HOME = ROOT / ".nox" / "bootstrap"
+    PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if os.environ.get("BENCH_BOOTSTRAPPED"):
+        sys.exit("nox could not be installed; remove the folder .nox and try again")
+    if not PYTHON.exists():
+        venv.create(HOME, with_pip=True)
+    subprocess.run(
+        [PYTHON, "-m", "pip", "install", "--quiet", "--constraint", ROOT / CONSTRAINTS, "nox"],
+        check=True,
+    )
+    os.environ["BENCH_BOOTSTRAPPED"] = "1"
+    sys.exit(subprocess.run([PYTHON, __file__, *sys.argv[1:]], check=False).returncode)
+
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "tests"]
+
+
+def _install(session: nox.Session, *extras: str) -> None:
+    target = f".[{','.join(extras)}]" if extras else "."
+    session.install("--quiet", "--constraint", CONSTRAINTS, "--editable", target)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Measure, simulate and report the quickstart."""
+    _install(session, "onnxruntime")
+    session.run("bench", "run", "scenarios/quickstart.yaml", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests."""
+    _install(session, "onnxruntime", "dev")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Formatting, lint, types."""
+    _install(session, "onnxruntime", "dev")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write constraints.txt anew from the ranges in pyproject.toml."""
+    session.install("uv")
+    session.run(
+        "uv", "pip", "compile", "pyproject.toml", "--extra=onnxruntime", "--extra=dev",
+        "--extra=dask", "--universal", "--python-version=3.11", "--upgrade", "--no-annotate",
+        "--no-header", "--no-emit-index-url", "--output-file", CONSTRAINTS,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    nox.main()
