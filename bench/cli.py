@@ -32,7 +32,9 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random stream.")]
-Out = Annotated[Path | None, typer.Option(help="Folder of the run. [default: a new one in reports/]")]
+Out = Annotated[
+    Path | None, typer.Option(help="Folder of the run. [default: a new one in reports/]")
+]
 Engine = Annotated[str, typer.Option(help="local, inline, or tcp://HOST:PORT of a Dask scheduler.")]
 Budget = Annotated[str | None, typer.Option(help="smoke, standard or official.")]
 Input = Annotated[Path | None, typer.Option(help="A folder of your own inputs.")]
@@ -60,7 +62,9 @@ def run(
     resume: Annotated[Path | None, typer.Option(help="Go on with this incomplete run.")] = None,
     seed: Seed = 1,
     input: Input = None,  # noqa: A002
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if no deployment meets the objective.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 if no deployment meets the objective.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -71,7 +75,9 @@ def run(
     if (resume is None) == (not scenarios):
         raise InputError("give scenario files, or --resume with a run", where="bench run")
     if out is not None and len(scenarios) > 1:
-        raise InputError("one folder cannot hold several runs", where="--out", allowed="one scenario")
+        raise InputError(
+            "one folder cannot hold several runs", where="--out", allowed="one scenario"
+        )
     runs = []
     with _progress(quiet or as_json) as notify:
         if resume is not None:
@@ -164,7 +170,9 @@ def report(
     opened = Run.open(folder)
     if opened.header.status != "complete":
         raise InputError(
-            "this run is incomplete", where=str(folder), todo=f"Finish it: bench run --resume {folder}"
+            "this run is incomplete",
+            where=str(folder),
+            todo=f"Finish it: bench run --resume {folder}",
         )
     pipeline.report(opened)
     if as_json:
@@ -196,7 +204,7 @@ def doctor(as_json: Json = False, quiet: Quiet = False) -> None:
     """What this machine can measure, and what is missing for the rest."""
     from bench.measure import environment
 
-    facts = {
+    facts: dict[str, Any] = {
         "environment": environment.describe(),
         "backends": _listing("backends"),
         "sensors": _listing("sensors"),
@@ -290,9 +298,7 @@ def _new_folder(scenario: Path) -> Path:
 def _summary(run: Run) -> dict[str, Any]:
     """What ``--json`` prints of a run: the figures of ``report.json``, without the curves."""
     view = json.loads((run.path / "report.json").read_text())
-    accuracy = [
-        {"arm": arm["arm"], **row} for arm in view["arms"] for row in arm["accuracy"]
-    ]
+    accuracy = [{"arm": arm["arm"], **row} for arm in view["arms"] for row in arm["accuracy"]]
     return {
         "schema_version": view["schema_version"],
         "scenario": view["header"]["scenario"],
@@ -343,7 +349,9 @@ def _listing(what: str) -> dict[str, str]:
     if what == "sensors":
         folder = "bench.measure.power"
         found = {name: extensions.load(folder, name).find() for name in extensions.names(folder)}
-        return {name: s if isinstance(s, str) else f"ready ({s.source})" for name, s in found.items()}
+        return {
+            name: s if isinstance(s, str) else f"ready ({s.source})" for name, s in found.items()
+        }
     if what == "devices":
         return {name: d.title for name, d in Catalogue().devices.items()}
     if what == "offers":

@@ -28,7 +28,7 @@ Model = TypeVar("Model", bound=BaseModel)
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader with the plain scalars of YAML 1.2's core schema."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers = {}  # noqa: RUF012  (PyYAML declares it as an instance variable)
 
 
 for _tag, _pattern, _first in (
@@ -38,7 +38,7 @@ for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", "~nN"),
 ):
     _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first) + [""]
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [*_first, ""]
     )
 
 
@@ -185,9 +185,7 @@ def _check(root: yaml.Node, path: Path) -> None:
 
     def fail(node: yaml.Node, what: str, allowed: str | None = None) -> InputError:
         mark = node.start_mark
-        return InputError(
-            what, where=f"{path}:{mark.line + 1}:{mark.column + 1}", allowed=allowed
-        )
+        return InputError(what, where=f"{path}:{mark.line + 1}:{mark.column + 1}", allowed=allowed)
 
     def size(node: yaml.Node) -> int:
         if id(node) in sizes:

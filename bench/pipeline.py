@@ -87,9 +87,7 @@ def _continue(run: Run, settings: Settings, notify: Notify) -> Run:
         lambda: simulate(asked, profiles, seed, workers, _steps("simulate", notify)),
     )
     costs = run.obtain("costs.json", Costs, lambda: cost_simulation(asked, simulation))
-    run.obtain(
-        "comparison.json", Comparison, lambda: compare(asked, profiles, simulation, costs)
-    )
+    run.obtain("comparison.json", Comparison, lambda: compare(asked, profiles, simulation, costs))
     report(run, notify)
     run.finish()
     return run
@@ -221,9 +219,7 @@ def find_extensions() -> Extensions:
 
         return options
 
-    return {
-        role: (extensions.names(folder), options_of(folder)) for role, folder in ROLES.items()
-    }
+    return {role: (extensions.names(folder), options_of(folder)) for role, folder in ROLES.items()}
 
 
 def _require(backend: str) -> None:
@@ -253,5 +249,3 @@ def _steps(stage: str, notify: Notify) -> Callable[[int, int], None]:
 
 def _steps_of(stage: str, total: int, notify: Notify) -> Callable[[int], None]:
     return lambda done: notify(stage, done, total)
-
-

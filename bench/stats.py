@@ -76,7 +76,9 @@ def mean_interval(values: Sequence[float] | Floats, confidence: float = 0.95) ->
         return Estimate.absent("no observations")
     mean = float(data.mean())
     if n == 1:
-        return Estimate(value=mean, n=1, confidence=confidence, reason="one observation, no interval")
+        return Estimate(
+            value=mean, n=1, confidence=confidence, reason="one observation, no interval"
+        )
     spread = float(data.std(ddof=1)) / math.sqrt(n)
     half = float(scipy_stats.t.ppf(0.5 + confidence / 2, n - 1)) * spread
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n, confidence=confidence)

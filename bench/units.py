@@ -172,5 +172,3 @@ def format_clock(seconds: float) -> str:
     """A time of day, with the day it falls on where that is not the first."""
     day, rest = divmod(int(seconds), int(DAY_S))
     return f"{rest // 3600:02d}:{rest % 3600 // 60:02d}" + (f" (day {day + 1})" if day else "")
-
-

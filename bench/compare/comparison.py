@@ -83,9 +83,7 @@ def _entry(
     result: DeploymentResult,
     costed: CostedDeployment | None,
 ) -> Ranked:
-    deployment = next(
-        d for d in scenario.scenario.deployments if d.name == result.deployment
-    )
+    deployment = next(d for d in scenario.scenario.deployments if d.name == result.deployment)
     offer = scenario.offers[result.deployment]
     reasons = violations(scenario.scenario.objective, result, profile, offer.location)
     unknown = Estimate.absent(result.overload or "not simulated")
@@ -129,7 +127,9 @@ def _origins(
     if not isinstance(deployment, EdgeDeployment):
         origins += [
             Origin(subject="network", provenance="assumed", source="the scenario"),
-            Origin(subject="node start and image pull", provenance="assumed", source="the scenario"),
+            Origin(
+                subject="node start and image pull", provenance="assumed", source="the scenario"
+            ),
         ]
     for line in costed.ledger.lines if costed else []:
         origins += [origin for origin in line.origins if origin not in origins]
@@ -167,9 +167,7 @@ def _verdict(objective: Objective, ranked: Sequence[Ranked]) -> str:
         sentence += f", not distinguishable from {', '.join(tied)}"
     elif len(feasible) > 1:
         second = feasible[1]
-        sentence += (
-            f"; next is {second.deployment} at {format_usd(second.usd_per_million.value)}"
-        )
+        sentence += f"; next is {second.deployment} at {format_usd(second.usd_per_million.value)}"
     else:
         sentence += ", the only one that does"
     cheaper = [

@@ -139,9 +139,7 @@ def _rented(offer: Offer, machine: RentedOffer, day: Replication) -> Iterator[Li
     )  # fmt: skip
 
 
-def _services(
-    deployment: Deployment, offer: Offer, day: Replication
-) -> Iterator[Line]:
+def _services(deployment: Deployment, offer: Offer, day: Replication) -> Iterator[Line]:
     services, usage = offer.services, day.usage
     if services.load_balancer and isinstance(deployment, RealTimeDeployment):
         yield _line(

@@ -170,5 +170,3 @@ class Assumptions(Record):
     spare_share: Assumption[Fraction]
     failures_per_device_year: Assumption[float]
     visit: Assumption[Usd]
-
-

@@ -111,7 +111,7 @@ class _Procedure:
         session, load_s = self._timed(self._load)
         loaded = process.memory_info().rss
         self.task.prepare(session.metadata())
-        first, first_call_s = self._timed(lambda: serve(self.task, session, self._take(1), self.clock))
+        _, first_call_s = self._timed(lambda: serve(self.task, session, self._take(1), self.clock))
         warm_up = self._warm_up(session)
         gc.collect()
         gc.disable()

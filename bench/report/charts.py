@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from bench.errors import shorten
 from bench.measure import STEPS
 from bench.report.view import View
 
 # Okabe and Ito's palette, told apart by colour-blind readers (Nature Methods 8, 441, 2011).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "inference-testbed",
     "font.family": "sans-serif",
@@ -57,9 +59,7 @@ def latency_ecdf(view: View) -> str:
             limit = view.objective.response.limit
             axes.axvline(limit, color="#888888", linestyle="--", linewidth=1)
             axes.annotate(" SLO", (limit, 0.02))
-            axes.axhline(
-                view.objective.response.percentile / 100, color="#BBBBBB", linewidth=0.6
-            )
+            axes.axhline(view.objective.response.percentile / 100, color="#BBBBBB", linewidth=0.6)
         axes.set_xscale("log")
         axes.set_xlabel("response time from the scheduled arrival (s)")
         axes.set_ylabel("share of requests answered")
@@ -72,7 +72,7 @@ def latency_ecdf(view: View) -> str:
 def step_bars(view: View) -> str:
     """The six steps of one request (batch size 1), stacked, for every measured arm."""
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(8, 0.9 + 0.55 * len(view.arms)), layout="constrained")
+        figure = Figure(figsize=(8, 1.6 + 0.55 * len(view.arms)), layout="constrained")
         axes = figure.subplots()
         names = [_plain(arm.arm) for arm in view.arms]
         left = np.zeros(len(view.arms))
@@ -90,7 +90,7 @@ def ledger_bars(view: View) -> str:
     """What each deployment's day costs, stacked by item."""
     with mpl.rc_context(_STYLE):
         costed = view.costs.deployments
-        figure = Figure(figsize=(8, 0.9 + 0.55 * max(len(costed), 1)), layout="constrained")
+        figure = Figure(figsize=(8, 1.8 + 0.55 * max(len(costed), 1)), layout="constrained")
         axes = figure.subplots()
         items = list(dict.fromkeys(line.item for c in costed for line in c.ledger.lines))
         left = np.zeros(len(costed))
@@ -114,7 +114,8 @@ def ledger_bars(view: View) -> str:
 
 def _plain(name: str) -> str:
     """A name as matplotlib draws it verbatim: no mathematics, no control characters."""
-    return re.sub(r"[\x00-\x1f]", " ", name).replace("$", r"\$")
+    flat = shorten(re.sub(r"[\x00-\x1f]", " ", name), 36)
+    return flat.replace("$", r"\$")
 
 
 def _svg(figure: Figure, title: str) -> str:

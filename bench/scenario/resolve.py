@@ -81,16 +81,22 @@ def resolve(
         scenario=resolved,
         offers={d.name: catalogue.offer(d.offer) for d in deployments},
         arms={
-            d.name: _arm(d, catalogue, source.where(("deployments", i, "device")))
+            d.name: _arm(
+                d,
+                scenario.deployments[i].backend,
+                catalogue,
+                source.where(("deployments", i, "device")),
+            )
             for i, d in enumerate(deployments)
         },
         assumptions=catalogue.assumptions,
     )
 
 
-def _arm(deployment: Deployment, catalogue: Catalogue, where: str) -> Arm:
+def _arm(deployment: Deployment, written: Part, catalogue: Catalogue, where: str) -> Arm:
+    """An arm is named after the backend, the options as written, and the device."""
     device = catalogue.device(deployment.device, where)
-    options = "".join(f",{k}={v}" for k, v in sorted(deployment.backend.options.items()))
+    options = "".join(f",{k}={v}" for k, v in sorted(written.options.items()))
     name = f"{deployment.backend.name}{options}@{device.name}"
     return Arm(name=name, backend=deployment.backend, device=device)
 

@@ -24,8 +24,9 @@ def deliver(
     """
     transmit = BITS_PER_BYTE * payload_bytes / bandwidth
     steps = np.arange(1, len(sent_s) + 1) * transmit
-    leaves = np.maximum.accumulate(sent_s - steps + transmit) + steps
-    return leaves + delay_s
+    leaves: npt.NDArray[np.float64] = np.maximum.accumulate(sent_s - steps + transmit) + steps
+    arrives: npt.NDArray[np.float64] = leaves + delay_s
+    return arrives
 
 
 def one_way_delays(

@@ -129,9 +129,7 @@ def _at(ordered: npt.NDArray[np.float64], q: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _makespan(
-    arrivals: npt.NDArray[np.float64], finished: npt.NDArray[np.float64]
-) -> float:
+def _makespan(arrivals: npt.NDArray[np.float64], finished: npt.NDArray[np.float64]) -> float:
     answered = finished[np.isfinite(finished)]
     return float(answered.max() - arrivals[0]) if answered.size else 0.0
 

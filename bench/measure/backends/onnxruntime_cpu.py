@@ -20,7 +20,9 @@ class Options(Record):
 
 def missing() -> str | None:
     if importlib.util.find_spec("onnxruntime") is None:
-        return 'the package onnxruntime; install it with: pip install "inference-testbed[onnxruntime]"'
+        return (
+            'the package onnxruntime; install it with: pip install "inference-testbed[onnxruntime]"'
+        )
     return None
 
 

@@ -28,7 +28,7 @@ def find(measures: str) -> tuple[Sensor | None, str]:
     reasons = []
     for name in extensions.names(__name__):
         module = extensions.load(__name__, name)
-        if module.MEASURES != measures:
+        if measures != module.MEASURES:
             continue
         found = module.find()
         if not isinstance(found, str):

@@ -71,9 +71,7 @@ def play(setting: Setting) -> Outcome:
     )
 
 
-def _answer(
-    served: Any, payload_bytes: float, bandwidth: float, delays: Any
-) -> Any:
+def _answer(served: Any, payload_bytes: float, bandwidth: float, delays: Any) -> Any:
     """When the answers are back at the site; unserved requests stay endless."""
     finished = np.full(len(served), np.inf)
     order = np.argsort(served, kind="stable")[: int(np.isfinite(served).sum())]
@@ -87,6 +85,8 @@ class _Scaling:
     def __init__(self, part: Part) -> None:
         module = extensions.load(SCALING, part.name)
         options = module.Options.model_validate(part.options)
+        self.initial: int
+        self.maximum: int
         self.initial, self.maximum = module.bounds(options)
         self.period_s: float | None = module.period_s(options)
         self._history: list[tuple[float, int]] = []

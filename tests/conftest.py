@@ -1,0 +1,58 @@
+"""A scenario on the fake backend, and a way to run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+FAKE_SCENARIO = """\
+schema_version: 1
+name: fake
+task: {name: synthetic, samples: 8, payload_bytes: 5000}
+workload:
+  sources: 4
+  arrivals: {name: poisson, rate: 6/min}
+  active: {start: "08:00", end: "10:00"}
+objective:
+  response: {percentile: 99, limit: 200 ms}
+  accuracy: {metric: error_rate, at_most: 0 %}
+simulate: {replications: 3}
+deployments:
+  - name: night
+    kind: batch
+    backend: {name: fake, base: 4 ms, per_item: 1 ms}
+    device: this-host
+    offer: aws/c7i.xlarge/us-east-1/on-demand
+    batching: {name: greedy, max_batch: 8}
+    window: {opens: "22:00"}
+    start_up: {node: 60 s}
+    network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
+  - name: cloud
+    kind: real_time
+    backend: {name: fake, base: 4 ms, per_item: 1 ms}
+    device: this-host
+    offer: civo/standard-2c-4g/any/on-demand
+    batching: {name: dynamic, max_batch: 8, max_wait: 5 ms}
+    scaling: {name: fixed, replicas: 2}
+    start_up: {node: 60 s}
+    network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
+  - name: edge
+    kind: edge
+    backend: {name: fake, base: 9 ms, per_item: 1 ms}
+    device: this-host-one-thread
+    offer: edge/mini-pc
+    fleet: 4
+"""
+
+
+@pytest.fixture
+def fake_scenario(tmp_path: Path) -> Path:
+    path = tmp_path / "fake.yaml"
+    path.write_text(FAKE_SCENARIO)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)

@@ -1,0 +1,75 @@
+"""The arrows between the modules point one way."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bench
+
+PACKAGE = Path(bench.__file__).parent
+SMALL = ("errors", "record", "units", "stats", "extensions", "documents", "store", "executor")
+STAGES = (
+    "hardware", "scenario", "measure", "profile", "simulate", "cost", "compare", "report",
+)  # fmt: skip
+ORDER = (*SMALL, *STAGES, "pipeline", "cli", "__main__")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "bench":
+                yield from (f"bench.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def backward(root: Path) -> list[str]:
+    """Every import of a module further right, or of the inside of another stage."""
+    faults = []
+    for path in sorted(root.rglob("*.py")):
+        home = path.relative_to(root).with_suffix("").parts[0]
+        if home == "__init__":
+            continue
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[0] != "bench" or len(parts) < 2 or parts[1] == "__version__":
+                continue
+            target = parts[1]
+            if target not in ORDER or ORDER.index(target) > ORDER.index(home):
+                faults.append(f"{path.relative_to(root)} imports {name}")
+            elif target in STAGES and target != home and len(parts) > 2 and home != "cli":
+                faults.append(f"{path.relative_to(root)} reaches inside: {name}")
+    return faults
+
+
+def test_arrows_point_one_way() -> None:
+    assert backward(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["from bench.report import View", "import bench.cli", "from bench.measure.worker import serve"],
+)
+def test_a_planted_backward_import_is_found(tmp_path: Path, line: str) -> None:
+    planted = tmp_path / "simulate" / "planted.py"
+    planted.parent.mkdir()
+    planted.write_text(f"def f():\n    {line}\n")
+    assert len(backward(tmp_path)) == 1
+
+
+def test_only_the_command_line_prints_or_exits() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        if path.name == "cli.py":
+            continue
+        calls = {
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not calls & {"print", "exit", "quit"}, path

@@ -1,0 +1,155 @@
+"""The whole way on the fake backend: exact, because its times are scripted."""
+
+from __future__ import annotations
+
+import json
+import math
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.compare import Comparison
+from bench.cost import Costs
+from bench.errors import InputError
+from bench.measure import STEPS, Measurement
+from bench.pipeline import Settings, load_profiles, run, simulate_only
+from bench.simulate import Simulation
+from bench.store import Run, to_json
+
+INLINE = Settings(engine="inline")
+
+
+@pytest.fixture
+def done(fake_scenario: Path, tmp_path: Path) -> Run:
+    return run(fake_scenario, tmp_path / "out", INLINE)
+
+
+def test_scripted_times_come_back_exactly(done: Run) -> None:
+    measured = done.load("measurement.json", Measurement)
+    fast = next(arm for arm in measured.arms if arm.device == "this-host")
+    assert fast.load_s == 0.5
+    assert fast.first_call_s == pytest.approx(0.1 + 0.005)
+    for row in fast.steps:
+        assert row.service.value == pytest.approx(0.004 + 0.001 * row.batch_size)
+        assert row.steps["execute"] == pytest.approx(row.service.value)
+    assert {a.value for a in fast.accuracy} == {0.0}
+
+
+def test_batch_sizes_come_in_shuffled_order(done: Run) -> None:
+    sizes = done.table("batches.parquet").query("phase == 'batch sizes'").batch_size.tolist()
+    assert sizes != sorted(sizes)
+
+
+def test_edge_requests_wait_for_nothing_but_each_other(done: Run) -> None:
+    simulation = done.load("simulation.json", Simulation)
+    edge = next(d for d in simulation.deployments if d.deployment == "edge")
+    assert edge.response_s["p50"].value == pytest.approx(0.010)
+
+
+def test_requests_are_conserved(done: Run) -> None:
+    for deployment in done.load("simulation.json", Simulation).deployments:
+        for day in deployment.replications:
+            assert day.requests == day.done + day.in_flight
+            assert day.done == day.requests
+            assert math.isfinite(day.utilisation)
+
+
+def test_every_deployment_meets_the_same_requests(done: Run) -> None:
+    deployments = done.load("simulation.json", Simulation).deployments
+    counts = [[day.requests for day in d.replications] for d in deployments]
+    assert counts[0] == counts[1] == counts[2]
+
+
+def test_a_ledger_sums_to_its_total(done: Run) -> None:
+    for costed in done.load("costs.json", Costs).deployments:
+        lines = costed.ledger.lines
+        assert sum((line.amount_usd for line in lines), Decimal(0)) == costed.ledger.total_usd
+
+
+def test_civo_bills_two_nodes_all_day(done: Run) -> None:
+    costs = {c.deployment: c for c in done.load("costs.json", Costs).deployments}
+    compute = costs["cloud"].ledger.lines[0]
+    assert compute.quantity == 48
+    assert float(compute.amount_usd) == pytest.approx(48 * 21.73 / 730, abs=1e-8)
+
+
+def test_batch_is_cheapest_and_too_late(done: Run) -> None:
+    comparison = done.load("comparison.json", Comparison)
+    by_name = {entry.deployment: entry for entry in comparison.ranking}
+    assert not by_name["night"].feasible
+    assert by_name["night"].rank is None
+    cost = {name: entry.usd_per_million.value or 0 for name, entry in by_name.items()}
+    assert cost["night"] < min(cost["cloud"], cost["edge"])
+    assert by_name["cloud"].feasible
+    assert by_name["cloud"].provenance == "assumed"
+
+
+def test_the_same_profiles_and_seed_give_the_same_bytes(done: Run, fake_scenario: Path) -> None:
+    profiles = load_profiles(done.path)
+    first, second = (
+        [to_json(record) for record in simulate_only(fake_scenario, profiles, INLINE)]
+        for _ in range(2)
+    )
+    assert first == second
+    other = simulate_only(fake_scenario, profiles, Settings(engine="inline", seed=2))
+    assert to_json(other[1]) != first[1]
+
+
+def test_a_missing_profile_is_named(done: Run, fake_scenario: Path) -> None:
+    profiles = {k: v for k, v in load_profiles(done.path).items() if "one-thread" in k}
+    with pytest.raises(InputError, match="no profile of 'fake"):
+        simulate_only(fake_scenario, profiles, INLINE)
+
+
+def test_overload_has_no_latency(done: Run, fake_scenario: Path) -> None:
+    text = fake_scenario.read_text().replace("rate: 6/min", "rate: 40/s")
+    fake_scenario.write_text(text.replace("replicas: 2", "replicas: 1"))
+    comparison = simulate_only(fake_scenario, load_profiles(done.path), INLINE)[3]
+    cloud = next(entry for entry in comparison.ranking if entry.deployment == "cloud")
+    assert not cloud.feasible
+    assert cloud.p99_s.value is None
+    assert cloud.reasons[0].startswith("overload")
+
+
+def test_the_report_says_what_the_json_says(done: Run) -> None:
+    html = (done.path / "report.html").read_text()
+    view = json.loads((done.path / "report.json").read_text())
+    assert view["comparison"]["verdict"].replace("'", "&#39;") in html.replace("&lt;", "<")
+    for costed in view["costs"]["deployments"]:
+        assert f"<td>{costed['ledger']['total_usd']}</td>" in html
+    assert "http://" not in html
+    assert "https://" not in html
+    assert len(html) < 1_000_000
+
+
+def test_a_script_for_a_name_is_text(fake_scenario: Path, tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    text = fake_scenario.read_text()
+    fake_scenario.write_text(
+        text.replace("name: fake\ntask", f'name: "{evil}"\ntask').replace(
+            "name: edge", f'name: "{evil}"', 1
+        )
+    )
+    done = run(fake_scenario, tmp_path / "evil", INLINE)
+    html = (done.path / "report.html").read_text()
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(1)" in html
+
+
+def test_the_public_door_opens_a_run(done: Run) -> None:
+    frame = bench.load(done.path).table("batches.parquet")
+    parts = frame[[f"{step}_s" for step in STEPS]].sum(axis=1)
+    whole = (frame.finished_ns - frame.started_ns) / 1e9
+    assert (parts - whole).abs().max() == pytest.approx(0)
+
+
+def test_resume_keeps_what_is_finished(done: Run) -> None:
+    header = done.header.model_copy(update={"status": "incomplete"})
+    done.save("run.json", header)
+    (done.path / "comparison.json").unlink()
+    before = (done.path / "measurement.json").stat().st_mtime_ns
+    again = bench.pipeline.resume(done.path, INLINE)  # type: ignore[attr-defined]
+    assert again.header.status == "complete"
+    assert (done.path / "measurement.json").stat().st_mtime_ns == before
