@@ -77,6 +77,14 @@ class Source:
         except ValidationError as error:
             raise self._complaint(model, error, location) from error
 
+    def _written(self, location: Location, parsed: Any) -> Any:
+        """What stands in the file at ``location``, rather than what it was parsed to."""
+        node: yaml.Node | None = self._root
+        for step in location:
+            found = _child(node, step) if node is not None else None
+            node = found[1] if found else node
+        return node.value if isinstance(node, yaml.ScalarNode) else parsed
+
     def _complaint(
         self, model: type[BaseModel], error: ValidationError, around: Location
     ) -> InputError:
@@ -92,21 +100,26 @@ class Source:
                 f"unknown key {shorten(inner[-1])!r}",
                 where=self.where(location, key=True),
                 allowed=", ".join(known),
-                todo=f"Did you mean {near!r}" if near else others,
+                todo=f"Did you mean {near!r}?" if near else others,
             )
         if fault["type"] == "missing":
             return InputError(
                 f"the key {inner[-1]!r} is missing", where=self.where(location), todo=others
             )
         if fault["type"].startswith("union_tag"):
+            key = fault["ctx"]["discriminator"].strip("'")
+            allowed = fault["ctx"].get("expected_tags", "").replace("'", "")
+            got = fault["ctx"].get("tag")
+            near = nearest(got, allowed.split(", ")) if got else None
             return InputError(
-                f"unknown or missing {fault['ctx']['discriminator']}",
-                where=self.where((*location, fault["ctx"]["discriminator"].strip("'"))),
-                allowed=str(fault["ctx"].get("expected_tags", "")) or None,
+                f"unknown {key} {shorten(got)!r}" if got else f"the key {key!r} is missing",
+                where=self.where((*location, key)),
+                allowed=allowed or None,
+                todo=f"Did you mean {near!r}?" if near else None,
             )
         message = fault["msg"].removeprefix("Value error, ").removesuffix(".")
         key = f"{inner[-1]}: " if inner and isinstance(inner[-1], str) else ""
-        got = fault["input"]
+        got = self._written(location, fault["input"])
         seen = (
             f" (got {shorten(repr(got), 40)})"
             if not fault["type"].startswith("value_error") and isinstance(got, str | int | float)

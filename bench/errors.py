@@ -47,7 +47,7 @@ class InputError(BenchError):
         if allowed:
             parts.append(f"Allowed: {allowed}.")
         if todo:
-            parts.append(f"{todo}.")
+            parts.append(todo if todo.endswith("?") else f"{todo}.")
         super().__init__(" ".join(parts))
 
 
@@ -63,7 +63,7 @@ class UnknownName(InputError):
             f"unknown {noun} {shorten(name)!r}",
             where=where,
             allowed=", ".join(names) or "none are installed",
-            todo=f"Did you mean {near!r}" if near else None,
+            todo=f"Did you mean {near!r}?" if near else None,
         )
 
 
