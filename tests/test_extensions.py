@@ -1,0 +1,38 @@
+"""Every file of every extension folder keeps its folder's contract."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from bench import extensions
+from bench.errors import UnknownName
+from bench.record import Record
+
+CONTRACTS = {
+    "bench.measure.backends": ("Options", "missing", "clock", "load"),
+    "bench.measure.tasks": ("Options", "build"),
+    "bench.measure.power": ("MEASURES", "find"),
+    "bench.simulate.arrivals": ("Options", "mean_rate", "draw"),
+    "bench.simulate.batching": ("Options", "largest", "decide"),
+    "bench.simulate.scaling": ("Options", "bounds", "period_s", "desired"),
+    "bench.simulate.kinds": ("capacity", "play"),
+}
+MEMBERS = [(folder, name) for folder in CONTRACTS for name in extensions.names(folder)]
+
+
+@pytest.mark.parametrize(("folder", "name"), MEMBERS)
+def test_contract(folder: str, name: str) -> None:
+    module = extensions.load(folder, name)
+    assert module.__doc__
+    for member in CONTRACTS[folder]:
+        assert hasattr(module, member), member
+    if "Options" in CONTRACTS[folder]:
+        assert issubclass(module.Options, Record)
+        assert inspect.getdoc(module.Options)
+
+
+def test_an_unknown_member_is_named_with_its_neighbour() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'dynamic'"):
+        extensions.load("bench.simulate.batching", "dinamic")
