@@ -62,6 +62,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def schema(session: nox.Session) -> None:
+    """Write the JSON Schema that editors check scenario files with."""
+    _install(session, "onnxruntime")
+    session.run("python", "-m", "tests.write_schema")
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Write constraints.txt anew from the ranges in pyproject.toml."""
     session.install("uv")

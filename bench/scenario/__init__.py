@@ -1,5 +1,6 @@
 """What is asked: a task, who asks it when, the objective, and the deployments to compare."""
 
+from bench.scenario.json_schema import json_schema
 from bench.scenario.read import read_scenario
 from bench.scenario.resolve import Extensions, resolve
 from bench.scenario.schema import (
@@ -41,6 +42,7 @@ __all__ = [
     "StartUp",
     "Window",
     "Workload",
+    "json_schema",
     "read_scenario",
     "resolve",
 ]
