@@ -38,7 +38,7 @@ def play(setting: Setting) -> Outcome:
         for request, (time_s, source) in enumerate(
             zip(demand.arrival_s.tolist(), demand.source.tolist(), strict=True)
         ):
-            yield env.timeout(time_s - env.now)
+            yield env.timeout(max(time_s - env.now, 0.0))
             stations[source % used].arrive(request)
 
     env.process(sources())

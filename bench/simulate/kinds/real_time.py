@@ -18,6 +18,8 @@ from bench.simulate.station import Policy, ServiceTimes, Station
 from bench.units import DAY_S
 
 SCALING = "bench.simulate.scaling"
+DRAIN_S = 600.0
+"""After midnight, requests under way are answered for this long; held machines count to midnight."""
 
 
 def capacity(deployment: RealTimeDeployment, profile: Profile, workload: Workload) -> float:
@@ -46,17 +48,18 @@ def play(setting: Setting) -> Outcome:
 
     def door() -> simpy.events.ProcessGenerator:
         for request, time_s in zip(order.tolist(), reaches[order].tolist(), strict=True):
-            yield env.timeout(time_s - env.now)
+            yield env.timeout(max(time_s - env.now, 0.0))
             station.arrive(request)
 
     env.process(door())
     env.run(until=DAY_S)
+    holdings, ready_s = pool.holdings(), pool.ready_s()
+    env.run(until=DAY_S + DRAIN_S)
     down_delay = one_way_delays(network, len(demand), rng)
     finished = _answer(served, profile.output_bytes, network.downlink, down_delay)
-    holdings = pool.close()
     return Outcome(
         finished_s=finished,
-        ready_s=pool.ready_s,
+        ready_s=ready_s,
         busy_s=station.busy_s,
         mean_batch=station.served / max(station.batches, 1),
         max_replicas=pool.peak,
@@ -117,9 +120,9 @@ class _ReplicaPool:
         self._held_since: dict[int, float] = {}
         self._ready_since: dict[int, float] = {}
         self._draining: set[int] = set()
-        self._starting = 0
-        self._holdings: list[Holding] = []
-        self.ready_s = 0.0
+        self._ordered: list[float] = []
+        self._past_holdings: list[Holding] = []
+        self._past_ready_s = 0.0
         self.peak = self._scaling.initial
         station.on_retired = self._release
         for _ in range(self._scaling.initial):
@@ -127,11 +130,17 @@ class _ReplicaPool:
         if self._scaling.period_s is not None:
             env.process(self._control(self._scaling.period_s))
 
-    def close(self) -> list[Holding]:
-        """Release everything at the end of the day; all holdings of it."""
-        for server in list(self._held_since):
-            self._release(server)
-        return self._holdings
+    def ready_s(self) -> float:
+        """Server-seconds ready to work until now."""
+        since_ready = (self._env.now - since for since in self._ready_since.values())
+        return self._past_ready_s + sum(since_ready)
+
+    def holdings(self) -> list[Holding]:
+        """What was held until now; machines held at this moment count up to it."""
+        now = self._env.now
+        held = [Holding(start_s=since, end_s=now) for since in self._held_since.values()]
+        starting = [Holding(start_s=since, end_s=now) for since in self._ordered]
+        return [*self._past_holdings, *held, *starting]
 
     def _control(self, period: float) -> simpy.events.ProcessGenerator:
         busy_before = 0.0
@@ -140,7 +149,7 @@ class _ReplicaPool:
             ready = len(self._ready_since) - len(self._draining)
             busy = (self._station.busy_s - busy_before) / (period * max(ready, 1))
             busy_before = self._station.busy_s
-            replicas = ready + self._starting
+            replicas = ready + len(self._ordered)
             wanted = self._scaling.desired(
                 Observed(self._env.now, replicas, busy, self._station.waiting)
             )
@@ -152,10 +161,10 @@ class _ReplicaPool:
 
     def _start(self) -> simpy.events.ProcessGenerator:
         ordered = self._env.now
-        self._starting += 1
-        self.peak = max(self.peak, len(self._ready_since) + self._starting)
+        self._ordered.append(ordered)
+        self.peak = max(self.peak, len(self._ready_since) + len(self._ordered))
         yield self._env.timeout(self._start_up_s)
-        self._starting -= 1
+        self._ordered.remove(ordered)
         self._serve_from(ordered)
 
     def _serve_from(self, ordered_s: float) -> None:
@@ -170,5 +179,5 @@ class _ReplicaPool:
     def _release(self, server: int) -> None:
         self._draining.discard(server)
         now = self._env.now
-        self._holdings.append(Holding(start_s=self._held_since.pop(server), end_s=now))
-        self.ready_s += now - self._ready_since.pop(server)
+        self._past_holdings.append(Holding(start_s=self._held_since.pop(server), end_s=now))
+        self._past_ready_s += now - self._ready_since.pop(server)
