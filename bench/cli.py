@@ -12,16 +12,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 from bench import __version__
-from bench.errors import BenchError, InputError, UnknownName, shorten
+from bench.errors import BenchError, InputError, Interrupted, UnknownName, shorten
 
 if TYPE_CHECKING:
     from bench.pipeline import Settings
     from bench.store import Run
 
+
+class _Commands(typer.core.TyperGroup):
+    """Ctrl-C becomes an error like any other, before Typer turns it into a silent exit."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "interrupted; a run that had begun is marked incomplete, and "
+                "`bench run --resume FOLDER` goes on with it."
+            ) from None
+
+
 app = typer.Typer(
     name="bench",
+    cls=_Commands,
     help="Measure a real model once, then compare every way of deploying it.",
     no_args_is_help=True,
     add_completion=False,
@@ -238,10 +254,6 @@ def main() -> None:
             raise
         typer.echo(f"bench: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("bench: interrupted; a run that had begun is marked incomplete, and "
-                   "`bench run --resume FOLDER` goes on with it.", err=True)  # fmt: skip
-        sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:

@@ -20,6 +20,7 @@ from bench.errors import InputError, MissingRequirement
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 OnDone = Callable[[int], None]
+_HAS_MASK = hasattr(signal, "pthread_sigmask")  # not on Windows
 
 
 class Executor(Protocol):
@@ -71,14 +72,16 @@ class LocalProcesses:
         on_done: OnDone = _silent,
     ) -> list[Result]:
         with self._pool(min(self.workers, max(len(items), 1))) as pool:
-            return _gather([pool.submit(function, item) for item in items], on_done)
+            with _interrupts_wait():
+                futures = [pool.submit(function, item) for item in items]
+            return _gather(futures, on_done)
 
     @contextmanager
     def _pool(self, workers: int) -> Iterator[ProcessPoolExecutor]:
         pool = ProcessPoolExecutor(
             workers,
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_become_worker,
+            initializer=_watch_parent,
             max_tasks_per_child=1 if self.fresh else None,
         )
         before = set(multiprocessing.active_children())
@@ -150,9 +153,31 @@ def _gather(futures: Sequence[Future[Result]], on_done: OnDone) -> list[Result]:
     return results
 
 
-def _become_worker() -> None:
-    """A worker leaves Ctrl-C to its parent and never outlives it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C takes effect at the end of the block; processes started inside never see it.
+
+    Half-started workers would each die with a traceback. They inherit the mask, so that from
+    their first moment Ctrl-C is their parent's business.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is ever interrupted
+        return
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if _HAS_MASK else None
+    try:
+        yield
+    finally:
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+def _watch_parent() -> None:
+    """A worker never outlives its parent, however that ends."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -105,7 +105,7 @@ def test_a_missing_profile_is_named(done: Run, fake_scenario: Path) -> None:
 
 def test_overload_has_no_latency(done: Run, fake_scenario: Path) -> None:
     text = fake_scenario.read_text().replace("rate: 6/min", "rate: 40/s")
-    fake_scenario.write_text(text.replace("replicas: 2", "replicas: 1"))
+    fake_scenario.write_text(text.replace("10:00", "08:02"))
     comparison = simulate_only(fake_scenario, load_profiles(done.path), INLINE)[3]
     cloud = next(entry for entry in comparison.ranking if entry.deployment == "cloud")
     assert not cloud.feasible

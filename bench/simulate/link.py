@@ -35,8 +35,3 @@ def one_way_delays(
     """Half a round trip for each of ``count`` messages."""
     jitter = rng.exponential(network.jitter, count) if network.jitter else np.zeros(count)
     return (network.rtt + jitter) / 2
-
-
-def busy_share(rate: float, payload_bytes: float, bandwidth: float) -> float:
-    """Utilisation of a link that carries ``rate`` messages per second."""
-    return rate * BITS_PER_BYTE * payload_bytes / bandwidth
