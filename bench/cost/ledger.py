@@ -18,7 +18,7 @@ from bench.simulate import DeploymentResult, Replication, Simulation
 from bench.stats import mean_interval
 from bench.units import DAY_S, HOUR_S, MONTH_HOURS, YEAR_S
 
-CENT_FRACTION = Decimal("1e-9")
+AMOUNT_STEP = Decimal("1e-9")
 """Amounts are kept to a billionth of a dollar; the total is the sum of the rounded lines."""
 
 
@@ -214,7 +214,7 @@ def _line(
         quantity=exact,
         unit=unit,
         unit_price_usd=price,
-        amount_usd=(exact * price).quantize(CENT_FRACTION, ROUND_HALF_EVEN),
+        amount_usd=(exact * price).quantize(AMOUNT_STEP, ROUND_HALF_EVEN),
         formula=formula,
         origins=origins,
     )

@@ -32,6 +32,12 @@ _STYLE: Any = {
 }
 
 
+_TIMES = (
+    (1e-4, "0.1 ms"), (1e-3, "1 ms"), (1e-2, "10 ms"), (0.1, "100 ms"), (1.0, "1 s"),
+    (10.0, "10 s"), (60.0, "1 min"), (600.0, "10 min"), (3600.0, "1 h"), (36000.0, "10 h"),
+)  # fmt: skip
+
+
 def colour_of(view: View, deployment: str) -> str:
     """One colour per deployment, by its place in the scenario, throughout the report."""
     names = [curve.deployment for curve in view.curves]
@@ -61,11 +67,12 @@ def latency_ecdf(view: View) -> str:
             axes.annotate(" SLO", (limit, 0.02))
             axes.axhline(view.objective.response.percentile / 100, color="#BBBBBB", linewidth=0.6)
         axes.set_xscale("log")
-        axes.set_xlabel("response time from the scheduled arrival (s)")
+        _mark_times(axes)
+        axes.set_xlabel("response time from the scheduled arrival")
         axes.set_ylabel("share of requests answered")
         axes.set_ylim(0, 1.01)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(frameon=False, loc="lower right")
+            figure.legend(loc="outside upper center", ncols=3, frameon=False)
         return _svg(figure, "Latency: share of requests answered within a time")
 
 
@@ -110,6 +117,15 @@ def ledger_bars(view: View) -> str:
         if items:
             figure.legend(loc="outside upper center", ncols=min(len(items), 5), frameon=False)
         return _svg(figure, "Cost of a day by item")
+
+
+def _mark_times(axes: Any) -> None:
+    """Ticks at the times people think in."""
+    low, high = axes.get_xlim()
+    shown = [(at, text) for at, text in _TIMES if low <= at <= high]
+    if len(shown) > 1:
+        axes.set_xticks([at for at, _ in shown], [text for _, text in shown], minor=False)
+        axes.minorticks_off()
 
 
 def _plain(name: str) -> str:

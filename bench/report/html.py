@@ -28,11 +28,13 @@ def render_html(view: View) -> str:
         seconds=lambda e: _with_interval(e, format_seconds),
         percent=lambda e: _with_interval(e, format_percent),
         plain_seconds=format_seconds,
+        interval=_interval,
         json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )
     template = environment.get_template("report.html.j2")
     # Charts escape their own text (XML written by matplotlib); everything else is autoescaped.
     return template.render(
+        forms={"usd": format_usd, "seconds": format_seconds, "percent": format_percent},
         view=view,
         latency=Markup(charts.latency_ecdf(view)),  # noqa: S704
         steps=Markup(charts.step_bars(view)),  # noqa: S704
@@ -42,11 +44,16 @@ def render_html(view: View) -> str:
 
 
 def _with_interval(estimate: Estimate, form: Callable[[float | None], str]) -> str:
+    """For running text: the value, and its interval in brackets."""
     if estimate.value is None:
         return f"none: {estimate.reason}"
-    text = form(estimate.value)
-    if estimate.low is not None and estimate.high is not None:
-        low, high = form(estimate.low), form(estimate.high)
-        if (low, high) != (text, text):
-            text += f" ({low} – {high})"
-    return text
+    interval = _interval(estimate, form)
+    return form(estimate.value) + (f" ({interval})" if interval else "")
+
+
+def _interval(estimate: Estimate, form: Callable[[float | None], str]) -> str:
+    """The interval, or nothing where it is narrower than the digits shown."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    low, high = form(estimate.low), form(estimate.high)
+    return "" if low == high == form(estimate.value) else f"{low} – {high}"

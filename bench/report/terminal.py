@@ -1,33 +1,31 @@
-"""The view as a table for the terminal."""
+"""The ranking for the terminal."""
 
 from __future__ import annotations
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from bench.compare import Comparison
-from bench.record import Estimate
 from bench.units import format_percent, format_seconds, format_usd
 
 
-def ranking_table(comparison: Comparison) -> Table:
-    """The ranking; names are plain text, never markup."""
+def ranking_table(comparison: Comparison) -> Group:
+    """The ranking, and under it why the infeasible are; names are plain text, never markup."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("#", "deployment", "kind", "$/million", "p50", "p99", "within SLO", "feasible"):
+    for heading in ("#", "deployment", "kind", "$/million", "p50", "p99", "within SLO"):
         table.add_column(heading, overflow="fold")
+    reasons = []
     for entry in comparison.ranking:
         table.add_row(
             str(entry.rank or "–"),
             Text(entry.deployment),
-            entry.kind,
+            entry.kind.replace("_", "-"),
             format_usd(entry.usd_per_million.value),
-            _seconds(entry.p50_s),
-            _seconds(entry.p99_s),
+            format_seconds(entry.p50_s.value),
+            format_seconds(entry.p99_s.value),
             format_percent(entry.slo_attainment.value),
-            Text("yes" if entry.feasible else f"no: {'; '.join(entry.reasons)}"),
         )
-    return table
-
-
-def _seconds(estimate: Estimate) -> str:
-    return format_seconds(estimate.value)
+        if not entry.feasible:
+            reasons.append(Text(f"–  {entry.deployment}: {'; '.join(entry.reasons)}"))
+    return Group(table, *([Text()] if reasons else []), *reasons)
