@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = "constraints.txt"
+TORCH = "2.13.0"
 
 try:
     import nox
@@ -48,14 +49,14 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests."""
-    _install(session, "onnxruntime", "dev")
+    _install(session, "onnxruntime", "dask", "dev")
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Formatting, lint, types."""
-    _install(session, "onnxruntime", "dev")
+    _install(session, "onnxruntime", "dask", "dev")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
@@ -75,8 +76,11 @@ def lock(session: nox.Session) -> None:
     session.run(
         "uv", "pip", "compile", "pyproject.toml", "--extra=onnxruntime", "--extra=dev",
         "--extra=dask", "--universal", "--python-version=3.11", "--upgrade", "--no-annotate",
-        "--no-header", "--no-emit-index-url", "--output-file", CONSTRAINTS,
+        "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--output-file", CONSTRAINTS,
     )  # fmt: skip
+    # Not compiled: the universal solution of PyTorch would pin gigabytes of CUDA packages.
+    with (ROOT / CONSTRAINTS).open("a") as file:
+        file.write(f"torch=={TORCH}\n")
 
 
 if __name__ == "__main__":

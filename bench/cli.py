@@ -206,7 +206,7 @@ def list_(
     """What there is to choose from."""
     if what not in LISTABLE:
         raise UnknownName("list", what, LISTABLE)
-    rows = _listing(what)
+    rows = dict(sorted(_listing(what).items()))
     if as_json:
         _print_json(rows)
     else:
@@ -304,7 +304,12 @@ def _settings(
 
 def _new_folder(scenario: Path) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return Path("reports") / f"{scenario.stem}-{stamp}"
+    folder = Path("reports") / f"{scenario.stem}-{stamp}"
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = folder.with_name(f"{scenario.stem}-{stamp}-{number}")
+    return folder
 
 
 def _summary(run: Run) -> dict[str, Any]:

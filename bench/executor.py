@@ -20,6 +20,7 @@ from bench.errors import InputError, MissingRequirement
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 OnDone = Callable[[int], None]
+CONNECT_TIMEOUT_S = 10.0
 _HAS_MASK = hasattr(signal, "pthread_sigmask")  # not on Windows
 
 
@@ -100,14 +101,15 @@ class DaskCluster:
 
     def __init__(self, address: str) -> None:
         try:
-            from distributed import Client
+            import distributed
         except ModuleNotFoundError as error:
             raise MissingRequirement(
                 f"The engine {address!r} needs Dask, which is not installed. "
                 'Install it with: pip install "inference-testbed[dask]".'
             ) from error
+        connect: Any = distributed.Client
         try:
-            self._client: Any = Client(address, timeout="10s", set_as_default=False)
+            self._client = connect(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"no Dask scheduler answers ({error})",

