@@ -70,6 +70,14 @@ def schema(session: nox.Session) -> None:
 
 
 @nox.session
+def example(session: nox.Session) -> None:
+    """Make the committed run anew, and show it in the README."""
+    _install(session, "onnxruntime")
+    session.run("bench", "run", "scenarios/quickstart.yaml", "--out", "reports/example")
+    session.run("python", "-m", "tests.write_readme")
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Write constraints.txt anew from the ranges in pyproject.toml."""
     session.install("uv")

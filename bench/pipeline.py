@@ -57,12 +57,20 @@ class Settings:
 
 
 def run(
-    scenario: Path, out: Path, settings: Settings | None = None, notify: Notify = _quiet
+    scenario: Path | str,
+    out: Path | str,
+    settings: Settings | None = None,
+    notify: Notify = _quiet,
 ) -> Run:
-    """Measure, simulate, cost, compare and report one scenario into the folder ``out``."""
+    """Measure, simulate, cost, compare and report one scenario into the folder ``out``.
+
+    Raises:
+        InputError: the scenario cannot be used, or ``out`` holds something else.
+        MissingRequirement: a backend or a model file is not there.
+    """
     settings = settings or Settings()
-    asked = prepare(scenario, settings)
-    run = Run.create(out, _header(asked, settings))
+    asked = prepare(Path(scenario), settings)
+    run = Run.create(Path(out), _header(asked, settings))
     run.save("scenario.json", asked)
     return _continue(run, settings, notify)
 

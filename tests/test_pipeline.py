@@ -138,8 +138,12 @@ def test_a_script_for_a_name_is_text(fake_scenario: Path, tmp_path: Path) -> Non
     assert "&lt;script&gt;alert(1)" in html
 
 
+def test_the_public_door_takes_names_of_files(fake_scenario: Path) -> None:
+    assert bench.run(str(fake_scenario), "out", INLINE).header.status == "complete"
+
+
 def test_the_public_door_opens_a_run(done: Run) -> None:
-    frame = bench.load(done.path).table("batches.parquet")
+    frame = bench.load(str(done.path)).table("batches.parquet")
     parts = frame[[f"{step}_s" for step in STEPS]].sum(axis=1)
     whole = (frame.finished_ns - frame.started_ns) / 1e9
     assert (parts - whole).abs().max() == pytest.approx(0)
