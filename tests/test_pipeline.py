@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bench.measure import STEPS, Measurement
 from bench.pipeline import Settings, load_profiles, run, simulate_only
 from bench.simulate import Simulation
 from bench.store import Run, to_json
+from bench.units import format_percent, format_seconds, format_usd
 
 INLINE = Settings(engine="inline")
 
@@ -117,6 +119,14 @@ def test_the_report_says_what_the_json_says(done: Run) -> None:
     html = (done.path / "report.html").read_text()
     view = json.loads((done.path / "report.json").read_text())
     assert view["comparison"]["verdict"].replace("'", "&#39;") in html.replace("&lt;", "<")
+    for entry in view["comparison"]["ranking"]:
+        figures = [
+            format_usd(entry["usd_per_million"]["value"]),
+            *(format_seconds(entry[name]["value"]) for name in ("p50_s", "p99_s")),
+            *(format_percent(entry[name]["value"]) for name in ("slo_attainment", "utilisation")),
+        ]
+        row = "".join(f'.*?<span class="figure">{re.escape(figure)}</span>' for figure in figures)
+        assert re.search(f"</span>{re.escape(entry['deployment'])}\\b{row}", html, re.DOTALL)
     for costed in view["costs"]["deployments"]:
         assert f"<td>{costed['ledger']['total_usd']}</td>" in html
     assert "http://" not in html
