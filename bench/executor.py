@@ -162,8 +162,9 @@ def _interrupts_wait() -> Iterator[None]:
     Half-started workers would each die with a traceback. They inherit the mask, so that from
     their first moment Ctrl-C is their parent's business.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is ever interrupted
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # nothing here raises KeyboardInterrupt
         return
     came: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
