@@ -124,6 +124,7 @@ def measure(
 ) -> None:
     """Measure only: records, raw times and profiles."""
     from bench import pipeline
+    from bench.units import format_seconds
 
     settings = _settings(seed, budget, "local", input, tuple(backend), tuple(device))
     with _progress(quiet or as_json) as notify:
@@ -134,8 +135,8 @@ def measure(
         _print_json({**measurement.model_dump(mode="json"), "run": str(done.path)})
     elif not quiet:
         for arm in measurement.arms:
-            p50 = arm.single_stream["p50"].value
-            typer.echo(f"{arm.arm}: p50 {(p50 or 0) * 1e3:.2f} ms, load {arm.load_s:.3f} s")
+            p50 = format_seconds(arm.single_stream["p50"].value)
+            typer.echo(f"{arm.arm}: p50 {p50}, load {format_seconds(arm.load_s)}")
         typer.echo(f"profiles: {done.path / 'profiles'}")
 
 
@@ -288,9 +289,10 @@ def _settings(
     devices: tuple[str, ...] = (),
 ) -> Settings:
     from bench.pipeline import Settings
+    from bench.scenario import BUDGET_NAMES
 
-    if budget is not None and budget not in ("smoke", "standard", "official"):
-        raise UnknownName("budget", budget, ["smoke", "standard", "official"], where="--budget")
+    if budget is not None and budget not in BUDGET_NAMES:
+        raise UnknownName("budget", budget, BUDGET_NAMES, where="--budget")
     return Settings(
         seed=seed,
         budget=budget,
@@ -349,7 +351,8 @@ def _print_run(run: Run) -> None:
 
 def _listing(what: str) -> dict[str, str]:
     from bench import extensions
-    from bench.hardware import Catalogue, data_folder
+    from bench.folders import data_folder
+    from bench.hardware import Catalogue
 
     if what == "backends":
         folder = "bench.measure.backends"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import InputError, UnknownName
-from bench.hardware import Catalogue, RentedOffer, data_folder
+from bench.folders import data_folder
+from bench.hardware import Catalogue, RentedOffer
 
 PROVIDER = """\
 schema_version: 1

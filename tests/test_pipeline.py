@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import bench
 from bench.compare import Comparison
 from bench.cost import Costs
 from bench.errors import InputError
+from bench.folders import data_folder
 from bench.measure import STEPS, Measurement
 from bench.pipeline import Settings, load_profiles, run, simulate_only
 from bench.simulate import Simulation
@@ -86,6 +88,19 @@ def test_batch_is_cheapest_and_too_late(done: Run) -> None:
     assert cost["night"] < min(cost["cloud"], cost["edge"])
     assert by_name["cloud"].feasible
     assert by_name["cloud"].provenance == "assumed"
+
+
+def test_what_costs_nothing_is_the_cheapest(
+    done: Run, fake_scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = tmp_path / "data" / "hardware_profiles"
+    shutil.copytree(data_folder("hardware_profiles"), free)
+    for file in (free / "assumptions.yaml", free / "offers" / "edge.yaml"):
+        file.write_text(re.sub(r"\$\d+(\.\d+)?", "$0", file.read_text()))
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
+    comparison = simulate_only(fake_scenario, load_profiles(done.path), INLINE)[3]
+    assert comparison.ranking[0].deployment == "edge"
+    assert comparison.ranking[0].usd_per_million.value == 0
 
 
 def test_the_same_profiles_and_seed_give_the_same_bytes(done: Run, fake_scenario: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -60,7 +61,7 @@ def compare(
         _entry(scenario, profiles[result.arm], result, costed.get(result.deployment))
         for result in simulation.deployments
     ]
-    entries.sort(key=lambda e: (not e.feasible, e.usd_per_million.value or float("inf")))
+    entries.sort(key=lambda entry: (not entry.feasible, _usd(entry)))
     ranked = []
     for index, entry in enumerate(entries):
         tied = (
@@ -136,6 +137,12 @@ def _origins(
     return origins
 
 
+def _usd(entry: Ranked) -> float:
+    """For ordering: what has no cost comes last."""
+    value = entry.usd_per_million.value
+    return math.inf if value is None else value
+
+
 def _tied(cheaper: CostedDeployment, dearer: CostedDeployment) -> bool:
     """Days are paired: both deployments met the same requests."""
     differences = [
@@ -170,15 +177,9 @@ def _verdict(objective: Objective, ranked: Sequence[Ranked]) -> str:
         sentence += f"; next is {second.deployment} at {format_usd(second.usd_per_million.value)}"
     else:
         sentence += ", the only one that does"
-    cheaper = [
-        entry
-        for entry in ranked
-        if not entry.feasible
-        and entry.usd_per_million.value is not None
-        and entry.usd_per_million.value < (best.usd_per_million.value or 0.0)
-    ]
+    cheaper = [entry for entry in ranked if not entry.feasible and _usd(entry) < _usd(best)]
     if cheaper:
-        entry = min(cheaper, key=lambda e: e.usd_per_million.value or 0.0)
+        entry = min(cheaper, key=_usd)
         sentence += (
             f"; {entry.deployment} would cost {format_usd(entry.usd_per_million.value)} "
             f"but {entry.reasons[0]}"

@@ -3,7 +3,7 @@
 Everything here is read from ``hardware_profiles/``; nothing is a constant in code.
 """
 
-from bench.hardware.catalogue import Catalogue, data_folder
+from bench.hardware.catalogue import Catalogue
 from bench.hardware.records import (
     Assumption,
     Assumptions,
@@ -27,5 +27,4 @@ __all__ = [
     "PurchasedOffer",
     "RentedOffer",
     "Services",
-    "data_folder",
 ]

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 from bench.documents import Source, read
 from bench.errors import InputError, UnknownName
+from bench.folders import data_folder
 from bench.hardware.records import Assumptions, Device, Offer, ProviderFile, RentedOffer
-
-FOLDER_VARIABLE = "BENCH_DATA"
-
-
-def data_folder(name: str) -> Path:
-    """``scenarios`` or ``hardware_profiles``: beside the package, inside it, or in ``$BENCH_DATA``.
-
-    A checkout has them in its root; an installed wheel carries them in ``bench/data``.
-    """
-    package = Path(__file__).resolve().parents[1]
-    chosen = os.environ.get(FOLDER_VARIABLE)
-    roots = [Path(chosen)] if chosen else [package.parent, package / "data"]
-    for root in roots:
-        if (root / name).is_dir():
-            return root / name
-    raise InputError(
-        f"the folder {name!r} was not found",
-        where=f"${FOLDER_VARIABLE}" if chosen else str(package),
-        todo=f"Point {FOLDER_VARIABLE} to a folder that holds it",
-    )
 
 
 class Catalogue:

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from bench.errors import InputError
-from bench.measure.models import ModelFile, cache_folder, fetch
+from bench.folders import cache_folder
+from bench.measure.models import ModelFile, fetch
 from bench.measure.tasks import Sample
 from bench.store import atomic_write
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -17,13 +16,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-import platformdirs
-
 from bench.errors import InputError, MissingRequirement
+from bench.folders import cache_folder
 from bench.record import Record
 from bench.store import atomic_write
 
-CACHE_VARIABLE = "BENCH_CACHE"
 _DOWNLOAD_LIMIT_S = 600
 
 
@@ -37,12 +34,6 @@ class ModelFile(Record):
     licence: str
     meaning: str
     """What goes in, what comes out."""
-
-
-def cache_folder() -> Path:
-    """Where fetched and generated files are kept: ``$BENCH_CACHE`` or the user's cache folder."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("inference-testbed"))
 
 
 def fetch(file: ModelFile) -> Path:

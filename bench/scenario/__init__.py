@@ -4,6 +4,7 @@ from bench.scenario.json_schema import json_schema
 from bench.scenario.read import read_scenario
 from bench.scenario.resolve import Extensions, resolve
 from bench.scenario.schema import (
+    BUDGET_NAMES,
     AccuracyLimit,
     Active,
     Arm,
@@ -24,6 +25,7 @@ from bench.scenario.schema import (
 )
 
 __all__ = [
+    "BUDGET_NAMES",
     "AccuracyLimit",
     "Active",
     "Arm",

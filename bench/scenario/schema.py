@@ -7,7 +7,7 @@ record in that very file, so that an extension is described in one place.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -24,7 +24,8 @@ from bench.units import (
 )
 
 Residency = Literal["device", "site", "region", "any"]
-Budget = Literal["smoke", "standard", "official"]
+BudgetName = Literal["smoke", "standard", "official"]
+BUDGET_NAMES: tuple[str, ...] = get_args(BudgetName)
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 
 
@@ -116,7 +117,7 @@ class Objective(Record):
 class MeasurePlan(Record):
     """How much to measure."""
 
-    budget: Budget = "smoke"
+    budget: BudgetName = "smoke"
     max_batch: int = Field(default=8, ge=1, le=1024)
 
 
