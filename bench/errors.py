@@ -6,7 +6,6 @@
     ├── InputError            2   the user's scenario, file or option cannot be used
     │   └── UnknownName       2   a name that nothing here answers to
     ├── MissingRequirement    2   a package, model file or driver is not there
-    ├── MeasurementInvalid    5   the measurement broke its own rules
     └── Interrupted         130   the user stopped the program
 
 The message is one paragraph: what is wrong, where, what is allowed, what to do.
@@ -81,12 +80,6 @@ class UnknownName(InputError):
 
 class MissingRequirement(BenchError):
     """A package, model file or driver that the request needs is not there."""
-
-
-class MeasurementInvalid(BenchError):
-    """A measurement broke its own validity rules."""
-
-    exit_code = 5
 
 
 class Interrupted(BenchError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -92,7 +93,7 @@ def _continue(run: Run, settings: Settings, notify: Notify) -> Run:
     simulation = run.obtain(
         "simulation.json",
         Simulation,
-        lambda: simulate(asked, profiles, seed, workers, _steps("simulate", notify)),
+        lambda: simulate(asked, profiles, seed, workers, partial(notify, "simulate")),
     )
     costs = run.obtain("costs.json", Costs, lambda: cost_simulation(asked, simulation))
     run.obtain("comparison.json", Comparison, lambda: compare(asked, profiles, simulation, costs))
@@ -131,7 +132,9 @@ def measure(
     for request in requests:
         _require(request.arm.backend.name)
     notify("measure", 0, len(requests))
-    measured = executor.map(measure_arm, requests, _steps_of("measure", len(requests), notify))
+    measured = executor.map(
+        measure_arm, requests, lambda done: notify("measure", done, len(requests))
+    )
     batches = pd.concat([pd.DataFrame(b) for _, b, _ in measured], ignore_index=True)
     queries = pd.concat([pd.DataFrame(q) for _, _, q in measured], ignore_index=True)
     measurement = Measurement(arms=[record for record, _, _ in measured])
@@ -176,7 +179,7 @@ def simulate_only(
     """Simulate, cost and compare a scenario from profiles that were measured before."""
     asked = prepare(path, settings)
     simulation = simulate(
-        asked, profiles, settings.seed, engine(settings.engine), _steps("simulate", notify)
+        asked, profiles, settings.seed, engine(settings.engine), partial(notify, "simulate")
     )
     costs = cost_simulation(asked, simulation)
     return asked, simulation, costs, compare(asked, profiles, simulation, costs)
@@ -249,11 +252,3 @@ def _header(asked: ResolvedScenario, settings: Settings) -> Header:
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=settings.command,
     )
-
-
-def _steps(stage: str, notify: Notify) -> Callable[[int, int], None]:
-    return lambda done, total: notify(stage, done, total)
-
-
-def _steps_of(stage: str, total: int, notify: Notify) -> Callable[[int], None]:
-    return lambda done: notify(stage, done, total)

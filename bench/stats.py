@@ -82,20 +82,3 @@ def mean_interval(values: Sequence[float] | Floats, confidence: float = 0.95) ->
     spread = float(data.std(ddof=1)) / math.sqrt(n)
     half = float(scipy_stats.t.ppf(0.5 + confidence / 2, n - 1)) * spread
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n, confidence=confidence)
-
-
-def share_interval(hits: int, n: int, confidence: float = 0.95) -> Estimate:
-    """A share of independent trials with Wilson's score interval."""
-    if n == 0:
-        return Estimate.absent("no trials")
-    z = float(scipy_stats.norm.ppf(0.5 + confidence / 2))
-    share = hits / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Estimate(
-        value=share,
-        low=max(0.0, centre - half),
-        high=min(1.0, centre + half),
-        n=n,
-        confidence=confidence,
-    )

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from bench.errors import InputError
 from bench.record import SCHEMA_VERSION, Record
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEADER = "run.json"
-T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 
 
 class Header(Record):
@@ -127,7 +127,7 @@ class Run:
         with atomic_write(self.path / name) as file:
             table.to_parquet(file, index=False)
 
-    def load(self, name: str, kind: type[T]) -> T:
+    def load(self, name: str, kind: type[R]) -> R:
         """Read the JSON file ``name`` back as the record ``kind``."""
         return read_record(self.path / name, kind)
 
@@ -137,11 +137,10 @@ class Run:
 
         return pd.read_parquet(self.path / name)
 
-    def obtain(self, name: str, kind: type[T], compute: Callable[[], T]) -> T:
+    def obtain(self, name: str, kind: type[R], compute: Callable[[], R]) -> R:
         """The saved record ``name``; computed and saved first where it is not there yet."""
         if not self.has(name):
-            value = compute()
-            self.save_text(name, TypeAdapter(kind).dump_json(value, indent=2).decode() + "\n")
+            self.save(name, compute())
         return self.load(name, kind)
 
 
@@ -154,22 +153,21 @@ def load(path: str | os.PathLike[str]) -> Run:
     return Run.open(Path(path))
 
 
-def read_record(path: Path, kind: type[T]) -> T:
+def read_record(path: Path, kind: type[R]) -> R:
     """The JSON file at ``path`` as a record.
 
     Raises:
         InputError: the file is missing, not JSON, or not such a record.
     """
-    name = getattr(kind, "__name__", "record")
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"is not a {name} of this version: {place or 'document'}: {first['msg']}",
+            f"is not a {kind.__name__} of this version: {place or 'document'}: {first['msg']}",
             where=str(path),
             todo="Measure again with this version of the program",
         ) from error

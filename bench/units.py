@@ -131,7 +131,6 @@ def _price(dimension: str) -> Any:
 Seconds = Annotated[float, Field(ge=0), _quantity("time")]
 PositiveSeconds = Annotated[float, Field(gt=0), _quantity("time")]
 PerSecond = Annotated[float, Field(gt=0), _quantity("rate")]
-Bytes = Annotated[float, Field(ge=0), _quantity("size")]
 BitsPerSecond = Annotated[float, Field(gt=0), _quantity("bandwidth")]
 Watts = Annotated[float, Field(gt=0), _quantity("power")]
 Fraction = Annotated[float, Field(ge=0, le=1), _quantity("fraction")]

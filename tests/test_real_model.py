@@ -28,7 +28,7 @@ def load(model: Path) -> onnxruntime_cpu.OnnxSession:
     return onnxruntime_cpu.load(model, onnxruntime_cpu.Options(), 1, wall_clock())
 
 
-def test_clean_labels_are_read_right(model: Path) -> None:
+def test_photographed_words_are_read_right(model: Path) -> None:
     task = text_recognition.build(text_recognition.Options(labels=12))
     session = load(model)
     task.prepare(session.metadata())

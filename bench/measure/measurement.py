@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from bench.measure.models import ModelFile
 from bench.record import SCHEMA_VERSION, Estimate, Record
@@ -96,5 +96,4 @@ class Measurement(Record):
     """All arms of a run."""
 
     schema_version: int = SCHEMA_VERSION
-    verdict: Literal["valid", "invalid"] = "valid"
     arms: list[ArmMeasurement]

@@ -120,21 +120,13 @@ class _Procedure:
             self._batch_sizes(session)
             self._single_stream(session)
             steady_s = time.perf_counter() - steady_from
-            energy = sensor.read_j() - energy_before if sensor else None
         finally:
             gc.enable()
-        reading = (
-            PowerReading(reason=f"no sensor ({no_sensor})")
-            if sensor is None or energy is None
-            else PowerReading(
-                source=sensor.source,
-                scope=sensor.scope,
-                energy_per_inference_j=energy / len(self.answered),
-                mean_w=energy / steady_s,
-                idle_w=idle_w,
-                window_s=steady_s,
-            )
-        )
+        if sensor is None:
+            reading = PowerReading(reason=f"no sensor ({no_sensor})")
+        else:
+            energy_j = sensor.read_j() - energy_before
+            reading = _power_reading(sensor, energy_j, steady_s, len(self.answered), idle_w)
         scores = self.task.score(self.answered)
         steps, single = self._step_stats(), self._single_stream_stats()
         record = ArmMeasurement(
@@ -291,6 +283,19 @@ def _idle_power(sensor: power.Sensor | None) -> float | None:
     before, start = sensor.read_j(), time.perf_counter()
     time.sleep(IDLE_WINDOW_S)
     return (sensor.read_j() - before) / (time.perf_counter() - start)
+
+
+def _power_reading(
+    sensor: power.Sensor, energy_j: float, seconds: float, inferences: int, idle_w: float | None
+) -> PowerReading:
+    return PowerReading(
+        source=sensor.source,
+        scope=sensor.scope,
+        energy_per_inference_j=energy_j / inferences,
+        mean_w=energy_j / seconds,
+        idle_w=idle_w,
+        window_s=seconds,
+    )
 
 
 def _peak_memory(process: psutil.Process) -> int:

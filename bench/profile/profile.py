@@ -68,7 +68,7 @@ def build_profile(measured: ArmMeasurement, batches: pd.DataFrame, task: str) ->
         origin=Origin(
             subject=f"service times of {measured.arm}",
             provenance="measured",
-            source=f"this run on {cpu}, {measured.threads} thread(s); batches measured: {counts}",
+            source=f"a run on {cpu}, {measured.threads} thread(s); batches measured: {counts}",
             as_of=measured.started_utc[:10],
         ),
     )

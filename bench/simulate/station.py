@@ -76,10 +76,6 @@ class Station:
     def waiting(self) -> int:
         return len(self._queue)
 
-    @property
-    def idle(self) -> int:
-        return len(self._idle)
-
     def add_server(self) -> int:
         """A server becomes ready; its number."""
         server = self._servers

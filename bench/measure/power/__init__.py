@@ -1,7 +1,7 @@
 """Power sensors: one file each, with ``find() -> Sensor | str`` (the reason why there is none).
 
-``MEASURES`` says whose energy it counts, ``cpu`` or ``gpu``. A sensor reads an energy counter. No sensor means ``null`` with the reason, never zero and never
-a data-sheet figure.
+``MEASURES`` says whose energy it counts, ``cpu`` or ``gpu``. A sensor reads an energy counter. No
+sensor means ``null`` with the reason, never zero and never a data-sheet figure.
 """
 
 from __future__ import annotations
