@@ -18,6 +18,7 @@ from bench import __version__
 from bench.errors import BenchError, InputError, Interrupted, UnknownName, shorten
 
 if TYPE_CHECKING:
+    from bench.measure import Measurement
     from bench.pipeline import Settings
     from bench.store import Run
 
@@ -52,6 +53,9 @@ Out = Annotated[
     Path | None, typer.Option(help="Folder of the run. [default: a new one in reports/]")
 ]
 Engine = Annotated[str, typer.Option(help="local, inline, or tcp://HOST:PORT of a Dask scheduler.")]
+MeasureEngine = Annotated[
+    str, typer.Option(help="local (fresh processes), or inline (this process, for debuggers).")
+]
 Budget = Annotated[str | None, typer.Option(help="smoke, standard or official.")]
 Input = Annotated[Path | None, typer.Option(help="A folder of your own inputs.")]
 ScenarioFile = Annotated[Path, typer.Argument(help="A scenario file.")]
@@ -86,6 +90,7 @@ def run(
 ) -> None:
     """Measure, simulate, cost, compare and report."""
     from bench import pipeline
+    from bench.measure import Measurement
 
     settings = _settings(seed, budget, engine, input)
     if (resume is None) == (not scenarios):
@@ -106,7 +111,9 @@ def run(
     elif not quiet:
         for run_ in runs:
             _print_run(run_)
-    if strict and not all(summary["objective_met"] for summary in summaries):
+    for run_ in runs:
+        _exit_if_invalid(run_.load("measurement.json", Measurement))
+    if strict and not all(summary.get("objective_met", True) for summary in summaries):
         raise typer.Exit(1)
 
 
@@ -117,6 +124,7 @@ def measure(
     budget: Budget = None,
     backend: Annotated[list[str], typer.Option(help="Only this backend; repeatable.")] = [],  # noqa: B006
     device: Annotated[list[str], typer.Option(help="Only this device; repeatable.")] = [],  # noqa: B006
+    engine: MeasureEngine = "local",
     seed: Seed = 1,
     input: Input = None,  # noqa: A002
     as_json: Json = False,
@@ -124,9 +132,8 @@ def measure(
 ) -> None:
     """Measure only: records, raw times and profiles."""
     from bench import pipeline
-    from bench.units import format_seconds
 
-    settings = _settings(seed, budget, "local", input, tuple(backend), tuple(device))
+    settings = _settings(seed, budget, engine, input, tuple(backend), tuple(device))
     with _progress(quiet or as_json) as notify:
         done, measurement = pipeline.measure_only(
             scenario, out or _new_folder(scenario), settings, notify
@@ -134,10 +141,8 @@ def measure(
     if as_json:
         _print_json({**measurement.model_dump(mode="json"), "run": str(done.path)})
     elif not quiet:
-        for arm in measurement.arms:
-            p50 = format_seconds(arm.single_stream["p50"].value)
-            typer.echo(f"{arm.arm}: p50 {p50}, load {format_seconds(arm.load_s)}")
-        typer.echo(f"profiles: {done.path / 'profiles'}")
+        _print_measurement(done, measurement)
+    _exit_if_invalid(measurement)
 
 
 @app.command()
@@ -316,6 +321,9 @@ def _new_folder(scenario: Path) -> Path:
 
 def _summary(run: Run) -> dict[str, Any]:
     """What ``--json`` prints of a run: the figures of ``report.json``, without the curves."""
+    if not run.has("report.json"):  # a run that only measures
+        measured = json.loads((run.path / "measurement.json").read_text())
+        return {**measured, "run": str(run.path)}
     view = json.loads((run.path / "report.json").read_text())
     accuracy = [{"arm": arm["arm"], **row} for arm in view["arms"] for row in arm["accuracy"]]
     return {
@@ -325,6 +333,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "verdict": view["comparison"]["verdict"],
         "objective_met": view["comparison"]["objective_met"],
         "ranking": view["comparison"]["ranking"],
+        "excluded": view["comparison"]["excluded"],
         "accuracy": accuracy,
         "character_error_rate": next(
             (
@@ -342,11 +351,28 @@ def _summary(run: Run) -> dict[str, Any]:
 
 def _print_run(run: Run) -> None:
     from bench.compare import Comparison
+    from bench.measure import Measurement
     from bench.report.terminal import ranking_table
 
+    if not run.has("comparison.json"):
+        _print_measurement(run, run.load("measurement.json", Measurement))
+        return
     comparison = run.load("comparison.json", Comparison)
     _console().print(ranking_table(comparison))
     typer.echo(f"\n{comparison.verdict}\nreport: {run.path / 'report.html'}")
+
+
+def _print_measurement(run: Run, measurement: Measurement) -> None:
+    from bench.report.terminal import measurement_table
+
+    _console().print(measurement_table(measurement))
+    typer.echo(f"\nprofiles: {run.path / 'profiles'}")
+
+
+def _exit_if_invalid(measurement: Measurement) -> None:
+    """Exit 5 where an arm failed or broke a rule; all that could be measured is kept and shown."""
+    if measurement.failed or any(arm.status == "invalid" for arm in measurement.arms):
+        raise typer.Exit(5)
 
 
 def _listing(what: str) -> dict[str, str]:
@@ -405,10 +431,10 @@ def _console() -> Any:
 
 
 @contextmanager
-def _progress(silent: bool) -> Iterator[Callable[[str, int, int], None]]:
+def _progress(silent: bool) -> Iterator[Callable[[str, int, int, str], None]]:
     """Progress bars on stderr, only on a terminal."""
     if silent or not sys.stderr.isatty():
-        yield lambda stage, done, total: None
+        yield lambda stage, done, total, what: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -419,13 +445,14 @@ def _progress(silent: bool) -> Iterator[Callable[[str, int, int], None]]:
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[what]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
 
-        def notify(stage: str, done: int, total: int) -> None:
+        def notify(stage: str, done: int, total: int, what: str) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
+                tasks[stage] = bars.add_task(stage, total=total, what=what)
+            bars.update(tasks[stage], completed=done, total=total, what=shorten(what))
 
         yield notify

@@ -6,6 +6,8 @@
     ├── InputError            2   the user's scenario, file or option cannot be used
     │   └── UnknownName       2   a name that nothing here answers to
     ├── MissingRequirement    2   a package, model file or driver is not there
+    ├── WorkerLost            5   a process crashed, hung, or failed in a way nobody foresaw
+    ├── MeasurementInvalid    5   the measurement breaks the validity rules
     └── Interrupted         130   the user stopped the program
 
 The message is one paragraph: what is wrong, where, what is allowed, what to do.
@@ -80,6 +82,22 @@ class UnknownName(InputError):
 
 class MissingRequirement(BenchError):
     """A package, model file or driver that the request needs is not there."""
+
+
+class WorkerLost(BenchError):
+    """A process of its own gave no answer; ``details`` may hold the end of its traceback."""
+
+    exit_code = 5
+
+    def __init__(self, what: str, details: str = "") -> None:
+        self.details = details
+        super().__init__(what)
+
+
+class MeasurementInvalid(BenchError):
+    """What was measured breaks the validity rules, or an arm gave no measurement at all."""
+
+    exit_code = 5
 
 
 class Interrupted(BenchError):

@@ -9,18 +9,22 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-from bench.errors import InputError, MissingRequirement
+from bench.errors import BenchError, InputError, MissingRequirement, WorkerLost
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 OnDone = Callable[[int], None]
 CONNECT_TIMEOUT_S = 10.0
+REPORT_EVERY_S = 0.2
 _HAS_MASK = hasattr(signal, "pthread_sigmask")  # not on Windows
 
 
@@ -94,6 +98,99 @@ class LocalProcesses:
                 child.terminate()
             raise
         pool.shutdown()
+
+
+Report = Callable[[str, float], None]
+"""What an isolated function calls as it goes on: what it is at, and the share that is done."""
+
+
+def isolated(
+    function: Callable[[Item, Report], Result],
+    item: Item,
+    stall_limit_s: float,
+    on_report: Report,
+) -> Result:
+    """Run a module-level ``function`` in a new process that may crash or hang.
+
+    Raises:
+        WorkerLost: the process ended without an answer, or reported nothing for
+            ``stall_limit_s``.
+        Exception: whatever ``function`` raised.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(theirs, function, item))
+    try:
+        with _interrupts_wait():
+            process.start()
+        theirs.close()
+        last = "start"
+        while True:
+            if not ours.poll(stall_limit_s):
+                raise WorkerLost(f"no progress for {stall_limit_s:g} s during: {last}")
+            try:
+                kind, value = ours.recv()
+            except EOFError:
+                process.join()
+                raise WorkerLost(f"{_how_it_ended(process.exitcode)} during: {last}") from None
+            if kind == "report":
+                last = value[0]
+                on_report(*value)
+            elif kind == "error":
+                raise value
+            else:
+                answer: Result = value
+                return answer
+    finally:
+        ours.close()
+        if process.pid is not None:
+            process.join(timeout=5 if sys.exc_info()[0] is None else 0)
+            process.kill()
+            process.join()
+
+
+def here(
+    function: Callable[[Item, Report], Result],
+    item: Item,
+    stall_limit_s: float,
+    on_report: Report,
+) -> Result:
+    """As :func:`isolated`, but in this process: for tests and debuggers."""
+    try:
+        return function(item, on_report)
+    except BenchError:
+        raise
+    except Exception as error:
+        raise WorkerLost(f"{type(error).__name__}: {error}") from error
+
+
+def _answer(pipe: Any, function: Callable[[Any, Report], Any], item: Any) -> None:
+    _watch_parent()
+    last_sent = 0.0
+
+    def report(what: str, share: float) -> None:
+        nonlocal last_sent
+        now = time.monotonic()
+        if now - last_sent > REPORT_EVERY_S or share == 0:
+            last_sent = now
+            pipe.send(("report", (what, share)))
+
+    try:
+        pipe.send(("answer", function(item, report)))
+    except BenchError as error:
+        pipe.send(("error", error))
+    except Exception as error:
+        said = traceback.format_exc(limit=-3)
+        pipe.send(("error", WorkerLost(f"{type(error).__name__}: {error}", said)))
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is not None and code < 0:
+        try:
+            return f"the process was ended by {signal.Signals(-code).name}"
+        except ValueError:
+            pass
+    return f"the process ended with exit code {code}"
 
 
 class DaskCluster:

@@ -16,30 +16,42 @@ import pandas as pd
 from bench import __version__, extensions
 from bench.compare import Comparison, compare
 from bench.cost import Costs, cost_simulation
-from bench.errors import InputError, MissingRequirement
-from bench.executor import Executor, LocalProcesses, engine
+from bench.errors import InputError, MeasurementInvalid, MissingRequirement
+from bench.executor import engine, here, isolated
 from bench.hardware import Catalogue
-from bench.measure import Measurement, measure_arm, plan_arms
+from bench.measure import Measurement, measure_all, missing_backends
 from bench.profile import Profile, build_profile, file_name
 from bench.record import Record
 from bench.report import View, build_view, render_html
-from bench.scenario import Extensions, ResolvedScenario, read_scenario, resolve
+from bench.scenario import (
+    Asked,
+    Extensions,
+    Part,
+    ResolvedScenario,
+    Scenario,
+    Suite,
+    read_scenario,
+    read_suite,
+    resolve,
+    resolve_suite,
+)
 from bench.simulate import Simulation, simulate
 from bench.store import Header, Run, read_record
 
-Notify = Callable[[str, int, int], None]
-"""Called with a stage, steps done, and steps in all."""
+Notify = Callable[[str, int, int, str], None]
+"""Called with a stage, steps done, steps in all, and what is going on."""
 
 ROLES = {
     "task": "bench.measure.tasks",
     "backend": "bench.measure.backends",
-    "arrivals": "bench.simulate.arrivals",
+    "arrivals": "bench.arrivals",
+    "load": "bench.measure.loads",
     "batching": "bench.simulate.batching",
     "scaling": "bench.simulate.scaling",
 }
 
 
-def _quiet(stage: str, done: int, total: int) -> None:
+def _quiet(stage: str, done: int, total: int, what: str = "") -> None:
     return None
 
 
@@ -71,8 +83,10 @@ def run(
     """
     settings = settings or Settings()
     asked = prepare(Path(scenario), settings)
-    run = Run.create(Path(out), _header(asked, settings))
+    _require_one(asked.to_measure)
+    run = Run.create(Path(out), _header(asked.scenario.name, settings))
     run.save("scenario.json", asked)
+    run.save("asked.json", asked.to_measure)
     return _continue(run, settings, notify)
 
 
@@ -85,109 +99,143 @@ def resume(folder: Path, settings: Settings, notify: Notify = _quiet) -> Run:
 
 
 def _continue(run: Run, settings: Settings, notify: Notify) -> Run:
-    asked, seed = run.load("scenario.json", ResolvedScenario), run.header.seed
+    to_measure, seed = run.load("asked.json", Asked), run.header.seed
     workers = engine(settings.engine)
     if not run.has("measurement.json"):
-        measure(asked, run, seed, _fresh(settings.engine), notify)
-    profiles = load_profiles(run.path / "profiles")
-    simulation = run.obtain(
-        "simulation.json",
-        Simulation,
-        lambda: simulate(asked, profiles, seed, workers, partial(notify, "simulate")),
-    )
-    costs = run.obtain("costs.json", Costs, lambda: cost_simulation(asked, simulation))
-    run.obtain("comparison.json", Comparison, lambda: compare(asked, profiles, simulation, costs))
-    report(run, notify)
+        measure(to_measure, run, seed, settings, notify)
+    if run.has("scenario.json"):
+        asked, profiles, excluded = _usable(
+            run.load("scenario.json", ResolvedScenario),
+            load_profiles(run.path / "profiles"),
+            run.load("measurement.json", Measurement),
+        )
+        simulation = run.obtain(
+            "simulation.json",
+            Simulation,
+            lambda: simulate(asked, profiles, seed, workers, partial(notify, "simulate")),
+        )
+        costs = run.obtain("costs.json", Costs, lambda: cost_simulation(asked, simulation))
+        run.obtain(
+            "comparison.json",
+            Comparison,
+            lambda: compare(asked, profiles, simulation, costs, excluded),
+        )
+        report(run, notify)
     run.finish()
     return run
 
 
+def _usable(
+    asked: ResolvedScenario, profiles: Mapping[str, Profile], measurement: Measurement | None
+) -> tuple[ResolvedScenario, Mapping[str, Profile], dict[str, str]]:
+    """The deployments whose service times may be believed, and why the others are left out.
+
+    Raises:
+        MeasurementInvalid: none is left.
+    """
+    failed = {arm.arm: arm.error for arm in measurement.failed} if measurement else {}
+    excluded = {}
+    for deployment in asked.scenario.deployments:
+        arm = asked.arms[deployment.name].name
+        if arm in failed:
+            excluded[deployment.name] = f"{arm} was not measured: {failed[arm]}"
+        elif arm in profiles and profiles[arm].status == "invalid":
+            excluded[deployment.name] = f"{arm} is INVALID: {profiles[arm].status_reason}"
+    if len(excluded) == len(asked.scenario.deployments):
+        raise MeasurementInvalid(
+            "No deployment is left to compare. " + " ".join(f"{r}." for r in excluded.values())
+        )
+    return asked.without(set(excluded)), profiles, excluded
+
+
 def prepare(path: Path, settings: Settings) -> ResolvedScenario:
-    """Read and resolve a scenario, and check that its backends can run here.
+    """Read and resolve a scenario.
 
     Raises:
         InputError: the scenario cannot be used.
     """
     scenario, source = read_scenario(path)
+    changed = scenario.model_copy(update=_changes(scenario, settings))
+    return resolve(changed, source, Catalogue(), find_extensions())
+
+
+def prepare_measurement(path: Path, settings: Settings) -> Asked:
+    """What a scenario or a suite asks to be measured, on the chosen backends and devices.
+
+    Raises:
+        InputError: the file cannot be used, or nothing in it is chosen.
+    """
+    suite = read_suite(path)
+    if suite is None:
+        asked = prepare(path, settings).to_measure
+    else:
+        changed = suite[0].model_copy(update=_changes(suite[0], settings))
+        asked = resolve_suite(changed, suite[1], Catalogue(), find_extensions())
+    chosen = [
+        arm
+        for arm in asked.arms
+        if (not settings.backends or arm.backend.name in settings.backends)
+        and (not settings.devices or arm.device.name in settings.devices)
+    ]
+    if not chosen:
+        raise InputError(
+            "no arm of the scenario matches --backend and --device",
+            allowed=", ".join(arm.name for arm in asked.arms),
+        )
+    return asked.model_copy(update={"arms": chosen})
+
+
+def _changes(asked: Scenario | Suite, settings: Settings) -> dict[str, object]:
+    """What the command line changes about a scenario."""
+    changes: dict[str, object] = {}
     if settings.budget:
-        plan = scenario.measure.model_copy(update={"budget": settings.budget})
-        scenario = scenario.model_copy(update={"measure": plan})
+        changes["measure"] = asked.measure.model_copy(update={"budget": settings.budget})
     if settings.input is not None:
-        options = {**scenario.task.options, "input": str(settings.input.resolve())}
-        task = scenario.task.model_validate({"name": scenario.task.name, **options})
-        scenario = scenario.model_copy(update={"task": task})
-    return resolve(scenario, source, Catalogue(), find_extensions())
+        options = {**asked.task.options, "input": str(settings.input.resolve())}
+        changes["task"] = Part.model_validate({"name": asked.task.name, **options})
+    return changes
 
 
 def measure(
-    asked: ResolvedScenario,
-    run: Run,
-    seed: int,
-    executor: Executor,
-    notify: Notify = _quiet,
-    keep: Callable[[str], bool] = lambda arm: True,
+    asked: Asked, run: Run, seed: int, settings: Settings, notify: Notify = _quiet
 ) -> Measurement:
-    """Measure every arm in a process of its own; write records, raw times and profiles."""
-    requests = [request for request in plan_arms(asked, seed) if keep(request.arm.name)]
-    for request in requests:
-        _require(request.arm.backend.name)
-    notify("measure", 0, len(requests))
-    measured = executor.map(
-        measure_arm, requests, lambda done: notify("measure", done, len(requests))
-    )
-    batches = pd.concat([pd.DataFrame(b) for _, b, _ in measured], ignore_index=True)
-    queries = pd.concat([pd.DataFrame(q) for _, _, q in measured], ignore_index=True)
-    measurement = Measurement(arms=[record for record, _, _ in measured])
-    run.save_table("batches.parquet", batches)
-    run.save_table("requests.parquet", queries)
+    """Measure every arm in processes of its own; write records, raw times and profiles."""
+    isolate = here if settings.engine == "inline" else isolated
+    measurement = measure_all(asked, run, seed, isolate, partial(notify, "measure"))
+    batches = run.table("batches.parquet")
     (run.path / "profiles").mkdir(exist_ok=True)
     for record in measurement.arms:
-        profile = build_profile(record, batches, asked.scenario.task.name)
+        profile = build_profile(record, batches, record.task)
         run.save(f"profiles/{file_name(profile.arm)}", profile)
-    run.save("measurement.json", measurement)
     return measurement
 
 
 def measure_only(
     path: Path, out: Path, settings: Settings, notify: Notify = _quiet
 ) -> tuple[Run, Measurement]:
-    """Measure the arms of a scenario, or those of the chosen backends and devices."""
-    asked = prepare(path, settings)
-
-    def keep(arm: str) -> bool:
-        backend, _, device = arm.partition("@")
-        backend = backend.partition(",")[0]
-        return (not settings.backends or backend in settings.backends) and (
-            not settings.devices or device in settings.devices
-        )
-
-    if not any(keep(arm.name) for arm in asked.distinct_arms):
-        raise InputError(
-            "no arm of the scenario matches --backend and --device",
-            allowed=", ".join(arm.name for arm in asked.distinct_arms),
-        )
-    run = Run.create(out, _header(asked, settings))
-    run.save("scenario.json", asked)
-    measurement = measure(asked, run, settings.seed, _fresh(settings.engine), notify, keep)
-    run.finish()
-    return run, measurement
+    """Measure the arms of a scenario or suite, or those of the chosen backends and devices."""
+    asked = prepare_measurement(path, settings)
+    _require_one(asked)
+    run = Run.create(out, _header(asked.name, settings))
+    run.save("asked.json", asked)
+    return _continue(run, settings, notify), run.load("measurement.json", Measurement)
 
 
 def simulate_only(
     path: Path, profiles: Mapping[str, Profile], settings: Settings, notify: Notify = _quiet
 ) -> tuple[ResolvedScenario, Simulation, Costs, Comparison]:
     """Simulate, cost and compare a scenario from profiles that were measured before."""
-    asked = prepare(path, settings)
+    asked, profiles, excluded = _usable(prepare(path, settings), profiles, None)
     simulation = simulate(
         asked, profiles, settings.seed, engine(settings.engine), partial(notify, "simulate")
     )
     costs = cost_simulation(asked, simulation)
-    return asked, simulation, costs, compare(asked, profiles, simulation, costs)
+    return asked, simulation, costs, compare(asked, profiles, simulation, costs, excluded)
 
 
 def report(run: Run, notify: Notify = _quiet) -> View:
     """Build ``report.json`` and ``report.html`` from the records of the run."""
-    notify("report", 0, 1)
+    notify("report", 0, 1, "")
     view = build_view(
         header=run.header,
         asked=run.load("scenario.json", ResolvedScenario),
@@ -198,7 +246,7 @@ def report(run: Run, notify: Notify = _quiet) -> View:
     )
     run.save("report.json", view)
     run.save_text("report.html", render_html(view))
-    notify("report", 1, 1)
+    notify("report", 1, 1, "")
     return view
 
 
@@ -233,20 +281,16 @@ def find_extensions() -> Extensions:
     return {role: (extensions.names(folder), options_of(folder)) for role, folder in ROLES.items()}
 
 
-def _require(backend: str) -> None:
-    reason = extensions.load(ROLES["backend"], backend).missing()
-    if reason:
-        raise MissingRequirement(f"The backend {backend!r} cannot run here: it needs {reason}.")
+def _require_one(asked: Asked) -> None:
+    """Refuse at once where no arm can run here; one that cannot is reported beside the others."""
+    missing = missing_backends(asked)
+    if len(missing) == len(asked.arms):
+        raise MissingRequirement(" ".join(dict.fromkeys(missing.values())))
 
 
-def _fresh(name: str) -> Executor:
-    """Measurements run on this machine, one arm at a time, each in a new process."""
-    return engine(name) if name == "inline" else LocalProcesses(1, fresh=True)
-
-
-def _header(asked: ResolvedScenario, settings: Settings) -> Header:
+def _header(name: str, settings: Settings) -> Header:
     return Header(
-        scenario=asked.scenario.name,
+        scenario=name,
         seed=settings.seed,
         bench_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -21,9 +21,11 @@ SMALL = (
     "documents",
     "store",
     "executor",
+    "streams",
+    "generator",
 )
 STAGES = (
-    "hardware", "scenario", "measure", "profile", "simulate", "cost", "compare", "report",
+    "arrivals", "hardware", "scenario", "measure", "profile", "simulate", "cost", "compare", "report",
 )  # fmt: skip
 ORDER = (*SMALL, *STAGES, "pipeline", "cli", "__main__")
 

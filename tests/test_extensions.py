@@ -11,10 +11,11 @@ from bench.errors import UnknownName
 from bench.record import Record
 
 CONTRACTS = {
-    "bench.measure.backends": ("Options", "missing", "clock", "load"),
+    "bench.measure.backends": ("FORMATS", "RUNS_ON", "Options", "missing", "load"),
     "bench.measure.tasks": ("Options", "build"),
+    "bench.measure.loads": ("Options", "aim", "drive"),
     "bench.measure.power": ("MEASURES", "find"),
-    "bench.simulate.arrivals": ("Options", "mean_rate", "draw"),
+    "bench.arrivals": ("Options", "mean_rate", "draw"),
     "bench.simulate.batching": ("Options", "largest", "decide"),
     "bench.simulate.scaling": ("Options", "bounds", "period_s", "desired"),
     "bench.simulate.kinds": ("capacity", "play"),

@@ -33,8 +33,8 @@ def done(fake_scenario: Path, tmp_path: Path) -> Run:
 def test_scripted_times_come_back_exactly(done: Run) -> None:
     measured = done.load("measurement.json", Measurement)
     fast = next(arm for arm in measured.arms if arm.device == "this-host")
-    assert fast.load_s == 0.5
-    assert fast.first_call_s == pytest.approx(0.1 + 0.005)
+    assert fast.load.value == 0.5
+    assert fast.first_call.value == pytest.approx(0.1 + 0.005)
     for row in fast.steps:
         assert row.service.value == pytest.approx(0.004 + 0.001 * row.batch_size)
         assert row.steps["execute"] == pytest.approx(row.service.value)
@@ -42,7 +42,7 @@ def test_scripted_times_come_back_exactly(done: Run) -> None:
 
 
 def test_batch_sizes_come_in_shuffled_order(done: Run) -> None:
-    sizes = done.table("batches.parquet").query("phase == 'batch sizes'").batch_size.tolist()
+    sizes = done.table("batches.parquet").query("phase == 'profile'").batch_size.tolist()
     assert sizes != sorted(sizes)
 
 

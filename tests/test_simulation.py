@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from bench.cost.billing import billed_seconds
 from bench.hardware import Billing
-from bench.measure import PowerReading
 from bench.profile import Profile
 from bench.record import Origin
 from bench.scenario import Part
 from bench.simulate import Holding
-from bench.simulate.arrivals import periodic, poisson
+from bench.arrivals import periodic, poisson
 from bench.simulate.batching import Dispatch, WaitUntil, dynamic
 from bench.simulate.link import deliver
 from bench.simulate.scaling import Observed, hpa
@@ -26,8 +25,9 @@ GREEDY = {"name": "greedy", "max_batch": 4}
 
 def profile(service_s: dict[int, list[float]]) -> Profile:
     return Profile(
-        arm="a", task="t", threads=1, service_s=service_s, steps_s={}, load_s=0, first_call_s=0,
-        input_bytes=1, output_bytes=1, accuracy={}, power=PowerReading(reason="none"),
+        arm="a", task="t", threads=1, status="valid", status_reason="", service_s=service_s,
+        steps_s={}, loop_overhead_s=None, load_s=0, first_call_s=0, memory_bytes=0, input_bytes=1,
+        output_bytes=1, accuracy={}, power=[], environment={},
         origin=Origin(subject="a", provenance="assumed", source="a test"),
     )  # fmt: skip
 

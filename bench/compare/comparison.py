@@ -47,6 +47,8 @@ class Comparison(Record):
     verdict: str
     objective_met: bool
     ranking: list[Ranked]
+    excluded: dict[str, str]
+    """Deployments that could not be compared, and why."""
 
 
 def compare(
@@ -54,8 +56,9 @@ def compare(
     profiles: Mapping[str, Profile],
     simulation: Simulation,
     costs: Costs,
+    excluded: Mapping[str, str],
 ) -> Comparison:
-    """Rank the deployments of a scenario."""
+    """Rank the deployments of a scenario; ``excluded`` has those that were left out before."""
     costed = {c.deployment: c for c in costs.deployments}
     entries = [
         _entry(scenario, profiles[result.arm], result, costed.get(result.deployment))
@@ -75,6 +78,7 @@ def compare(
         verdict=_verdict(scenario.scenario.objective, ranked),
         objective_met=any(entry.feasible for entry in ranked),
         ranking=ranked,
+        excluded=dict(excluded),
     )
 
 

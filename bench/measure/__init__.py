@@ -1,15 +1,19 @@
-"""The real model on the real backend, timed step by step."""
+"""The real model on the real backend, timed step by step, and held to validity rules."""
 
-from bench.measure.measurement import ArmMeasurement, Measurement, PowerReading
-from bench.measure.procedure import ArmRequest, measure_arm, plan_arms
+from bench.measure.campaign import measure_all, missing_backends, plain_name
+from bench.measure.measurement import ArmMeasurement, FailedArm, LoadResult, Measurement, Verdict
+from bench.measure.metering import PowerReading
 from bench.measure.tasks import STEPS
 
 __all__ = [
     "STEPS",
     "ArmMeasurement",
-    "ArmRequest",
+    "FailedArm",
+    "LoadResult",
     "Measurement",
     "PowerReading",
-    "measure_arm",
-    "plan_arms",
+    "Verdict",
+    "measure_all",
+    "missing_backends",
+    "plain_name",
 ]

@@ -1,9 +1,12 @@
-"""The measurement record: what was run, where, and what was seen."""
+"""The measurement record: what was run, where, what was seen, and whether it may be believed."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
 
+from bench.measure.backends import Placement
+from bench.measure.metering import PowerReading
 from bench.measure.models import ModelFile
 from bench.record import SCHEMA_VERSION, Estimate, Record
 
@@ -11,34 +14,63 @@ Columns = dict[str, list[Any]]
 """A table by column name; written as Parquet."""
 
 BATCH_COLUMNS = (
-    "arm", "phase", "batch_id", "batch_size", "started_ns", "finished_ns",
+    "arm", "replicate", "phase", "batch_id", "batch_size", "started_ns", "finished_ns",
     "input_s", "preprocess_s", "execute_s", "predict_s", "postprocess_s", "output_s",
 )  # fmt: skip
 REQUEST_COLUMNS = (
-    "arm", "phase", "batch_id", "sample", "input_bytes", "output_bytes",
+    "arm", "replicate", "phase", "batch_id", "sample", "input_bytes", "output_bytes",
     "scheduled_ns", "sent_ns", "started_ns", "finished_ns", "error",
 )  # fmt: skip
 
+Status = Literal["valid", "not checked", "unstable", "invalid"]
 
-class PowerReading(Record):
-    """Energy over the steady phases, or ``None`` with the reason."""
 
-    source: str | None = None
-    scope: str | None = None
-    energy_per_inference_j: float | None = None
-    mean_w: float | None = None
-    idle_w: float | None = None
-    window_s: float | None = None
-    reason: str | None = None
+class Verdict(Record):
+    """What one validity rule says."""
+
+    rule: str
+    status: Status
+    reason: str
+    """The figures it rests on, and what would mend it."""
+
+
+def overall(verdicts: Iterable[Verdict]) -> Status:
+    """The worst status; a rule that could not be checked does not make a result bad."""
+    seen = {v.status for v in verdicts}
+    return "invalid" if "invalid" in seen else "unstable" if "unstable" in seen else "valid"
 
 
 class Accuracy(Record):
-    """Accuracy of the outputs of the timed run, for one group of inputs."""
+    """Accuracy of the answers of the timed run, for one group of inputs."""
 
     metric: str
     group: str
     value: float
     samples: int
+
+
+class Agreement(Record):
+    """How many answers of the timed run are the fp32 reference's."""
+
+    agreeing: int
+    answered: int
+    reference: str
+    """The arm that made the reference, in words."""
+
+    @property
+    def share(self) -> float:
+        return self.agreeing / self.answered if self.answered else 1.0
+
+
+class Parity(Record):
+    """Raw output tensors against the reference's, over the same inputs one by one."""
+
+    output: int
+    samples: int
+    largest_difference: float
+    """Largest absolute difference of any element."""
+    relative_error: float
+    """Euclidean norm of the difference over that of the reference."""
 
 
 class WarmUp(Record):
@@ -48,48 +80,169 @@ class WarmUp(Record):
     settled: bool
 
 
+class Freshness(Record):
+    """Inputs never seen before against the same input repeated, alternating."""
+
+    fresh_s: float
+    """Median."""
+    repeated_s: float
+    ratio: Estimate
+    """Median of repeated ÷ fresh, pair by pair."""
+
+
+class GeneratorCheck(Record):
+    """The load generator on the null backend, with the schedule of the run it belongs to."""
+
+    sends: int
+    late_share: float
+    """Sends more than 1 ms behind the schedule, in the run itself."""
+    null_p99_s: float | None
+    null_late_share: float
+    pinned: bool
+
+
+class Replicate(Record):
+    """What one fresh process saw, beside its raw times."""
+
+    replicate: int
+    load_s: float
+    first_call_s: float
+    warm_up: WarmUp
+    placements: list[Placement]
+    models: list[ModelFile]
+    samples: int
+    input_hash: str
+    tensor_bytes: int
+    """All distinct inputs as tensors: whether they fit into the last-level cache."""
+    freshness: Freshness
+    parity: list[Parity]
+    agreement: Agreement | None
+    accuracy: list[Accuracy]
+    generator: dict[str, GeneratorCheck]
+    """By phase, for open-loop loads."""
+    capacity: dict[str, list[Trial]]
+    memory_before_bytes: int
+    memory_loaded_bytes: int
+    memory_peak_bytes: int
+    power: list[PowerReading]
+    clock_drift: float
+    """Relative difference between the clock and the independent one over the process's life."""
+    caveat: str | None
+    environment: dict[str, Any]
+    started_utc: str
+    """Wall clock of the anchor; the raw times are monotonic nanoseconds."""
+    anchor_ns: int
+
+
+class Trial(Record):
+    """One load of a capacity search."""
+
+    rate: float
+    kept: bool | None
+    """``None``: too few queries to tell."""
+    response: Estimate
+    queries: int
+    over_limit: int
+    reason: str
+
+
 class StepStats(Record):
-    """Mean seconds of each step for one batch size."""
+    """Mean seconds of each step for one batch size, over all replicates."""
 
     batch_size: int
     batches: int
     service: Estimate
     """Mean service time, timed from outside the steps."""
     steps: dict[str, float]
+    variation: float | None
+    """Coefficient of variation of the service time."""
+
+
+class EarlyStopping(Record):
+    """MLPerf-style early stopping at 99 % confidence."""
+
+    percentile: float
+    over_limit: int | None
+    """Queries over the limit; ``None`` where the load has none."""
+    queries: int
+    needed: int
+    """Queries from which the verdict would be a pass."""
+    passed: bool
+    estimate_s: float | None
+    """Value that the percentile does not exceed."""
+
+
+class LoadResult(Record):
+    """One load pattern: closed loop, open loop or everything at once."""
+
+    phase: str
+    kind: str
+    queries: int
+    errors: int
+    duration_s: float
+    """The longest of the replicates."""
+    throughput: Estimate
+    """Inferences per second."""
+    offered: float | None
+    """Queries per second that the schedule asked for; ``None`` in a closed loop."""
+    response: dict[str, Estimate]
+    """``mean``, ``p50`` …, finished − scheduled, in seconds."""
+    service: dict[str, Estimate]
+    """The same of finished − started."""
+    early_stopping: EarlyStopping | None
+    capacity: Estimate | None
+    """Highest rate whose trial kept the limit (``low`` = it, ``high`` = the lowest that did not)."""
+    trials: list[Trial]
+    verdicts: list[Verdict]
+
+    @property
+    def status(self) -> Status:
+        return overall(self.verdicts)
 
 
 class ArmMeasurement(Record):
     """Everything seen of one arm. The raw times are in the run's Parquet files."""
 
     arm: str
+    task: str
     backend: str
+    precision: str
     device: str
     threads: int
-    placement: list[str]
-    model: ModelFile | None
-    input_hash: str
-    samples: int
     budget: str
-    load_s: float
-    first_call_s: float
-    warm_up: WarmUp
+    load: Estimate
+    first_call: Estimate
+    loop_overhead: Estimate
+    """Seconds a batch costs beside its six steps, in the loop that serves."""
     steps: list[StepStats]
-    single_stream: dict[str, Estimate]
-    """``mean``, ``p50``, ``p90``, ``p99`` of one request at a time, in seconds."""
+    loads: list[LoadResult]
     accuracy: list[Accuracy]
     accuracy_reason: str | None
+    agreement: Agreement | None
     input_bytes: float
     """Mean encoded size of an input."""
     output_bytes: float
-    memory_before_bytes: int
-    memory_loaded_bytes: int
-    memory_peak_bytes: int
-    power: PowerReading
-    environment: dict[str, Any]
-    started_utc: str
-    """Wall clock of the anchor; the raw times are monotonic nanoseconds."""
-    anchor_ns: int
+    power: list[PowerReading]
+    replicates: list[Replicate]
+    verdicts: list[Verdict]
     warnings: list[str]
+
+    @property
+    def status(self) -> Status:
+        """Whether the service times may be used; each load has a status of its own."""
+        return overall(self.verdicts)
+
+    def load_result(self, kind: str) -> LoadResult | None:
+        """The first load of a kind (``"single-stream"``)."""
+        return next((load for load in self.loads if load.kind == kind), None)
+
+
+class FailedArm(Record):
+    """An arm that gave no measurement."""
+
+    arm: str
+    error: str
+    exit_code: int
 
 
 class Measurement(Record):
@@ -97,3 +250,4 @@ class Measurement(Record):
 
     schema_version: int = SCHEMA_VERSION
     arms: list[ArmMeasurement]
+    failed: list[FailedArm] = []

@@ -36,6 +36,40 @@ class ModelFile(Record):
     """What goes in, what comes out."""
 
 
+FORMATS = {
+    ".onnx": "onnx",
+    ".tflite": "tflite",
+    ".pt2": "torch-export",
+    ".jit": "torchscript",
+    ".xml": "openvino-ir",
+    ".scripted": "scripted",
+}
+"""Model formats by the suffix of the file."""
+
+
+def format_of(file: ModelFile) -> str:
+    """The format of ``file``, by its suffix.
+
+    Raises:
+        InputError: no such format.
+    """
+    suffix = Path(file.origin).suffix.lower()
+    if suffix not in FORMATS:
+        raise InputError(
+            f"the suffix {suffix!r} names no model format",
+            where=file.origin,
+            allowed=", ".join(f"{suffix} ({name})" for suffix, name in FORMATS.items()),
+        )
+    return FORMATS[suffix]
+
+
+def built(path: Path, name: str, licence: str, meaning: str) -> ModelFile:
+    """The entry of a model file that this program made itself, in the cache."""
+    return ModelFile(
+        name=name, origin=f"file:{path}", sha256=sha256_of(path), licence=licence, meaning=meaning
+    )
+
+
 def fetch(file: ModelFile) -> Path:
     """The verified local copy of ``file``, fetched on first use.
 
@@ -44,6 +78,8 @@ def fetch(file: ModelFile) -> Path:
         InputError: what arrived is not what was expected.
     """
     scheme, _, place = file.origin.partition(":")
+    if scheme == "none":  # scripted: there is no file
+        return Path(place)
     if scheme == "file":
         path = Path(place)
         _verify(path, file)

@@ -1,301 +1,307 @@
-"""One arm, measured: load, first call, warm-up, batch sizes in shuffled order, single stream."""
+"""One arm in one fresh process: load, first call, warm-up, checks, service profile, loads."""
 
 from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import os
-import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import count
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import psutil
 
 from bench import extensions
-from bench.errors import MissingRequirement
-from bench.measure import environment, power
-from bench.measure.backends import Clock, Session
-from bench.measure.budget import BUDGETS, Budget
-from bench.measure.measurement import (
-    BATCH_COLUMNS,
-    REQUEST_COLUMNS,
-    Accuracy,
-    ArmMeasurement,
-    Columns,
-    PowerReading,
-    StepStats,
-    WarmUp,
-)
-from bench.measure.tasks import STEPS, Sample, Task
-from bench.measure.worker import ServedBatch, serve
-from bench.record import Record
-from bench.scenario import Arm, Part, ResolvedScenario
-from bench.stats import mean_interval, quantile
+from bench.errors import InputError, MissingRequirement
+from bench.measure import environment
+from bench.measure.backends import BackendOptions, Feeds, Session, clock_of
+from bench.measure.budget import BUDGETS
+from bench.measure.freshness import compare_fresh_and_repeated
+from bench.measure.loads import Facts
+from bench.measure.measurement import Accuracy, Agreement, Columns, Parity, Replicate, WarmUp
+from bench.measure.metering import Meters
+from bench.measure.models import ModelFile, fetch
+from bench.measure.plan import ArmRequest, phases, profile_sizes
+from bench.measure.recorder import Recorder
+from bench.measure.reference import compare_outputs, count_agreement, read_reference, run_one
+from bench.measure.service import Note, Service
+from bench.measure.tasks import Sample, Task
+from bench.streams import Streams
 
 TASKS = "bench.measure.tasks"
 BACKENDS = "bench.measure.backends"
+LOADS = "bench.measure.loads"
 
+PROFILE = "profile"
 WARM_UP_TOLERANCE = 0.05
-DRIFT_TOLERANCE = 0.10
-IDLE_WINDOW_S = 2.0
+CALIBRATION_SAMPLES = 32
+SCORED_ANSWERS = 20_000
 
 
-class ArmRequest(Record):
-    """All that a fresh process needs to measure one arm."""
-
-    arm: Arm
-    task: Part
-    budget: str
-    max_batch: int
-    seed: int
+def build_task(name: str, options: dict[str, Any]) -> Task:
+    """The task called ``name``."""
+    module = extensions.load(TASKS, name)
+    task: Task = module.build(module.Options.model_validate(options))
+    return task
 
 
-def plan_arms(scenario: ResolvedScenario, seed: int) -> list[ArmRequest]:
-    """One request per distinct arm of the scenario."""
-    plan = scenario.scenario.measure
-    return [
-        ArmRequest(
-            arm=arm,
-            task=scenario.scenario.task,
-            budget=plan.budget,
-            max_batch=plan.max_batch,
-            seed=seed,
-        )
-        for arm in scenario.distinct_arms
-    ]
-
-
-def measure_arm(request: ArmRequest) -> tuple[ArmMeasurement, Columns, Columns]:
-    """Measure one arm: the record, the raw batches and the raw requests.
+def measure_replicate(request: ArmRequest, note: Note) -> tuple[Replicate, Columns, Columns]:
+    """Measure one arm once: what was seen, the raw batches and the raw requests.
 
     Raises:
         MissingRequirement: the backend cannot run here, or the model cannot be had.
         InputError: the model or the inputs cannot be used.
     """
-    task_module = extensions.load(TASKS, request.task.name)
-    task: Task = task_module.build(task_module.Options.model_validate(request.task.options))
-    return _Procedure(request, task).run()
+    return _Procedure(request, note).run()
 
 
-class _Procedure:
-    """The phases in order; they share the loaded session and the raw tables."""
+class _Loader:
+    """Models of a task → sessions of a backend, in the precision that is asked for."""
 
     def __init__(self, request: ArmRequest, task: Task) -> None:
-        self.request, self.task = request, task
-        self.budget: Budget = BUDGETS[request.budget]
-        backend = extensions.load(BACKENDS, request.arm.backend.name)
-        if reason := backend.missing():
+        self.task = task
+        self.backend: ModuleType = extensions.load(BACKENDS, request.arm.backend.name)
+        if reason := self.backend.missing():
             raise MissingRequirement(
                 f"The backend {request.arm.backend.name!r} cannot run here: it needs {reason}."
             )
-        self.backend = backend
-        self.options = backend.Options.model_validate(request.arm.backend.options)
-        self.clock: Clock = backend.clock(self.options)
-        self.threads = request.arm.device.threads or _usable_cores()
-        self.rng = np.random.default_rng([request.seed, 1])
-        self.samples = _rotation(task.samples, self.rng)
-        self.batches: Columns = {name: [] for name in BATCH_COLUMNS}
-        self.requests: Columns = {name: [] for name in REQUEST_COLUMNS}
-        self.answered: list[tuple[Sample, bytes]] = []
-        self.ids = count()
+        self.options: BackendOptions = self.backend.Options.model_validate(
+            request.arm.backend.options
+        )
+        self.clock = clock_of(self.backend, self.options)
+        self.threads = request.arm.device.threads or usable_cores()
+        self.models: dict[str, ModelFile] = {}
 
-    def run(self) -> tuple[ArmMeasurement, Columns, Columns]:
+    def paths(self) -> dict[str, Path]:
+        """The file of each stage, fetched, verified, and converted where that is needed."""
+        if not self.backend.FORMATS:  # the server has the model
+            return {stage: Path() for stage in self.task.stages}
+        offered = self.task.formats
+        format_ = next((f for f in self.backend.FORMATS if f in offered), None)
+        if format_ is None:
+            raise InputError(
+                f"the task comes as {', '.join(offered)}, which the backend does not read",
+                where=self.backend.__name__.rpartition(".")[2].replace("_", "-"),
+                allowed=", ".join(self.backend.FORMATS),
+            )
+        self.models = {stage: self.task.model(stage, format_) for stage in self.task.stages}
+        files = {stage: fetch(model) for stage, model in self.models.items()}
+        if not hasattr(self.backend, "convert"):
+            return files
+        return {
+            stage: self.backend.convert(path, self.options, self._calibration(files, stage))
+            for stage, path in files.items()
+        }
+
+    def load(self, paths: dict[str, Path]) -> dict[str, Session]:
+        return {
+            stage: self.backend.load(path, self.options, self.threads, self.clock)
+            for stage, path in paths.items()
+        }
+
+    def _calibration(self, files: dict[str, Path], stage: str) -> Callable[[], Sequence[Feeds]]:
+        """What ``stage`` is fed with when the unconverted model runs."""
+
+        def feeds() -> Sequence[Feeds]:
+            plain = self.backend.Options()
+            sessions = {
+                name: self.backend.load(path, plain, self.threads, self.clock)
+                for name, path in files.items()
+            }
+            self.task.prepare(sessions)
+            spy = _Spy(sessions[stage])
+            spied = {**sessions, stage: spy}
+            for sample in self.task.samples[:CALIBRATION_SAMPLES]:
+                run_one(self.task, spied, sample)
+            return spy.fed
+
+        return feeds
+
+
+class _Spy:
+    """A session that remembers what it was fed."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.inputs, self.outputs = session.inputs, session.outputs
+        self.placement, self.metadata = session.placement, session.metadata
+        self.fed: list[Feeds] = []
+
+    def run(self, feeds: Feeds) -> Any:
+        self.fed.append({name: np.array(array) for name, array in feeds.items()})
+        return self._session.run(feeds)
+
+
+class _Procedure:
+    """The phases in order; they share the loaded service."""
+
+    def __init__(self, request: ArmRequest, note: Note) -> None:
+        self.request, self.note = request, note
+        self.budget = BUDGETS[request.budget]
+        self.generator_core = _reserve_core(request)
+        self.task = build_task(request.task.name, request.task.options)
+        self.loader = _Loader(request, self.task)
+        self.clock = self.loader.clock
+        self.rng = Streams(request.seed, request.replicate).get("measurement")
+        self.recorder = Recorder(request.arm.name, request.replicate)
+
+    def run(self) -> tuple[Replicate, Columns, Columns]:
         process = psutil.Process()
         started_utc, anchor_ns = datetime.now(UTC).isoformat(), self.clock()
-        sensor, no_sensor = power.find("cpu")
-        idle_w = _idle_power(sensor)
+        reference_ns = self.clock.reference_ns()
+        self.note("load", 0)
+        paths = self.loader.paths()
+        meters = Meters.find(self.loader.backend.RUNS_ON, self.budget.power_s)
         before = process.memory_info().rss
-        session, load_s = self._timed(self._load)
+        sessions, load_s = self._timed(lambda: self.loader.load(paths))
         loaded = process.memory_info().rss
-        self.task.prepare(session.metadata())
-        _, first_call_s = self._timed(lambda: serve(self.task, session, self._take(1), self.clock))
-        warm_up = self._warm_up(session)
-        gc.collect()
-        gc.disable()
-        try:
-            energy_before, steady_from = sensor.read_j() if sensor else 0.0, time.perf_counter()
-            self._batch_sizes(session)
-            self._single_stream(session)
-            steady_s = time.perf_counter() - steady_from
-        finally:
-            gc.enable()
-        if sensor is None:
-            reading = PowerReading(reason=f"no sensor ({no_sensor})")
-        else:
-            energy_j = sensor.read_j() - energy_before
-            reading = _power_reading(sensor, energy_j, steady_s, len(self.answered), idle_w)
-        scores = self.task.score(self.answered)
-        steps, single = self._step_stats(), self._single_stream_stats()
-        record = ArmMeasurement(
-            arm=self.request.arm.name,
-            backend=self.request.arm.backend.name,
-            device=self.request.arm.device.name,
-            threads=self.threads,
-            placement=session.placement(),
-            model=self.task.model_file,
-            input_hash=_hash(self.task.samples, self.task),
-            samples=len(self.task.samples),
-            budget=self.request.budget,
+        self.task.prepare(sessions)
+        service = self._service(sessions)
+        sample = service.take(1)[0]
+        _, first_call_s = self._timed(lambda: run_one(self.task, sessions, sample))
+        placements = [session.placement() for session in sessions.values()]
+        parity = self._parity(sessions)
+        warm_up = self._warm_up(service)
+        freshness = compare_fresh_and_repeated(service, self.budget.fresh_pairs)
+        with _steady(), meters.running():
+            profile(service, self.request, self.budget.batches_per_size, self.budget.limit_s)
+            facts = self._loads(service)
+        answered = self.recorder.answers()
+        scores = self.task.score(_for_scoring(answered))
+        drift = (self.clock() - anchor_ns) / max(self.clock.reference_ns() - reference_ns, 1) - 1
+        record = Replicate(
+            replicate=self.request.replicate,
             load_s=load_s,
             first_call_s=first_call_s,
             warm_up=warm_up,
-            steps=steps,
-            single_stream=single,
+            placements=placements,
+            models=list(self.loader.models.values()),
+            samples=len(self.task.samples),
+            input_hash=_hash(self.task),
+            tensor_bytes=_tensor_bytes(self.task),
+            freshness=freshness,
+            parity=parity,
+            agreement=self._agreement(answered),
             accuracy=[Accuracy(**vars(score)) for score in scores],
-            accuracy_reason=None if scores else "no input comes with a known truth",
-            input_bytes=float(np.mean(self.requests["input_bytes"])),
-            output_bytes=float(np.mean(self.requests["output_bytes"])),
+            generator={name: f.generator for name, f in facts.items() if f.generator},
+            capacity={name: f.trials for name, f in facts.items() if f.trials},
             memory_before_bytes=before,
             memory_loaded_bytes=loaded,
             memory_peak_bytes=_peak_memory(process),
-            power=reading,
+            power=meters.readings(answered.total()),
+            clock_drift=drift,
+            caveat=self.task.caveat,
             environment=environment.describe(),
             started_utc=started_utc,
             anchor_ns=anchor_ns,
-            warnings=self._warnings(warm_up, steps, single),
         )
-        return record, self.batches, self.requests
+        return record, self.recorder.batches(), self.recorder.requests()
 
-    def _load(self) -> Session:
-        loaded: Session = self.backend.load(self.task.model, self.options, self.threads, self.clock)
-        return loaded
+    def _service(self, sessions: dict[str, Session]) -> Service:
+        return Service(
+            self.task,
+            sessions,
+            self.clock,
+            self.recorder,
+            self.rng,
+            self.note,
+            generator_core=self.generator_core,
+            concurrent=getattr(self.loader.backend, "THREAD_SAFE", False),
+        )
 
-    def _timed(self, action: Any) -> tuple[Any, float]:
+    def _timed(self, action: Callable[[], Any]) -> tuple[Any, float]:
         start = self.clock()
         result = action()
         return result, (self.clock() - start) / 1e9
 
-    def _take(self, size: int) -> list[Sample]:
-        return [next(self.samples) for _ in range(size)]
+    def _parity(self, sessions: dict[str, Session]) -> list[Parity]:
+        """Raw outputs of the reference's first samples; every sample must be finite."""
+        kept = read_reference(Path(self.request.reference))[1] if self.request.reference else []
+        pairs = [
+            (run_one(self.task, sessions, sample), theirs)
+            for sample, theirs in zip(self.task.samples, kept, strict=False)
+        ]
+        for sample in self.task.samples[len(pairs) : CALIBRATION_SAMPLES]:
+            run_one(self.task, sessions, sample)
+        # A model that is lighter than the reference's may well have other outputs.
+        return compare_outputs(pairs) if not self.request.arm.task else []
 
-    def _warm_up(self, session: Session) -> WarmUp:
+    def _warm_up(self, service: Service) -> WarmUp:
         """Until the medians of two consecutive windows agree, or the limit is reached.
 
         Windows alternate the smallest and the largest batch, since both allocate on first use.
         """
         window, previous = self.budget.warm_up_window, None
+        largest = profile_sizes(self.request, self.task)[-1]
         for done in range(window, self.budget.warm_up_limit + 1, window):
-            sizes = [1, self.request.max_batch] * (window // 2)
-            times = [
-                serve(self.task, session, self._take(b), self.clock).service_s / b for b in sizes
-            ]
-            median = float(np.median(times))
+            self.note("warm-up", done / self.budget.warm_up_limit)
+            sizes = [1, largest] * (window // 2)
+            median = float(np.median([service.try_out(b).service_s / b for b in sizes]))
             if previous is not None and abs(median - previous) <= WARM_UP_TOLERANCE * previous:
                 return WarmUp(batches=done, settled=True)
             previous = median
         return WarmUp(batches=self.budget.warm_up_limit, settled=False)
 
-    def _batch_sizes(self, session: Session) -> None:
-        """Every size equally often, in one shuffled order, so that drift is not a trend."""
-        order = np.repeat(np.arange(1, self.request.max_batch + 1), self.budget.batches_per_size)
-        for size in self.rng.permutation(order):
-            self._keep("batch sizes", serve(self.task, session, self._take(int(size)), self.clock))
+    def _loads(self, service: Service) -> dict[str, Facts]:
+        facts = {}
+        for phase, part in phases(self.request.loads).items():
+            module = extensions.load(LOADS, part.name)
+            options = module.Options.model_validate(part.options)
+            facts[phase] = module.drive(service, options, self.budget, phase)
+        return facts
 
-    def _single_stream(self, session: Session) -> None:
-        for _ in range(self.budget.single_stream):
-            self._keep("single stream", serve(self.task, session, self._take(1), self.clock))
-
-    def _keep(self, phase: str, batch: ServedBatch) -> None:
-        number = next(self.ids)
-        times = (batch.started_ns, batch.finished_ns)
-        row = (self.request.arm.name, phase, number, len(batch.samples), *times)
-        for column, value in zip(BATCH_COLUMNS, (*row, *batch.step_seconds), strict=True):
-            self.batches[column].append(value)
-        for sample, size, output in zip(
-            batch.samples, batch.input_bytes, batch.outputs, strict=True
-        ):
-            # In a closed loop a request is scheduled and sent at the moment it starts.
-            values = (
-                self.request.arm.name, phase, number, sample.path.name, size, len(output),
-                batch.started_ns, batch.started_ns, *times, None,
-            )  # fmt: skip
-            for column, value in zip(REQUEST_COLUMNS, values, strict=True):
-                self.requests[column].append(value)
-            self.answered.append((sample, output))
-
-    def _columns(self, phase: str, size: int | None = None) -> dict[str, Any]:
-        table = {name: np.array(self.batches[name]) for name in BATCH_COLUMNS[1:]}
-        chosen = table["phase"] == phase
-        if size is not None:
-            chosen &= table["batch_size"] == size
-        return {name: values[chosen] for name, values in table.items()}
-
-    def _step_stats(self) -> list[StepStats]:
-        stats = []
-        for size in range(1, self.request.max_batch + 1):
-            rows = self._columns("batch sizes", size)
-            service = (rows["finished_ns"] - rows["started_ns"]) / 1e9
-            stats.append(
-                StepStats(
-                    batch_size=size,
-                    batches=len(service),
-                    service=mean_interval(service),
-                    steps={step: float(rows[f"{step}_s"].mean()) for step in STEPS},
-                )
-            )
-        return stats
-
-    def _single_stream_stats(self) -> dict[str, Any]:
-        rows = self._columns("single stream")
-        service = (rows["finished_ns"] - rows["started_ns"]) / 1e9
-        quantiles = {f"p{q:g}": quantile(service, q / 100) for q in (50, 90, 99)}
-        return {"mean": mean_interval(service), **quantiles}
-
-    def _warnings(
-        self, warm_up: WarmUp, steps: Sequence[StepStats], single: dict[str, Any]
-    ) -> list[str]:
-        warnings = [self.budget.caveat] if self.budget.caveat else []
-        if not warm_up.settled:
-            warnings.append(
-                f"{self.request.arm.name}: the warm-up reached its limit of {warm_up.batches} "
-                "batches before two windows agreed within 5 %"
-            )
-        alone, mixed = single["mean"].value, steps[0].service.value
-        if alone and mixed and abs(alone - mixed) > DRIFT_TOLERANCE * mixed:
-            warnings.append(
-                f"{self.request.arm.name}: batches of one took {mixed * 1e3:.2f} ms among other "
-                f"sizes and {alone * 1e3:.2f} ms one after another; the machine drifted, or sizes "
-                "influence each other"
-            )
-        return warnings
+    def _agreement(self, answered: Counter[tuple[Sample, bytes]]) -> Agreement | None:
+        if not self.request.reference:
+            return None
+        return count_agreement(self.task, answered, read_reference(Path(self.request.reference))[0])
 
 
-def _rotation(samples: Sequence[Sample], rng: np.random.Generator) -> Iterator[Sample]:
-    """Endless samples: each pass over all of them in a new order."""
-    while True:
-        for index in rng.permutation(len(samples)):
-            yield samples[index]
+def profile(service: Service, request: ArmRequest, rounds: int, limit_s: float) -> None:
+    """Every batch size once a round, each round in a new order, so that drift is not a trend."""
+    sizes = profile_sizes(request, service.task)
+    start = service.clock()
+    for done in range(rounds):
+        for size in service.rng.permutation(sizes):
+            service.serve(PROFILE, service.take(int(size)))
+        service.note(PROFILE, (done + 1) / rounds)
+        if (service.clock() - start) / 1e9 > limit_s:
+            return
 
 
-def _usable_cores() -> int:
+@contextmanager
+def _steady() -> Iterator[None]:
+    """No garbage collection inside the timed region."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:
         return os.cpu_count() or 1
 
 
-def _idle_power(sensor: power.Sensor | None) -> float | None:
-    if sensor is None:
+def _reserve_core(request: ArmRequest) -> int | None:
+    """Keep a core free for the load generator where the arm does not need them all."""
+    threads = request.arm.device.threads
+    opens = any(part.name in ("server", "capacity") for part in request.loads)
+    if not (opens and threads and threads < usable_cores() and hasattr(os, "sched_setaffinity")):
         return None
-    before, start = sensor.read_j(), time.perf_counter()
-    time.sleep(IDLE_WINDOW_S)
-    return (sensor.read_j() - before) / (time.perf_counter() - start)
-
-
-def _power_reading(
-    sensor: power.Sensor, energy_j: float, seconds: float, inferences: int, idle_w: float | None
-) -> PowerReading:
-    return PowerReading(
-        source=sensor.source,
-        scope=sensor.scope,
-        energy_per_inference_j=energy_j / inferences,
-        mean_w=energy_j / seconds,
-        idle_w=idle_w,
-        window_s=seconds,
-    )
+    *ours, last = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, ours)
+    return last
 
 
 def _peak_memory(process: psutil.Process) -> int:
@@ -309,8 +315,23 @@ def _peak_memory(process: psutil.Process) -> int:
         return int(getattr(process.memory_info(), "peak_wset", process.memory_info().rss))
 
 
-def _hash(samples: Sequence[Sample], task: Task) -> str:
+def _hash(task: Task) -> str:
     digest = hashlib.sha256()
-    for encoded in task.input(samples):
+    for encoded in task.input(task.samples):
         digest.update(hashlib.sha256(encoded).digest())
     return digest.hexdigest()
+
+
+def _tensor_bytes(task: Task) -> int:
+    one = task.preprocess(task.input([task.samples[0]]))
+    return sum(array.nbytes for array in one.values()) * len(task.samples)
+
+
+def _for_scoring(answered: Counter[tuple[Sample, bytes]]) -> list[tuple[Sample, Any]]:
+    """Every answer as often as it was given; in a long run, in the same proportions."""
+    thin = max(1, answered.total() // SCORED_ANSWERS)
+    return [
+        pair
+        for (sample, output), times in answered.items()
+        for pair in [(sample, json.loads(output))] * max(1, round(times / thin))
+    ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.measure.backends import Clock, Session
+from bench.measure.backends import Session
+from bench.measure.clock import Clock
 from bench.measure.tasks import Sample, Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ServedBatch:
     """Timestamps (ns) around each step, taken inside; start and end, taken outside."""
 
@@ -19,6 +20,7 @@ class ServedBatch:
     samples: Sequence[Sample]
     input_bytes: Sequence[int]
     outputs: Sequence[bytes]
+    error: str | None = None
 
     @property
     def step_seconds(self) -> list[float]:
@@ -30,23 +32,39 @@ class ServedBatch:
         return (self.finished_ns - self.started_ns) / 1e9
 
 
-def serve(task: Task, session: Session, samples: Sequence[Sample], clock: Clock) -> ServedBatch:
+def serve(
+    task: Task, sessions: Mapping[str, Session], samples: Sequence[Sample], clock: Clock
+) -> ServedBatch:
     """Serve one batch. The boundary of ``execute`` is host buffer to host buffer."""
     started = clock()
-    encoded, outputs, marks = _steps(task, session, samples, clock)
+    encoded, outputs, marks = _steps(task, sessions, samples, clock)
     finished = clock()
     return ServedBatch(marks, started, finished, samples, [len(e) for e in encoded], outputs)
 
 
+def serve_or_fail(
+    task: Task, sessions: Mapping[str, Session], samples: Sequence[Sample], clock: Clock
+) -> ServedBatch:
+    """Serve one batch; a failure is an answer too, and stays in the denominator."""
+    started = clock()
+    try:
+        return serve(task, sessions, samples, clock)
+    except Exception as error:  # a backend may raise anything
+        nothing = [0] * len(samples)
+        said = f"{type(error).__name__}: {error}"[:200]
+        empty = [b""] * len(samples)
+        return ServedBatch((started,) * 7, started, clock(), samples, nothing, empty, said)
+
+
 def _steps(
-    task: Task, session: Session, samples: Sequence[Sample], clock: Clock
+    task: Task, sessions: Mapping[str, Session], samples: Sequence[Sample], clock: Clock
 ) -> tuple[list[bytes], list[bytes], tuple[int, ...]]:
     t0 = clock()
     encoded = task.input(samples)
     t1 = clock()
     feeds = task.preprocess(encoded)
     t2 = clock()
-    raw = session.run(feeds)
+    raw = task.execute(sessions, feeds)
     t3 = clock()
     prediction = task.predict(raw)
     t4 = clock()

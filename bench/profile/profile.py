@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import zlib
+from typing import Literal
 
 import pandas as pd
 
-from bench.measure import STEPS, ArmMeasurement, PowerReading
+from bench.measure import STEPS, ArmMeasurement, PowerReading, plain_name
 from bench.record import SCHEMA_VERSION, Origin, Record
 
 
@@ -22,15 +21,23 @@ class Profile(Record):
     arm: str
     task: str
     threads: int
+    status: Literal["valid", "not checked", "unstable", "invalid"]
+    status_reason: str
+    """What the validity rules found wrong; empty where nothing was."""
     service_s: dict[int, list[float]]
     steps_s: dict[int, dict[str, float]]
+    loop_overhead_s: float | None
+    """Time a batch costs in the serving loop beside its steps; not part of ``service_s``."""
     load_s: float
     first_call_s: float
+    memory_bytes: int
+    """Peak resident memory of the measuring process."""
     input_bytes: float
     output_bytes: float
     accuracy: dict[str, float]
     """By metric, over all inputs with a known truth."""
-    power: PowerReading
+    power: list[PowerReading]
+    environment: dict[str, object]
     origin: Origin
 
     @property
@@ -44,39 +51,49 @@ class Profile(Record):
 
 def build_profile(measured: ArmMeasurement, batches: pd.DataFrame, task: str) -> Profile:
     """The profile of one arm from its measurement and the raw batches of the run."""
-    rows = batches[(batches["arm"] == measured.arm) & (batches["phase"] == "batch sizes")]
-    alone = batches[(batches["arm"] == measured.arm) & (batches["phase"] == "single stream")]
+    own = batches[batches["arm"] == measured.arm]
+    rows = own[own["phase"] == "profile"]
+    alone = own[own["phase"] == "single-stream"]
     service: dict[int, list[float]] = {}
     for size, group in rows.groupby("batch_size"):
         if size == 1:  # the single stream went through the same loop, and has the tail
             group = pd.concat([group, alone])
         service[int(str(size))] = ((group["finished_ns"] - group["started_ns"]) / 1e9).tolist()
     counts = ", ".join(f"{len(times)} of {size}" for size, times in service.items())
-    cpu = measured.environment.get("cpu")
+    first = measured.replicates[0]
     return Profile(
         arm=measured.arm,
         task=task,
         threads=measured.threads,
+        status=measured.status,
+        status_reason="; ".join(
+            f"{v.rule}: {v.reason}"
+            for v in measured.verdicts
+            if v.status in ("invalid", "unstable")
+        ),
         service_s=service,
         steps_s={s.batch_size: {k: s.steps[k] for k in STEPS} for s in measured.steps},
-        load_s=measured.load_s,
-        first_call_s=measured.first_call_s,
+        loop_overhead_s=measured.loop_overhead.value,
+        load_s=measured.load.value or 0.0,
+        first_call_s=measured.first_call.value or 0.0,
+        memory_bytes=max(r.memory_peak_bytes for r in measured.replicates),
         input_bytes=measured.input_bytes,
         output_bytes=measured.output_bytes,
         accuracy={a.metric: a.value for a in measured.accuracy if a.group == "all"},
         power=measured.power,
+        environment=first.environment,
         origin=Origin(
             subject=f"service times of {measured.arm}",
             provenance="measured",
-            source=f"a run on {cpu}, {measured.threads} thread(s); batches measured: {counts}",
-            as_of=measured.started_utc[:10],
+            source=(
+                f"{len(measured.replicates)} process(es) on {first.environment.get('cpu')}, "
+                f"{measured.threads} thread(s); batches measured: {counts}"
+            ),
+            as_of=first.started_utc[:10],
         ),
     )
 
 
 def file_name(arm: str) -> str:
-    """The file a profile is kept in, under ``profiles/``: no two arms share one."""
-    plain = re.sub(r"[^A-Za-z0-9._=@,-]+", "_", arm)[:100]
-    if plain != arm:
-        plain += f"-{zlib.crc32(arm.encode()):08x}"
-    return f"{plain}.json"
+    """The file a profile is kept in, under ``profiles/``."""
+    return f"{plain_name(arm)}.json"

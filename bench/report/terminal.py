@@ -1,4 +1,4 @@
-"""The ranking for the terminal."""
+"""Tables for the terminal: the ranking, and what was measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.compare import Comparison
+from bench.measure import LoadResult, Measurement
 from bench.units import format_percent, format_seconds, format_usd
+
+LISTED = ("p50", "p90", "p99")
 
 
 def ranking_table(comparison: Comparison) -> Group:
@@ -28,4 +31,37 @@ def ranking_table(comparison: Comparison) -> Group:
         )
         if not entry.feasible:
             reasons.append(Text(f"–  {entry.deployment}: {'; '.join(entry.reasons)}"))
+    reasons += [
+        Text(f"–  {name} is not compared: {reason}") for name, reason in comparison.excluded.items()
+    ]
     return Group(table, *([Text()] if reasons else []), *reasons)
+
+
+def measurement_table(measurement: Measurement) -> Group:
+    """A block per arm with a line per load, and under all every rule that is not kept."""
+    blocks: list[Text | Table] = []
+    for arm in measurement.arms:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("", "verdict", *LISTED, "throughput", "capacity"):
+            table.add_column(heading, no_wrap=True)
+        one = next((row.service.value for row in arm.steps if row.batch_size == 1), None)
+        table.add_row("  batch of one", arm.status, f"mean {format_seconds(one)}")
+        for load in arm.loads:
+            table.add_row(f"  {load.phase}", load.status, *_figures(load))
+        blocks += [Text(arm.arm), table, Text()]
+    for arm in measurement.arms:
+        ruled = [("service times", arm.verdicts), *((x.phase, x.verdicts) for x in arm.loads)]
+        blocks += [
+            Text(f"–  {arm.arm}, {what}: {v.status.upper()} by the rule '{v.rule}': {v.reason}")
+            for what, verdicts in ruled
+            for v in verdicts
+            if v.status in ("invalid", "unstable")
+        ]
+    blocks += [Text(f"–  {f.arm}: no measurement: {f.error}") for f in measurement.failed]
+    return Group(*blocks)
+
+
+def _figures(load: LoadResult) -> list[str]:
+    times = [format_seconds(load.response[p].value) if load.response else "" for p in LISTED]
+    rates = [load.throughput.value, load.capacity.value if load.capacity else None]
+    return [*times, *(f"{rate:.4g}/s" if rate is not None else "" for rate in rates)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.compare import Comparison
 from bench.cost import Costs
 from bench.hardware import Assumptions
-from bench.measure import ArmMeasurement, Measurement
+from bench.measure import ArmMeasurement, FailedArm, Measurement
 from bench.record import SCHEMA_VERSION, Record
 from bench.scenario import Objective, ResolvedScenario, Scenario
 from bench.simulate import Simulation
@@ -29,6 +29,7 @@ class View(Record):
     comparison: Comparison
     costs: Costs
     arms: list[ArmMeasurement]
+    failed: list[FailedArm]
     curves: list[Curve]
     replications: int
     method: str
@@ -55,6 +56,7 @@ def build_view(
         comparison=comparison,
         costs=costs,
         arms=measurement.arms,
+        failed=measurement.failed,
         curves=[
             Curve(deployment=d.deployment, quantiles_s=d.response_curve_s)
             for d in simulation.deployments

@@ -1,17 +1,20 @@
 """What is asked: a task, who asks it when, the objective, and the deployments to compare."""
 
 from bench.scenario.json_schema import json_schema
-from bench.scenario.read import read_scenario
-from bench.scenario.resolve import Extensions, resolve
+from bench.scenario.read import read_scenario, read_suite
+from bench.scenario.resolve import Extensions, resolve, resolve_suite
 from bench.scenario.schema import (
     BUDGET_NAMES,
     AccuracyLimit,
     Active,
     Arm,
+    ArmSpec,
+    Asked,
     BatchDeployment,
     Deployment,
     DueTime,
     EdgeDeployment,
+    MeasurePlan,
     Network,
     Objective,
     Part,
@@ -20,6 +23,7 @@ from bench.scenario.schema import (
     ResponseLimit,
     Scenario,
     StartUp,
+    Suite,
     Window,
     Workload,
 )
@@ -29,11 +33,14 @@ __all__ = [
     "AccuracyLimit",
     "Active",
     "Arm",
+    "ArmSpec",
+    "Asked",
     "BatchDeployment",
     "Deployment",
     "DueTime",
     "EdgeDeployment",
     "Extensions",
+    "MeasurePlan",
     "Network",
     "Objective",
     "Part",
@@ -42,9 +49,12 @@ __all__ = [
     "ResponseLimit",
     "Scenario",
     "StartUp",
+    "Suite",
     "Window",
     "Workload",
     "json_schema",
     "read_scenario",
+    "read_suite",
     "resolve",
+    "resolve_suite",
 ]

@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
 from bench.record import Record
 from bench.scenario.resolve import Extensions
-from bench.scenario.schema import Scenario
+from bench.scenario.schema import Scenario, Suite
 
-# Which field of which record holds a part of which role.
+# Which fields of which records hold a part of which role.
+_DEPLOYMENTS = ("BatchDeployment", "RealTimeDeployment", "EdgeDeployment")
 _PART_FIELDS = {
-    "task": [("Scenario", "task")],
-    "backend": [(kind, "backend") for kind in ("Batch", "RealTime", "Edge")],
-    "batching": [(kind, "batching") for kind in ("Batch", "RealTime", "Edge")],
-    "scaling": [("RealTime", "scaling")],
+    "task": [("Scenario", "task"), ("Suite", "task")],
+    "backend": [(record, "backend") for record in (*_DEPLOYMENTS, "ArmSpec")],
+    "batching": [(record, "batching") for record in _DEPLOYMENTS],
+    "scaling": [("RealTimeDeployment", "scaling")],
     "arrivals": [("Workload", "arrivals")],
+    "load": [("MeasurePlan", "loads")],
 }
 
 
 def json_schema(extensions: Extensions) -> dict[str, Any]:
-    """The schema of a scenario file, with all extensions that are there now."""
-    schema = Scenario.model_json_schema(mode="validation")
-    definitions = schema["$defs"]
-    for role, (names, options_of) in extensions.items():
-        variants: list[dict[str, Any]] = [{"enum": names}]
-        for name in names:
-            variants.append(_variant(role, name, options_of(name), definitions))
-        for record, field in _PART_FIELDS[role]:
-            owner = schema if record == "Scenario" else definitions.get(record)
-            owner = owner or definitions[f"{record}Deployment"]
-            owner["properties"][field] = {"anyOf": variants}
+    """The schema of a scenario file or a suite, with all extensions that are there now."""
+    roots: list[tuple[type[Record], Any]] = [(Scenario, "validation"), (Suite, "validation")]
+    _, document = models_json_schema(roots, ref_template="#/$defs/{model}")
+    definitions = document["$defs"]
+    variants = {
+        role: _variants(role, names, options_of, definitions)
+        for role, (names, options_of) in extensions.items()
+    }
+    for role, fields in _PART_FIELDS.items():
+        for record, field in fields:
+            place = definitions[record]["properties"]
+            one = {"anyOf": variants[role]}
+            place[field] = one if role != "load" else {**place[field], "items": one}
     definitions.pop("Part", None)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "inference-testbed scenario",
-        **{key: value for key, value in schema.items() if key != "title"},
+        "if": {"required": ["arms"]},
+        "then": {"$ref": "#/$defs/Suite"},
+        "else": {"$ref": "#/$defs/Scenario"},
+        "$defs": definitions,
     }
+
+
+def _variants(
+    role: str,
+    names: list[str],
+    options_of: Callable[[str], type[Record]],
+    definitions: dict[str, Any],
+) -> list[dict[str, Any]]:
+    own = {"type": "string", "pattern": r"\.py$", "title": f"a {role} of your own"}
+    anything = {"type": "object", "properties": {"name": own}, "required": ["name"]}
+    variants = [_variant(role, name, options_of(name), definitions) for name in names]
+    return [{"enum": names}, own, anything, *variants]
 
 
 def _variant(
@@ -45,7 +65,10 @@ def _variant(
 ) -> dict[str, Any]:
     _, document = models_json_schema([(options, "validation")], ref_template="#/$defs/{model}")
     own = document["$defs"].pop(options.__name__)
-    definitions.update(document["$defs"])
+    for field, value in own.get("properties", {}).items():
+        if _refers_to_part(value):
+            own["properties"][field] = {"type": ["string", "object"]}
+    definitions.update({k: v for k, v in document["$defs"].items() if k != "Part"})
     return {
         "title": f"{role} {name}",
         "type": "object",
@@ -53,3 +76,7 @@ def _variant(
         "properties": {"name": {"const": name}, **own.get("properties", {})},
         "required": ["name", *own.get("required", [])],
     }
+
+
+def _refers_to_part(value: dict[str, Any]) -> bool:
+    return bool(value.get("$ref") == "#/$defs/Part")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.documents import Source, read
 from bench.errors import InputError
-from bench.scenario.schema import Scenario
+from bench.scenario.schema import Scenario, Suite
 
 
 def read_scenario(path: Path) -> tuple[Scenario, Source]:
@@ -16,6 +16,12 @@ def read_scenario(path: Path) -> tuple[Scenario, Source]:
         InputError: with file, line and column of the fault.
     """
     source = read(path)
+    if is_suite(source):
+        raise InputError(
+            "this file only measures: it lists arms, and no deployments to compare",
+            where=source.where(("arms",)),
+            todo=f"Run it with: bench measure {path}",
+        )
     scenario = source.record(Scenario)
     seen: set[str] = set()
     for index, deployment in enumerate(scenario.deployments):
@@ -26,3 +32,18 @@ def read_scenario(path: Path) -> tuple[Scenario, Source]:
             )
         seen.add(deployment.name)
     return scenario, source
+
+
+def read_suite(path: Path) -> tuple[Suite, Source] | None:
+    """Read a file that only measures; ``None`` if it is a whole scenario.
+
+    Raises:
+        InputError: with file, line and column of the fault.
+    """
+    source = read(path)
+    return (source.record(Suite), source) if is_suite(source) else None
+
+
+def is_suite(source: Source) -> bool:
+    """Whether a file lists arms to measure, in place of deployments."""
+    return isinstance(source.data, dict) and "arms" in source.data

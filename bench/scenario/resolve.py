@@ -3,25 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from bench.documents import Source
 from bench.errors import InputError, UnknownName
+from bench.extensions import is_own_file
 from bench.hardware import Catalogue
 from bench.record import Record
 from bench.scenario.schema import (
     Arm,
+    ArmSpec,
+    Asked,
     BatchDeployment,
     Deployment,
     EdgeDeployment,
+    MeasurePlan,
     Part,
     RealTimeDeployment,
     ResolvedScenario,
     Scenario,
+    Suite,
 )
 
 Extensions = Mapping[str, tuple[list[str], Callable[[str], type[Record]]]]
 """By role (``task``, ``backend``, …): the names there are, and the options record of a name."""
+
+
+class _Lookup:
+    """Names of one scenario file → things, with the file's lines in every complaint."""
+
+    def __init__(self, source: Source, catalogue: Catalogue, extensions: Extensions) -> None:
+        self._source, self.catalogue, self._extensions = source, catalogue, extensions
+
+    def where(self, *location: str | int) -> str:
+        return self._source.where(location)
+
+    def part(self, role: str, value: Part, *location: str | int) -> Part:
+        """``value`` with every default of its options filled, and the parts inside them."""
+        names, options_of = self._extensions[role]
+        if is_own_file(value.name):
+            own = (self._source.path.parent / value.name).resolve()
+            value = Part.model_validate({"name": str(own), **value.options})
+        elif value.name not in names:
+            has_name = isinstance(_at(self._source.data, location), dict)
+            raise UnknownName(
+                role, value.name, names, where=self.where(*location, *(["name"] * has_name))
+            )
+        options = self._source.record(options_of(value.name), location, value.options)
+        filled = options.model_copy(
+            update={
+                field: self.part(field, written, *location, field)
+                if isinstance(written, Part)
+                else self._beside(written)
+                for field, written in options
+            }
+        )
+        return Part.model_validate({"name": value.name, **filled.model_dump()})
+
+    def _beside(self, value: Any) -> Any:
+        """Paths in a scenario are relative to its file."""
+        if isinstance(value, Path):
+            return (self._source.path.parent / value).resolve()
+        if isinstance(value, dict):
+            return {key: self._beside(item) for key, item in value.items()}
+        return value
+
+    def task(self, value: Part) -> Part:
+        return self.part("task", value, "task")
+
+    def plan(self, value: MeasurePlan) -> MeasurePlan:
+        loads = [
+            self.part("load", part, "measure", "loads", index)
+            for index, part in enumerate(value.loads)
+        ]
+        return value.model_copy(update={"loads": loads})
+
+    def arm(self, written: ArmSpec, task: Part, *location: str | int) -> Arm:
+        """An arm is named after the backend, the options as written, and the device."""
+        device = self.catalogue.device(written.device, self.where(*location, "device"))
+        backend = self.part("backend", written.backend, *location, "backend")
+        if written.task:
+            self.part("task", _merged(task, written.task), *location, "task")
+        options = {**written.backend.options, **written.task}
+        named = "".join(f",{key}={value}" for key, value in sorted(options.items()))
+        return Arm(
+            name=f"{backend.name}{named}@{device.name}",
+            backend=backend,
+            device=device,
+            task=written.task,
+        )
 
 
 def resolve(
@@ -32,48 +103,18 @@ def resolve(
     Raises:
         InputError: an unknown name, a wrong option, or a deployment that contradicts itself.
     """
-
-    def part(role: str, value: Part, *location: str | int) -> Part:
-        names, options_of = extensions[role]
-        if value.name not in names:
-            has_name = isinstance(_at(source.data, location), dict)
-            raise UnknownName(
-                role, value.name, names, where=source.where((*location, *(["name"] * has_name)))
-            )
-        options = source.record(options_of(value.name), location, value.options)
-        return Part.model_validate({"name": value.name, **options.model_dump()})
-
-    def deployment(index: int, value: Deployment) -> Deployment:
-        here = ("deployments", index)
-        update: dict[str, Any] = {
-            "backend": part("backend", value.backend, *here, "backend"),
-            "batching": part("batching", value.batching, *here, "batching"),
-        }
-        if isinstance(value, RealTimeDeployment):
-            update["scaling"] = part("scaling", value.scaling, *here, "scaling")
-        offer = catalogue.offer(value.offer, source.where((*here, "offer")))
-        if isinstance(value, EdgeDeployment) and offer.machine.kind != "purchased":
-            raise InputError(
-                f"an edge deployment needs machines that are bought, and {value.offer!r} is rented",
-                where=source.where((*here, "offer")),
-                allowed=", ".join(n for n, o in catalogue.offers.items() if o.location == "edge"),
-            )
-        if isinstance(value, BatchDeployment) and value.window.opens < scenario.workload.active.end:
-            raise InputError(
-                "the batch window opens before the day's last request has come",
-                where=source.where((*here, "window", "opens")),
-                allowed="a time at or after the end of workload.active",
-            )
-        return value.model_copy(update=update)
-
-    deployments = [deployment(i, d) for i, d in enumerate(scenario.deployments)]
-    workload = scenario.workload
+    look_up = _Lookup(source, catalogue, extensions)
+    task = look_up.task(scenario.task)
+    deployments = [
+        _deployment(look_up, scenario, d, "deployments", i)
+        for i, d in enumerate(scenario.deployments)
+    ]
+    arrivals = look_up.part("arrivals", scenario.workload.arrivals, "workload", "arrivals")
     resolved = scenario.model_copy(
         update={
-            "task": part("task", scenario.task, "task"),
-            "workload": workload.model_copy(
-                update={"arrivals": part("arrivals", workload.arrivals, "workload", "arrivals")}
-            ),
+            "task": task,
+            "workload": scenario.workload.model_copy(update={"arrivals": arrivals}),
+            "measure": look_up.plan(scenario.measure),
             "deployments": deployments,
         }
     )
@@ -81,24 +122,60 @@ def resolve(
         scenario=resolved,
         offers={d.name: catalogue.offer(d.offer) for d in deployments},
         arms={
-            d.name: _arm(
-                d,
-                scenario.deployments[i].backend,
-                catalogue,
-                source.where(("deployments", i, "device")),
-            )
-            for i, d in enumerate(deployments)
+            d.name: look_up.arm(d, scenario.task, "deployments", i)
+            for i, d in enumerate(scenario.deployments)
         },
         assumptions=catalogue.assumptions,
     )
 
 
-def _arm(deployment: Deployment, written: Part, catalogue: Catalogue, where: str) -> Arm:
-    """An arm is named after the backend, the options as written, and the device."""
-    device = catalogue.device(deployment.device, where)
-    options = "".join(f",{k}={v}" for k, v in sorted(written.options.items()))
-    name = f"{deployment.backend.name}{options}@{device.name}"
-    return Arm(name=name, backend=deployment.backend, device=device)
+def resolve_suite(
+    suite: Suite, source: Source, catalogue: Catalogue, extensions: Extensions
+) -> Asked:
+    """Look up every name of a suite and fill every default.
+
+    Raises:
+        InputError: an unknown name or a wrong option.
+    """
+    look_up = _Lookup(source, catalogue, extensions)
+    task = look_up.task(suite.task)
+    arms = [look_up.arm(arm, suite.task, "arms", i) for i, arm in enumerate(suite.arms)]
+    return Asked(
+        name=suite.name,
+        task=task,
+        plan=look_up.plan(suite.measure),
+        arms=list({arm.name: arm for arm in arms}.values()),
+    )
+
+
+def _deployment(
+    look_up: _Lookup, scenario: Scenario, value: Deployment, *here: str | int
+) -> Deployment:
+    update: dict[str, Any] = {
+        "backend": look_up.part("backend", value.backend, *here, "backend"),
+        "batching": look_up.part("batching", value.batching, *here, "batching"),
+    }
+    if isinstance(value, RealTimeDeployment):
+        update["scaling"] = look_up.part("scaling", value.scaling, *here, "scaling")
+    offers = look_up.catalogue.offers
+    offer = look_up.catalogue.offer(value.offer, look_up.where(*here, "offer"))
+    if isinstance(value, EdgeDeployment) and offer.machine.kind != "purchased":
+        raise InputError(
+            f"an edge deployment needs machines that are bought, and {value.offer!r} is rented",
+            where=look_up.where(*here, "offer"),
+            allowed=", ".join(n for n, o in offers.items() if o.location == "edge"),
+        )
+    if isinstance(value, BatchDeployment) and value.window.opens < scenario.workload.active.end:
+        raise InputError(
+            "the batch window opens before the day's last request has come",
+            where=look_up.where(*here, "window", "opens"),
+            allowed="a time at or after the end of workload.active",
+        )
+    return value.model_copy(update=update)
+
+
+def _merged(task: Part, changes: dict[str, Any]) -> Part:
+    return Part.model_validate({"name": task.name, **task.options, **changes})
 
 
 def _at(data: Any, location: tuple[str | int, ...]) -> Any:

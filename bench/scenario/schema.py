@@ -119,6 +119,12 @@ class MeasurePlan(Record):
 
     budget: BudgetName = "smoke"
     max_batch: int = Field(default=8, ge=1, le=1024)
+    loads: list[Part] = Field(default=[Part(name="single-stream")], max_length=20)
+    """Load patterns beside the service profile."""
+    min_agreement: Fraction | None = None
+    """Share of answers that must be the fp32 reference's; by default 98 % for fp32, 50 % else."""
+    stall_limit: PositiveSeconds = 120.0
+    """A process that makes no progress for so long is given up."""
 
 
 class SimulatePlan(Record):
@@ -151,11 +157,18 @@ class Window(Record):
     opens: ClockTime
 
 
-class _DeploymentBase(Record):
-    name: Name
+class ArmSpec(Record):
+    """A backend with its options, a device, and what differs in the task (a lighter model)."""
+
     backend: Part
     device: str
     """Whose measured service times stand for this deployment's machines."""
+    task: dict[str, Any] = {}
+    """Options of the task in place of the scenario's."""
+
+
+class _DeploymentBase(ArmSpec):
+    name: Name
     offer: str
     batching: Part = Part(name="none")
 
@@ -191,26 +204,46 @@ Deployment = Annotated[
 ]
 
 
-class Scenario(Record):
-    """One scenario file, as written."""
-
+class _Asked(Record):
     schema_version: Literal[1]
     name: Name
     title: str = Field(default="", max_length=300)
     task: Part
+    measure: MeasurePlan = MeasurePlan()
+
+
+class Suite(_Asked):
+    """A scenario file that only measures: a task on the arms to compare."""
+
+    arms: list[ArmSpec] = Field(min_length=1, max_length=100)
+
+
+class Scenario(_Asked):
+    """One scenario file, as written."""
+
     workload: Workload
     objective: Objective
-    measure: MeasurePlan = MeasurePlan()
     simulate: SimulatePlan = SimulatePlan()
     deployments: list[Deployment] = Field(min_length=1, max_length=100)
 
 
 class Arm(Record):
-    """One thing to measure: a backend with its options on a device."""
+    """One thing to measure: a backend with its options on a device, for one variant of a task."""
 
     name: str
     backend: Part
     device: Device
+    task: dict[str, Any] = {}
+    """Options of the task in place of the scenario's."""
+
+
+class Asked(Record):
+    """What is to be measured: all that a measurement needs to know of a scenario or a suite."""
+
+    name: str
+    task: Part
+    plan: MeasurePlan
+    arms: list[Arm]
 
 
 class ResolvedScenario(Record):
@@ -227,3 +260,23 @@ class ResolvedScenario(Record):
     @property
     def distinct_arms(self) -> list[Arm]:
         return list({arm.name: arm for arm in self.arms.values()}.values())
+
+    def without(self, names: set[str]) -> ResolvedScenario:
+        """The same scenario with fewer deployments."""
+        kept = [d for d in self.scenario.deployments if d.name not in names]
+        return self.model_copy(
+            update={
+                "scenario": self.scenario.model_copy(update={"deployments": kept}),
+                "offers": {d.name: self.offers[d.name] for d in kept},
+                "arms": {d.name: self.arms[d.name] for d in kept},
+            }
+        )
+
+    @property
+    def to_measure(self) -> Asked:
+        return Asked(
+            name=self.scenario.name,
+            task=self.scenario.task,
+            plan=self.scenario.measure,
+            arms=self.distinct_arms,
+        )

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from bench import extensions
 from bench.errors import InputError
 from bench.scenario import Workload
-from bench.simulate.streams import Streams
+from bench.streams import Streams
 
-ARRIVALS = "bench.simulate.arrivals"
+ARRIVALS = "bench.arrivals"
 MAX_REQUESTS = 20_000_000
 """More than this in one day is refused: the per-request method would take hours."""
 

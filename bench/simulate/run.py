@@ -23,7 +23,7 @@ from bench.simulate.results import (
     Simulation,
 )
 from bench.simulate.station import Policy
-from bench.simulate.streams import Streams
+from bench.streams import Streams
 from bench.stats import empirical_quantile, mean_interval
 from bench.units import DAY_S
 
@@ -46,7 +46,7 @@ def simulate(
     profiles: Mapping[str, Profile],
     seed: int,
     executor: Executor,
-    on_done: Callable[[int, int], None] = lambda done, total: None,
+    on_done: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> Simulation:
     """Simulate every deployment on the same days.
 
@@ -75,7 +75,7 @@ def simulate(
         if overload is None
         for replication in range(asked.simulate.replications)
     ]
-    played = executor.map(play_day, jobs, lambda done: on_done(done, len(jobs)))
+    played = executor.map(play_day, jobs, lambda done: on_done(done, len(jobs), "days"))
     by_deployment: dict[str, list[tuple[Replication, list[float | None]]]] = {}
     for job, result in zip(jobs, played, strict=True):
         by_deployment.setdefault(job.deployment.name, []).append(result)

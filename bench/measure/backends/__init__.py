@@ -2,14 +2,25 @@
 
 Each file has
 
+``FORMATS``
+    the model formats it reads (see :mod:`bench.measure.models`), the preferred one first;
+``RUNS_ON``
+    ``"cpu"``, ``"gpu"``, ``"remote"`` (another process, reached over the network) or
+    ``"scripted"``: where its power is measured, and how it may be loaded;
 ``Options``
-    a record of its settings in a scenario (empty for most);
+    a :class:`BackendOptions` with its settings in a scenario;
 ``missing() -> str | None``
     what keeps it from running here, in words a user can act on, or ``None``;
-``clock(options) -> Clock``
-    the clock its times are read from (a scripted backend brings its own);
 ``load(model, options, threads, clock) -> Session``
-    the loaded model.
+    the loaded model. Raises :class:`~bench.errors.InputError` for a file it cannot use.
+
+A file may also have
+
+``convert(model, options, calibration) -> Path``
+    the file to load in place of ``model`` for ``options.precision``, made once and cached.
+    ``calibration()`` returns real input tensors, as fed to the unconverted model;
+``clock(options) -> Clock``
+    a clock of its own (scripted times).
 
 All share one timing boundary: host buffer in, host buffer out, device synchronised. Transfers
 are inside.
@@ -17,26 +28,66 @@ are inside.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, Protocol
 
 import numpy.typing as npt
 
+from bench.measure.clock import Clock, WallClock
+from bench.record import Record
+
 Feeds = Mapping[str, npt.NDArray[Any]]
-Clock = Callable[[], int]
-"""A callable that returns monotonic nanoseconds."""
+Calibration = Callable[[], Sequence[Feeds]]
+RunsOn = Literal["cpu", "gpu", "remote", "scripted"]
+
+
+class BackendOptions(Record):
+    """Settings that every backend has; each one narrows ``precision`` to what it can do."""
+
+    precision: Literal["fp32"] = "fp32"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a model; ``None`` is a dimension that may vary."""
+
+    name: str
+    dtype: str
+    """NumPy's name."""
+    shape: tuple[int | None, ...]
+
+
+class Placement(Record):
+    """Where the model really runs, as the backend itself reports it after loading."""
+
+    wanted: str
+    """The device that was asked for, in the backend's own word (``CPU``, ``CUDA``, …)."""
+    nodes: dict[str, int]
+    """Nodes (or operations, or parameters) by the device they were placed on."""
+    elsewhere: list[str] = []
+    """Kinds of nodes placed on another device, without those that the options allow by name."""
+    proof: str | None
+    """How this is known; ``None`` where the backend gives no way to know."""
 
 
 class Session(Protocol):
     """A loaded model."""
 
+    inputs: Sequence[TensorSpec]
+    outputs: Sequence[TensorSpec]
+
     def run(self, feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
-        """Outputs on the host, after the device has finished."""
+        """Outputs on the host in the order of ``outputs``, after the device has finished.
+
+        The arrays belong to the caller: a later call does not change them.
+        """
         ...
 
-    def placement(self) -> list[str]:
-        """The providers or devices the model was given to, in order of preference."""
+    def placement(self) -> Placement:
+        """Where the nodes ran; may be asked only after the first :meth:`run`."""
         ...
 
     def metadata(self) -> dict[str, str]:
@@ -44,6 +95,7 @@ class Session(Protocol):
         ...
 
 
-def wall_clock() -> Clock:
-    """The machine's monotonic clock."""
-    return time.perf_counter_ns
+def clock_of(backend: ModuleType, options: BackendOptions) -> Clock:
+    """The backend's own clock, or the machine's."""
+    own = getattr(backend, "clock", None)
+    return own(options) if own else WallClock()

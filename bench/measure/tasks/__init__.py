@@ -1,23 +1,25 @@
 """A task is a model and its six steps; it is one file in this folder.
 
 Each file has ``Options`` (its settings in a scenario) and ``build(options) -> Task``, which
-fetches the model and makes the inputs.
+makes or fetches the inputs. Models are fetched only when :meth:`Task.model` is called.
 """
 
 from __future__ import annotations
 
+import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy.typing as npt
 
-from bench.measure.models import ModelFile
-
-Arrays = Mapping[str, npt.NDArray[Any]]
+from bench.measure.backends import Feeds, Session
+from bench.measure.models import ModelFile, format_of
 
 STEPS = ("input", "preprocess", "execute", "predict", "postprocess", "output")
+ONE_STAGE = "model"
 
 
 @dataclass(frozen=True)
@@ -39,37 +41,66 @@ class Score:
     samples: int
 
 
-class Task(Protocol):
-    """The steps around ``execute``, each over a whole batch."""
+class Task(ABC):
+    """The steps around ``execute``, each over a whole batch.
 
-    model: Path
-    model_file: ModelFile | None
+    A task whose ``execute`` needs several models (a chain) lists them as ``stages`` and
+    overrides :meth:`execute`; so does one that calls its model repeatedly (a stream with state).
+    """
+
     samples: Sequence[Sample]
+    files: Mapping[str, Sequence[ModelFile]]
+    """By stage: the same model in one or more formats."""
+    largest_batch: ClassVar[int | None] = None
+    """``None``: the model takes any batch."""
+    caveat: ClassVar[str | None] = None
+    """What a reader must know of the weights or the data (``"seeded weights: …"``)."""
 
-    def prepare(self, metadata: Mapping[str, str]) -> None:
-        """Take what the loaded model says of itself (labels, character set); not timed."""
-        ...
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return tuple(self.files)
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats that every stage can be had in."""
+        offered = [[format_of(file) for file in files] for files in self.files.values()]
+        return tuple(f for f in offered[0] if all(f in others for others in offered))
+
+    def model(self, stage: str, format_: str) -> ModelFile:
+        """The file of one stage in one of :attr:`formats`."""
+        return next(file for file in self.files[stage] if format_of(file) == format_)
+
+    def prepare(self, sessions: Mapping[str, Session]) -> None:  # noqa: B027
+        """Take what the loaded models say of themselves (names, labels); not timed."""
 
     def input(self, samples: Sequence[Sample]) -> list[bytes]:
         """Read the encoded inputs."""
-        ...
+        return [sample.path.read_bytes() for sample in samples]
 
-    def preprocess(self, encoded: Sequence[bytes]) -> Arrays:
+    @abstractmethod
+    def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
         """Encoded inputs → tensors by input name, batch first."""
-        ...
 
+    def execute(self, sessions: Mapping[str, Session], feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
+        """The synchronised call into the backend; ``sessions`` has one per stage."""
+        return sessions[ONE_STAGE].run(feeds)
+
+    @abstractmethod
     def predict(self, outputs: Sequence[npt.NDArray[Any]]) -> Any:
         """Raw output tensors → a prediction for each item."""
-        ...
 
+    @abstractmethod
     def postprocess(self, prediction: Any) -> list[dict[str, Any]]:
-        """Prediction → answers in the user's terms."""
-        ...
+        """Prediction → answers in the user's terms, one for each item."""
 
     def output(self, answers: Sequence[Mapping[str, Any]]) -> list[bytes]:
         """Answers → what leaves the program."""
-        ...
+        return [json.dumps(answer, ensure_ascii=False).encode() for answer in answers]
 
-    def score(self, answered: Sequence[tuple[Sample, bytes]]) -> list[Score]:
-        """Accuracy of outputs against the truth, over all groups and per group."""
-        ...
+    @abstractmethod
+    def agrees(self, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
+        """Whether an answer is the reference's, as far as the user can tell."""
+
+    def score(self, answered: Sequence[tuple[Sample, Mapping[str, Any]]]) -> list[Score]:
+        """Accuracy of answers against the truth, over all groups and per group."""
+        return []

@@ -14,7 +14,7 @@ from bench.profile import Profile
 from bench.scenario import Workload
 from bench.simulate.demand import Demand
 from bench.simulate.results import Usage
-from bench.simulate.streams import Streams
+from bench.streams import Streams
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.record import Record
-from bench.simulate.arrivals import Arrivals
+from bench.arrivals import Arrivals
 from bench.units import PositiveSeconds, Seconds
 
 

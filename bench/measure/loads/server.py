@@ -1,0 +1,70 @@
+"""Server: requests come when they come (open loop), from a generator in a process of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from bench import extensions
+from bench.measure.budget import Budget
+from bench.measure.loads import Aim, Facts
+from bench.measure.open_loop import ask, check_generator, require_open
+from bench.measure.service import Service
+from bench.record import Record
+from bench.scenario import Part
+from bench.stats import sample_floor
+from bench.units import PositiveSeconds
+
+ARRIVALS = "bench.arrivals"
+MARGIN = 1.05
+"""A random process may bring a few requests fewer than its rate times the duration."""
+
+
+class Options(Record):
+    """The arrivals, the limit on the response time, and how requests are taken up."""
+
+    arrivals: Part
+    percentile: float = Field(default=99, gt=0, lt=100)
+    limit: PositiveSeconds | None = None
+    duration: PositiveSeconds | None = None
+    """In place of the budget's; a run shorter than the budget's is INVALID."""
+    max_batch: int = Field(default=1, ge=1, le=1024)
+    """Waiting requests that are taken up together."""
+    concurrency: int = Field(default=1, ge=1, le=1024)
+    """Requests in flight at once, where the backend can."""
+
+
+def aim(options: Options, budget: Budget) -> Aim:
+    return Aim(
+        percentile=options.percentile,
+        queries=max(budget.server, sample_floor(options.percentile / 100)),
+        duration_s=budget.duration_s,
+        limit_s=options.limit,
+        offered=_rate(options.arrivals),
+    )
+
+
+def drive(service: Service, options: Options, budget: Budget, phase: str) -> Facts:
+    require_open(service, phase, options.concurrency)
+    needed = aim(options, budget).queries / budget.replicates
+    length_s = options.duration or max(
+        budget.duration_s, MARGIN * needed / max(_rate(options.arrivals), 1e-9)
+    )
+    module, drawn = _process(options.arrivals)
+    times, _ = module.draw(drawn, 1, length_s, service.rng)
+    schedule_s = np.asarray(times, dtype=float)
+    check = check_generator(service, schedule_s)
+    late = ask(service, phase, schedule_s, options.max_batch, options.concurrency)
+    return Facts(generator=check.model_copy(update={"sends": len(schedule_s), "late_share": late}))
+
+
+def _rate(arrivals: Part) -> float:
+    module, options = _process(arrivals)
+    return float(module.mean_rate(options))
+
+
+def _process(arrivals: Part) -> tuple[Any, Any]:
+    module = extensions.load(ARRIVALS, arrivals.name)
+    return module, module.Options.model_validate(arrivals.options)

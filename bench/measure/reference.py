@@ -1,0 +1,165 @@
+"""The fp32 reference: what the right answers are, and how far raw outputs may be from them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import extensions
+from bench.errors import InputError
+from bench.measure.backends import Session, clock_of
+from bench.measure.measurement import Agreement, Parity
+from bench.measure.models import fetch
+from bench.measure.tasks import Sample, Task
+from bench.record import Record
+from bench.store import atomic_write
+
+BACKENDS = "bench.measure.backends"
+BY_FORMAT = {
+    "onnx": "onnxruntime-cpu",
+    "tflite": "litert-cpu",
+    "openvino-ir": "openvino-cpu",
+    "torch-export": "torch-eager",
+    "torchscript": "torch-eager",
+    "scripted": "fake",
+}
+"""The backend whose plain fp32 answers are the reference, by the format of the model."""
+PARITY_SAMPLES = 8
+"""Raw outputs are kept of so many inputs; answers of all."""
+
+Outputs = Sequence[npt.NDArray[Any]]
+
+
+class Reference(Record):
+    """Answers by sample name; the raw outputs lie beside it in an ``.npz`` file."""
+
+    made_by: str
+    answers: dict[str, dict[str, Any]]
+
+
+def make_reference(task: Task, path: Path, threads: int = 1) -> Reference | None:
+    """Answer every sample one by one with the reference backend, and keep the outputs.
+
+    ``None`` where no reference backend can run here.
+    """
+    format_ = next((f for f in task.formats if _usable(f)), None)
+    if format_ is None:
+        return None
+    name = BY_FORMAT[format_]
+    backend = extensions.load(BACKENDS, name)
+    options = backend.Options()
+    clock = clock_of(backend, options)
+    sessions = {
+        stage: backend.load(fetch(task.model(stage, format_)), options, threads, clock)
+        for stage in task.stages
+    }
+    task.prepare(sessions)
+    answers: dict[str, dict[str, Any]] = {}
+    kept: dict[str, Any] = {}
+    for index, sample in enumerate(task.samples):
+        outputs = run_one(task, sessions, sample)
+        if index < PARITY_SAMPLES:
+            kept.update({f"{index}/{k}": array for k, array in enumerate(outputs)})
+        answers[sample.path.name] = task.postprocess(task.predict(outputs))[0]
+    reference = Reference(made_by=f"{name}, fp32, one by one", answers=_plain(answers))
+    with atomic_write(path.with_suffix(".npz")) as file:
+        np.savez(file, **kept)
+    with atomic_write(path) as file:
+        file.write(reference.model_dump_json().encode())
+    return reference
+
+
+def read_reference(path: Path) -> tuple[Reference, list[Outputs]]:
+    """The reference at ``path``: its answers, and the raw outputs of the first samples."""
+    reference = Reference.model_validate_json(path.read_bytes())
+    with np.load(path.with_suffix(".npz"), allow_pickle=False) as kept:
+        count = 1 + max((int(key.partition("/")[0]) for key in kept.files), default=-1)
+        outputs: list[Outputs] = [
+            [kept[key] for key in sorted(kept.files, key=_place) if _place(key)[0] == index]
+            for index in range(count)
+        ]
+    return reference, outputs
+
+
+def run_one(task: Task, sessions: Mapping[str, Session], sample: Sample) -> Outputs:
+    """Raw outputs of one sample.
+
+    Raises:
+        InputError: an output holds NaN or infinity.
+    """
+    outputs = task.execute(sessions, task.preprocess(task.input([sample])))
+    for index, array in enumerate(outputs):
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            bad = array.size - int(np.isfinite(array).sum())
+            raise InputError(
+                f"output {index} holds {bad} of {array.size} values that are not finite",
+                where=f"the answer to {sample.path.name}",
+                todo="Check the model's weights, its precision and how its inputs are scaled",
+            )
+    return outputs
+
+
+def compare_outputs(pairs: Sequence[tuple[Outputs, Outputs]]) -> list[Parity]:
+    """Outputs against the reference's, for each output over all samples.
+
+    Raises:
+        InputError: another number of outputs, or other shapes.
+    """
+    if not pairs:
+        return []
+    result = []
+    for index in range(len(pairs[0][1])):
+        largest, squared, norm = 0.0, 0.0, 0.0
+        for ours, theirs in pairs:
+            if len(ours) != len(theirs) or ours[index].shape != theirs[index].shape:
+                raise InputError(
+                    f"output {index} has the shape {[o.shape for o in ours]}, and the "
+                    f"reference's are {[o.shape for o in theirs]}",
+                    where="comparison with the reference",
+                )
+            wanted = theirs[index].astype(np.float64)
+            apart = ours[index].astype(np.float64) - wanted
+            largest = max(largest, float(np.abs(apart).max(initial=0)))
+            squared += float((apart**2).sum())
+            norm += float((wanted**2).sum())
+        error = (squared / norm) ** 0.5 if norm else squared**0.5
+        result.append(
+            Parity(
+                output=index, samples=len(pairs), largest_difference=largest, relative_error=error
+            )
+        )
+    return result
+
+
+def count_agreement(
+    task: Task, answered: Counter[tuple[Sample, bytes]], reference: Reference
+) -> Agreement:
+    """How many of the answers are the reference's."""
+    agreeing = sum(
+        times
+        for (sample, output), times in answered.items()
+        if task.agrees(json.loads(output), reference.answers[sample.path.name])
+    )
+    return Agreement(agreeing=agreeing, answered=answered.total(), reference=reference.made_by)
+
+
+def _usable(format_: str) -> bool:
+    name = BY_FORMAT.get(format_)
+    return name is not None and extensions.load(BACKENDS, name).missing() is None
+
+
+def _place(key: str) -> tuple[int, int]:
+    sample, _, output = key.partition("/")
+    return int(sample), int(output)
+
+
+def _plain(answers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The answers as they look after a trip through JSON, as the timed ones do."""
+    plain: dict[str, dict[str, Any]] = json.loads(json.dumps(answers))
+    return plain

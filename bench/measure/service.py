@@ -1,0 +1,139 @@
+"""One loaded arm: its task, its sessions, its clock, and the samples it is asked about."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+
+from bench.errors import InputError
+from bench.measure.backends import Session
+from bench.measure.clock import Clock
+from bench.measure.recorder import Recorder
+from bench.measure.tasks import Sample, Task
+from bench.measure.worker import ServedBatch, serve, serve_or_fail
+
+Note = Callable[[str, float], None]
+"""Called between batches with the phase at hand and the share of it that is done."""
+
+
+class Service:
+    """Serves batches and keeps their times; the one loop that every load goes through."""
+
+    def __init__(
+        self,
+        task: Task,
+        sessions: Mapping[str, Session],
+        clock: Clock,
+        recorder: Recorder,
+        rng: np.random.Generator,
+        note: Note,
+        *,
+        generator_core: int | None = None,
+        concurrent: bool = False,
+    ) -> None:
+        self.task, self.sessions, self.clock = task, sessions, clock
+        self.recorder, self.rng, self.note = recorder, rng, note
+        self.generator_core = generator_core
+        """A core that the system under test leaves to the load generator."""
+        self.concurrent = concurrent
+        """Whether several threads may use the sessions at once."""
+        self._lock = threading.Lock()
+        self._rotation = _rotation(task.samples, rng)
+
+    def take(self, size: int) -> list[Sample]:
+        """The next samples: all are used before one comes again."""
+        with self._lock:
+            return [next(self._rotation) for _ in range(size)]
+
+    def try_out(self, size: int) -> ServedBatch:
+        """Serve one batch without keeping its times; an error is raised."""
+        return serve(self.task, self.sessions, self.take(size), self.clock)
+
+    def serve(
+        self,
+        phase: str,
+        samples: Sequence[Sample],
+        asked_ns: list[tuple[int, int]] | None = None,
+    ) -> ServedBatch:
+        """Serve one batch and keep its times; an error is kept too."""
+        batch = serve_or_fail(self.task, self.sessions, samples, self.clock)
+        self.recorder.keep(phase, batch, asked_ns)
+        return batch
+
+    def give_up(
+        self, phase: str, samples: Sequence[Sample], asked_ns: list[tuple[int, int]], limit_s: float
+    ) -> None:
+        """Keep requests that nobody will answer any more; they count as errors."""
+        now, nothing = self.clock(), [0] * len(samples)
+        error = f"time-out: waited more than {limit_s:g} s"
+        empty = [b""] * len(samples)
+        batch = ServedBatch((now,) * 7, now, now, samples, nothing, empty, error)
+        self.recorder.keep(phase, batch, asked_ns)
+
+    @contextmanager
+    def recording(self, recorder: Recorder) -> Iterator[None]:
+        """Keep the times in another recorder for a while."""
+        own, self.recorder = self.recorder, recorder
+        try:
+            yield
+        finally:
+            self.recorder = own
+
+    def closed_loop(
+        self, phase: str, size: int, queries: int, duration_s: float, limit_s: float
+    ) -> None:
+        """One query after another, each of ``size`` samples, for so many and so long at least."""
+        start, done = self.clock(), 0
+        while True:
+            elapsed_s = (self.clock() - start) / 1e9
+            if (done >= queries and elapsed_s >= duration_s) or elapsed_s > limit_s:
+                return
+            self.serve(phase, self.take(size))
+            done += 1
+            self.note(phase, min(done / queries, 1.0))
+
+    def backlog(
+        self,
+        phase: str,
+        size: int,
+        pipelined: int,
+        queries: int,
+        duration_s: float,
+        limit_s: float,
+    ) -> None:
+        """Everything is waiting at the start; ``pipelined`` batches are in flight at once.
+
+        Raises:
+            InputError: more than one in flight, and the backend answers one at a time.
+        """
+        if pipelined > 1 and not self.concurrent:
+            raise InputError(
+                "the backend answers one batch at a time", where=f"measure.loads: {phase}",
+                allowed="pipelined: 1",
+            )  # fmt: skip
+        start, batches = self.clock(), itertools.count(1)
+
+        def work() -> None:
+            while True:
+                done, elapsed_s = next(batches) * size, (self.clock() - start) / 1e9
+                if (done > queries + size - 1 and elapsed_s >= duration_s) or elapsed_s > limit_s:
+                    return
+                samples = self.take(size)
+                self.serve(phase, samples, [(start, start)] * size)
+                self.note(phase, min(done / queries, 1.0))
+
+        with ThreadPoolExecutor(pipelined) as pool:
+            for future in [pool.submit(work) for _ in range(pipelined)]:
+                future.result()
+
+
+def _rotation(samples: Sequence[Sample], rng: np.random.Generator) -> Iterator[Sample]:
+    """Endless samples: each pass over all of them in a new order."""
+    while True:
+        for index in rng.permutation(len(samples)):
+            yield samples[index]

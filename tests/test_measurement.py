@@ -1,0 +1,221 @@
+"""The measuring core on the fake backend: exact figures, and every planted fault found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import InputError, WorkerLost
+from bench.executor import here, isolated
+from bench.hardware import Catalogue
+from bench.measure import STEPS, ArmMeasurement, Measurement, measure_all
+from bench.pipeline import find_extensions
+from bench.scenario import ArmSpec, Asked, Suite, resolve_suite
+from bench.store import Header, Run
+
+SUITE = """\
+schema_version: 1
+name: planted
+task: {{name: synthetic, samples: 8}}
+measure: {{max_batch: 3, loads: {loads}}}
+arms:
+{arms}
+"""
+PLAIN = "{name: fake, base: 1 ms, per_item: 1 ms}"
+
+
+def ask(tmp_path: Path, *backends: str, loads: str = "[single-stream]") -> Asked:
+    from bench.scenario import read_suite
+
+    tmp_path.mkdir(exist_ok=True)
+    path = tmp_path / "suite.yaml"
+    arms = "\n".join(f"  - {{backend: {b}, device: this-host-one-thread}}" for b in backends)
+    path.write_text(SUITE.format(loads=loads, arms=arms))
+    read = read_suite(path)
+    assert read is not None
+    return resolve_suite(*read, Catalogue(), find_extensions())
+
+
+def measure(
+    tmp_path: Path, *backends: str, loads: str = "[single-stream]", isolate: Any = here, **plan: Any
+) -> Measurement:
+    asked = ask(tmp_path, *backends, loads=loads)
+    asked = asked.model_copy(update={"plan": asked.plan.model_copy(update=plan)})
+    header = Header(scenario="planted", seed=1, bench_version="0", created="", command="")
+    run = Run.create(tmp_path / "out", header)
+    return measure_all(asked, run, 1, isolate, lambda done, total, what: None)
+
+
+def one(tmp_path: Path, backend: str, **more: Any) -> ArmMeasurement:
+    return measure(tmp_path, backend, **more).arms[0]
+
+
+def broken(arm: ArmMeasurement) -> dict[str, str]:
+    return {v.rule: v.reason for v in arm.verdicts if v.status == "invalid"}
+
+
+def test_a_sound_arm_is_valid_by_every_rule(tmp_path: Path) -> None:
+    arm = one(tmp_path, PLAIN)
+    assert arm.status == "valid"
+    assert {v.rule for v in arm.verdicts if v.status == "valid"} == {
+        "placement", "output", "fresh inputs", "clock", "errors"
+    }  # fmt: skip
+    single = arm.load_result("single-stream")
+    assert single is not None
+    assert single.response["p99"].value == pytest.approx(0.002)
+    assert arm.loop_overhead.value == 0
+    assert [row.batch_size for row in arm.steps] == [1, 2, 3]
+    assert set(arm.steps[0].steps) == set(STEPS)
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule", "said"),
+    [
+        ("fallback_nodes: 3", "placement", "nodes ran elsewhere"),
+        ("wrong_share: 5 %", "output", "answers are the reference's"),
+        ("cached_speed_up: 1.5", "fresh inputs", "a cache was measured"),
+        ("clock_drift: 0.01", "clock", "drift"),
+        ("fail_from_call: 60", "errors", "a planted failure"),
+    ],
+)
+def test_each_planted_fault_has_its_own_verdict(
+    tmp_path: Path, fault: str, rule: str, said: str
+) -> None:
+    arm = one(tmp_path, f"{{name: fake, faults: {{{fault}}}}}")
+    assert list(broken(arm)) == [rule]
+    assert said in broken(arm)[rule]
+    assert arm.status == "invalid"
+
+
+def test_faults_below_the_rules_are_no_faults(tmp_path: Path) -> None:
+    faults = "wrong_share: 1 %, cached_speed_up: 1.05, clock_drift: 0.0005"
+    assert one(tmp_path, f"{{name: fake, faults: {{{faults}}}}}").status == "valid"
+
+
+def test_a_scenario_may_ask_for_more_agreement(tmp_path: Path) -> None:
+    backend = "{name: fake, faults: {wrong_share: 1 %}}"
+    assert list(broken(one(tmp_path, backend, min_agreement=0.999))) == ["output"]
+
+
+def test_values_that_are_no_numbers_are_an_error_of_the_arm(tmp_path: Path) -> None:
+    measured = measure(tmp_path, "{name: fake, faults: {not_a_number: true}}", PLAIN)
+    assert len(measured.arms) == 1
+    assert "not finite" in measured.failed[0].error
+
+
+def test_a_run_that_is_too_short_is_invalid(tmp_path: Path) -> None:
+    loads = "[{name: server, arrivals: {name: poisson, rate: 50/s}, duration: 0.5 s}]"
+    arm = one(tmp_path, "{name: fake, base: 0 s, per_item: 0 s, real_time: true}", loads=loads)
+    server = arm.load_result("server")
+    assert server is not None
+    verdict = next(v for v in server.verdicts if v.rule == "duration")
+    assert verdict.status == "invalid"
+    assert verdict.reason.startswith("too short")
+    assert server.response["p99"].value is None
+    assert "p99 needs 662 samples" in (server.response["p99"].reason or "")
+
+
+def test_a_stall_in_the_server_is_seen_in_the_p99(tmp_path: Path) -> None:
+    # 200 ms of standstill at 500 requests/s delay 100 requests of 1,000 by 100 ms on average.
+    loads = "[{name: server, arrivals: {name: periodic, period: 2 ms}, duration: 2 s}]"
+    script = "base: 0 s, per_item: 0 s, load: 0 s, first_call_extra: 0 s, real_time: true"
+    stalled, sound = (
+        one(tmp_path / name, f"{{name: fake, {script}, faults: {faults}}}", loads=loads)
+        for name, faults in (
+            ("a", "{stall: {after: 1.5 s, lasts: 200 ms}}"),
+            ("b", "{}"),
+        )  # fmt: skip
+    )
+    p99 = [
+        load.response["p99"].value or 0
+        for load in (stalled.load_result("server"), sound.load_result("server"))
+        if load is not None
+    ]
+    assert p99[0] > 0.150
+    assert p99[1] < 0.100
+    service = stalled.load_result("server")
+    assert service is not None
+    # Service time alone hides it: one request in a thousand was slow.
+    assert (service.service["p99"].value or 1) < 0.050
+
+
+def test_errors_stay_in_the_denominator(tmp_path: Path) -> None:
+    loads = "[single-stream]"
+    arm = one(tmp_path, "{name: fake, faults: {fail_from_call: 600}}", loads=loads)
+    single = arm.load_result("single-stream")
+    assert single is not None
+    assert single.errors > 0
+    assert single.queries == 670
+    assert single.response["p99"].value is None
+    assert "never answered" in (single.response["p99"].reason or "")
+
+
+def test_a_crash_and_a_hang_cost_only_their_own_arm(tmp_path: Path) -> None:
+    measured = measure(
+        tmp_path,
+        PLAIN,
+        "{name: fake, faults: {crash_at_call: 40}}",
+        "{name: fake, faults: {hang_at_call: 40}}",
+        isolate=isolated,
+        stall_limit=3.0,
+    )
+    assert [arm.status for arm in measured.arms] == ["valid"]
+    errors = {f.arm: f.error for f in measured.failed}
+    assert any("exit code 1" in e for e in errors.values())
+    assert any("no progress for 3 s" in e for e in errors.values())
+
+
+def test_no_arm_at_all_is_the_error_of_the_first(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not finite"):
+        measure(tmp_path, "{name: fake, faults: {not_a_number: true}}")
+
+
+def test_an_unforeseen_error_names_its_kind(tmp_path: Path) -> None:
+    with pytest.raises(WorkerLost, match="RuntimeError: a planted failure"):
+        measure(tmp_path, "{name: fake, faults: {fail_from_call: 1}}")
+
+
+def test_replicates_come_in_shuffled_order_and_are_pooled(tmp_path: Path) -> None:
+    from bench.measure.plan import plan_arms
+
+    asked = ask(tmp_path, PLAIN, "{name: fake, base: 2 ms}")
+    plan = asked.plan.model_copy(update={"budget": "standard"})
+    order = [(r.arm.name, r.replicate) for r in plan_arms(asked.task, asked.arms, plan, 1)]
+    assert len(order) == 6
+    assert order != sorted(order)
+    measured = measure(tmp_path, PLAIN, budget="standard")
+    assert len(measured.arms[0].replicates) == 3
+    assert measured.arms[0].load.n == 3
+
+
+def test_scripted_times_cannot_be_asked_in_real_time(tmp_path: Path) -> None:
+    loads = "[{name: server, arrivals: {name: poisson, rate: 50/s}}]"
+    with pytest.raises(InputError, match="real_time: true"):
+        measure(tmp_path, PLAIN, loads=loads)
+
+
+def test_capacity_is_found_where_queueing_theory_has_it(tmp_path: Path) -> None:
+    # 2 ms of work each: no rate above 500/s can be kept, and 0.4 of it always can.
+    loads = "[{name: capacity, limit: 100 ms, percentile: 90, halvings: 2}]"
+    arm = one(tmp_path, "{name: fake, base: 2 ms, per_item: 0 s, real_time: true}", loads=loads)
+    capacity = arm.load_result("capacity")
+    assert capacity is not None
+    assert capacity.capacity is not None
+    assert capacity.capacity.value is not None
+    assert 190 < capacity.capacity.value < 500
+    assert any(trial.kept is False for trial in capacity.trials)
+
+
+def test_a_measurement_survives_its_json(tmp_path: Path) -> None:
+    measured = measure(tmp_path, PLAIN)
+    again = Measurement.model_validate_json((tmp_path / "out" / "measurement.json").read_text())
+    assert again == measured
+    assert json.loads(again.model_dump_json())["arms"][0]["verdicts"]
+
+
+def test_a_suite_knows_its_arms() -> None:
+    fields = Suite.model_fields
+    assert fields["arms"].annotation == list[ArmSpec]
