@@ -1,0 +1,94 @@
+"""One MLPerf LoadGen scenario on scripted service times; run as a process of its own.
+
+LoadGen keeps global state, and an exception in a callback aborts the process. Reads one JSON
+object on stdin and prints one: what LoadGen's summary says, and when it issued its queries.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import mlperf_loadgen as lg
+import numpy as np
+
+SPIN_NS = 200_000
+OFFLINE_BATCH = 8
+
+
+def wait(seconds: float) -> None:
+    """Sleep most of the way and look at the clock for the rest."""
+    end = time.perf_counter_ns() + round(seconds * 1e9)
+    while (left := end - time.perf_counter_ns()) > 0:
+        if left > SPIN_NS:
+            time.sleep((left - SPIN_NS) / 1e9)
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    issued: list[int] = []
+    rng = np.random.default_rng(0)
+
+    def issue(samples: Any) -> None:
+        issued.append(time.perf_counter_ns())
+        waiting.put([sample.id for sample in samples])
+
+    def work() -> None:
+        while (query := waiting.get()) is not None:
+            size = OFFLINE_BATCH if request["scenario"] == "Offline" else len(query)
+            for first in range(0, len(query), size):
+                batch = query[first : first + size]
+                seconds = request["base_s"] + len(batch) * request["per_item_s"]
+                wait(seconds * (rng.exponential() if request["random"] else 1.0))
+                lg.QuerySamplesComplete([lg.QuerySampleResponse(i, 0, 0) for i in batch])
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    settings = lg.TestSettings()
+    settings.scenario = getattr(lg.TestScenario, request["scenario"])
+    settings.mode = lg.TestMode.PerformanceOnly
+    settings.min_duration_ms = 0
+    settings.min_query_count = settings.max_query_count = request["queries"]
+    settings.server_target_qps = request["rate"]
+    settings.server_target_latency_ns = round(request["limit_s"] * 1e9)
+    settings.offline_expected_qps = request["queries"]
+    with tempfile.TemporaryDirectory() as folder:
+        log = lg.LogSettings()
+        log.log_output.outdir = folder
+        log.log_output.copy_summary_to_stdout = False
+        log.enable_trace = False
+        sut = lg.ConstructSUT(issue, lambda: None)
+        library = lg.ConstructQSL(1024, 1024, lambda _: None, lambda _: None)
+        lg.StartTestWithLogSettings(sut, library, settings, log)
+        waiting.put(None)
+        worker.join()
+        lg.DestroyQSL(library)
+        lg.DestroySUT(sut)
+        summary = (Path(folder) / "mlperf_log_summary.txt").read_text()
+    return {"issued_ns": issued, **parse(summary)}
+
+
+def parse(summary: str) -> dict[str, Any]:
+    """The figures of LoadGen's summary, in seconds."""
+    percentiles = re.findall(r"^([0-9.]+) percentile latency \(ns\)\s*: (\d+)", summary, re.M)
+    estimates = re.findall(r"Early stopping ([0-9.]+)th percentile estimate: (\d+)", summary)
+    verdict = re.search(r"Early stopping satisfied: (Yes|No)", summary, re.I)
+    throughput = re.search(r"^Samples per second: ([0-9.]+)", summary, re.M)
+    return {
+        "percentiles_s": {f"{float(p):g}": int(ns) / 1e9 for p, ns in percentiles},
+        "estimates_s": {f"{float(p):g}": int(ns) / 1e9 for p, ns in estimates},
+        "early_stopping": verdict.group(1) == "Yes" if verdict else None,
+        "throughput": float(throughput.group(1)) if throughput else None,
+        "summary": summary,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.stdin.read()))))
