@@ -1,7 +1,7 @@
 """One MLPerf LoadGen scenario on scripted service times; run as a process of its own.
 
 LoadGen keeps global state, and an exception in a callback aborts the process. Reads one JSON
-object on stdin and prints one: what LoadGen's summary says, and when it issued its queries.
+object on stdin and prints one: what LoadGen's summary says, and when its queries were due.
 """
 
 from __future__ import annotations
@@ -33,11 +33,9 @@ def wait(seconds: float) -> None:
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    issued: list[int] = []
     rng = np.random.default_rng(0)
 
     def issue(samples: Any) -> None:
-        issued.append(time.perf_counter_ns())
         waiting.put([sample.id for sample in samples])
 
     def work() -> None:
@@ -63,7 +61,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         log = lg.LogSettings()
         log.log_output.outdir = folder
         log.log_output.copy_summary_to_stdout = False
-        log.enable_trace = False
+        log.enable_trace = request["scenario"] == "Server"
         sut = lg.ConstructSUT(issue, lambda: None)
         library = lg.ConstructQSL(1024, 1024, lambda _: None, lambda _: None)
         lg.StartTestWithLogSettings(sut, library, settings, log)
@@ -72,7 +70,14 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         lg.DestroyQSL(library)
         lg.DestroySUT(sut)
         summary = (Path(folder) / "mlperf_log_summary.txt").read_text()
-    return {"issued_ns": issued, **parse(summary)}
+        trace = (Path(folder) / "mlperf_log_trace.json").read_text()
+    return {"scheduled_s": schedule(trace), **parse(summary)}
+
+
+def schedule(trace: str) -> list[float]:
+    """When each query was due, from LoadGen's trace (not JSON through and through)."""
+    begun = re.findall(r'"name":"Sample","cat":"default","ph":"b".*?"ts":([0-9.]+)', trace)
+    return sorted(float(microseconds) / 1e6 for microseconds in begun)
 
 
 def parse(summary: str) -> dict[str, Any]:

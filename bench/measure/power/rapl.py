@@ -1,44 +1,89 @@
-"""RAPL: the energy counters of Intel and AMD processors, through Linux's powercap files."""
+"""RAPL: the energy counters of Intel and AMD processors, through Linux's powercap files.
+
+The packages count, and the memory where it is a domain of its own beside its package (Intel
+servers). ``core`` and ``uncore`` are parts of their package. ``psys`` holds the packages as well,
+and what else belongs to it is up to the maker of the board, so it is left out. AMD processors
+appear under the same name, ``intel-rapl`` (kernel documentation, ``power/powercap/powercap.rst``).
+"""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Literal
 
-MEASURES = "cpu"
+from bench.measure.power import Forbidden, Measures, Reading, Scope, Source
+
+MEASURES: Measures = "cpu"
 ROOT = Path("/sys/class/powercap")
 
 
 class Rapl:
-    """Sum of the package counters, with their wrap-around undone."""
+    """The sum of several counters, with their wrap-around undone."""
 
-    source = "RAPL counter"
-    scope = "chip"
+    source: Source = "counter"
+    scope: Scope = "chip"
 
-    def __init__(self, domains: list[Path]) -> None:
-        self._domains = domains
-        self._range = {d: int((d / "max_energy_range_uj").read_text()) for d in domains}
-        self._last = {d: self._raw(d) for d in domains}
+    def __init__(self, packages: list[Path], memories: list[Path]) -> None:
+        count = len(packages)
+        self.title = f"RAPL, {count} processor package{'s' if count > 1 else ''}"
+        if memories:
+            self.title += " and memory"
+        self._counters = [_Counter(zone) for zone in (*packages, *memories)]
+
+    def read(self) -> Reading:
+        at_ns = time.perf_counter_ns()
+        total_uj = sum(counter.read_uj() for counter in self._counters)
+        return Reading(at_ns, energy_j=total_uj / 1e6)
+
+
+class _Counter:
+    """A counter that starts again at zero after ``max_energy_range_uj``.
+
+    That is minutes to hours of full load, so that ten readings a second miss no turn.
+    """
+
+    def __init__(self, zone: Path) -> None:
+        self._file = zone / "energy_uj"
+        self._range_uj = int((zone / "max_energy_range_uj").read_text())
+        self._last_uj = int(self._file.read_text())
         self._total_uj = 0
 
-    def read_j(self) -> float:
-        for domain in self._domains:
-            now = self._raw(domain)
-            self._total_uj += (now - self._last[domain]) % (self._range[domain] + 1)
-            self._last[domain] = now
-        return self._total_uj / 1e6
-
-    def _raw(self, domain: Path) -> int:
-        return int((domain / "energy_uj").read_text())
+    def read_uj(self) -> int:
+        """Microjoules since this object was made."""
+        now_uj = int(self._file.read_text())
+        self._total_uj += (now_uj - self._last_uj) % (self._range_uj + 1)
+        self._last_uj = now_uj
+        return self._total_uj
 
 
 def find(root: Path = ROOT) -> Rapl | str:
-    # Packages are intel-rapl:0, intel-rapl:1, …; their sub-domains have a second colon.
-    domains = [d for d in sorted(root.glob("intel-rapl:*")) if d.name.count(":") == 1]
-    if not domains:
-        return f"no RAPL domain under {root} (most virtual machines have none)"
+    # `intel-rapl-mmio` shows the same counters a second time.
+    zones = sorted(root.glob("intel-rapl:*"))
+    packages = _named("package", zones)
+    if not packages:
+        return (
+            f"no RAPL package under {root} (virtual machines and containers seldom have one); "
+            "measure on the machine itself, or with a meter at the plug"
+        )
     try:
-        return Rapl(domains)
-    except PermissionError:
-        return f"{domains[0]}/energy_uj may only be read by root; run as root or allow the file"
+        return Rapl(packages, _named("dram", zones))
+    except PermissionError as error:
+        return Forbidden(
+            f"{error.filename} may be read by root only, as the kernel sets it since CVE-2020-8694; "
+            f"run as root, or allow it until the next start: sudo chmod a+r {root}/intel-rapl:*/energy_uj"
+        )
     except (OSError, ValueError) as error:
-        return f"{domains[0]} cannot be read ({error})"
+        return f"the counters under {root} cannot be read ({error})"
+
+
+def _named(kind: Literal["package", "dram"], zones: list[Path]) -> list[Path]:
+    """Zones by the word in their ``name``: ``package-0``, ``package-0-die-1``, ``dram``."""
+    return [zone for zone in zones if _name(zone).partition("-")[0] == kind]
+
+
+def _name(zone: Path) -> str:
+    try:
+        return (zone / "name").read_text().strip()
+    except OSError:
+        return ""
