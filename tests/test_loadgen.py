@@ -94,13 +94,13 @@ def agree(pairs: list[tuple[Figures, Figures]]) -> bool:
 )
 def test_percentiles_and_early_stopping(scenario: str, percentile: int, random: bool) -> None:
     # Queueing multiplies every microsecond of overhead, on both sides: longer service times there.
-    per_item = {"MultiStream": 0.00025, "SingleStream": 0.002, "Server": 0.004}[scenario]
+    per_item = {"MultiStream": 0.00025, "SingleStream": 0.002, "Server": 0.010}[scenario]
     script = fake.Options(
         load=0, first_call_extra=0, base=0, per_item=per_item, random=random, real_time=True
     )
     pairs: list[tuple[Figures, Figures]] = []
     for _ in range(PAIRS):
-        theirs = loadgen(scenario, script, rate=100, limit_s=0.2)
+        theirs = loadgen(scenario, script, rate=45, limit_s=0.4)
         response = ours(scenario, script, theirs["scheduled_s"])
         assert len(response) == QUERIES
         ordered = np.sort(response)
@@ -113,7 +113,7 @@ def test_percentiles_and_early_stopping(scenario: str, percentile: int, random: 
             name = f"estimate {percentile}"
             mine[name] = early_stopping_estimate(response, percentile / 100) or 0
             others[name] = theirs["estimates_s"][f"{percentile}"]
-        limit = 0.2 if scenario == "Server" else None
+        limit = 0.4 if scenario == "Server" else None
         ruling = validity.early_stopping(response, percentile, limit)
         assert ruling.passed == theirs["early_stopping"]
         pairs.append((mine, others))

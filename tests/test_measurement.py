@@ -75,7 +75,7 @@ def test_a_sound_arm_is_valid_by_every_rule(tmp_path: Path) -> None:
     ("fault", "rule", "said"),
     [
         ("fallback_nodes: 3", "placement", "nodes ran elsewhere"),
-        ("wrong_share: 5 %", "output", "answers are the reference's"),
+        ("wrong_share: 10 %", "output", "answers are the reference's"),
         ("cached_speed_up: 1.5", "fresh inputs", "a cache was measured"),
         ("clock_drift: 0.01", "clock", "drift"),
         ("fail_from_call: 60", "errors", "a planted failure"),

@@ -28,7 +28,8 @@ CLOCK_DRIFT = 1e-3
 REPEAT_RATIO = 0.9
 FP32_PARITY = 0.01
 """Relative error of raw fp32 outputs; reduced precision is judged by its answers alone."""
-FP32_AGREEMENT = 0.98
+FP32_AGREEMENT = 0.95
+"""Not 1: a batch is padded to its longest item, and a padded answer may differ."""
 REDUCED_AGREEMENT = 0.5
 """Below it a reduced model is broken, not cheaper; scenarios may ask for more."""
 NULL_SHARE = 0.05

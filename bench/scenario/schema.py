@@ -122,7 +122,7 @@ class MeasurePlan(Record):
     loads: list[Part] = Field(default=[Part(name="single-stream")], max_length=20)
     """Load patterns beside the service profile."""
     min_agreement: Fraction | None = None
-    """Share of answers that must be the fp32 reference's; by default 98 % for fp32, 50 % else."""
+    """Share of answers that must be the fp32 reference's; by default 95 % for fp32, 50 % else."""
     stall_limit: PositiveSeconds = 120.0
     """A process that makes no progress for so long is given up."""
 

@@ -8,11 +8,10 @@ into text: repeats are merged, blanks dropped.
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,26 +21,40 @@ from rapidfuzz.distance import Levenshtein
 
 from bench.errors import InputError
 from bench.measure.datasets import image_folder, photographed_words, rendered_labels
-from bench.measure.models import ModelFile, fetch
-from bench.measure.tasks import Arrays, Sample, Score
+from bench.measure.models import ModelFile
+from bench.measure.backends import Feeds, Session
+from bench.measure.tasks import ONE_STAGE, Sample, Score, Task
 from bench.record import Record
 
 HEIGHT = 48
 MAX_WIDTH = 1280
 WIDTH_STEP = 16
 
-MODEL = ModelFile(
-    name="PP-OCRv6 recognition, small",
-    origin="wheel:rapidocr==3.10.0!rapidocr/models/PP-OCRv6_rec_small.onnx",
-    sha256="6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
-    licence="Apache-2.0",
-    meaning="images [N, 3, 48, W] in -1…1, BGR → probabilities [N, W/8, 18710], blank first",
-)
+MODELS = {
+    "v6-small": ModelFile(
+        name="PP-OCRv6 recognition, small",
+        origin="wheel:rapidocr==3.10.0!rapidocr/models/PP-OCRv6_rec_small.onnx",
+        sha256="6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
+        licence="Apache-2.0",
+        meaning="images [N, 3, 48, W] in -1…1, BGR → probabilities [N, W/8, 18710], blank first",
+    ),
+    "v4-mobile": ModelFile(
+        name="PP-OCRv4 recognition, mobile (half the weights)",
+        origin=(
+            "wheel:rapidocr-onnxruntime==1.4.4!"
+            "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx"
+        ),
+        sha256="48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
+        licence="Apache-2.0",
+        meaning="images [N, 3, 48, W] in -1…1, BGR → probabilities [N, W/8, 6625], blank first",
+    ),
+}
 
 
 class Options(Record):
-    """Where the images come from."""
+    """The model, and where the images come from."""
 
+    model: Literal["v6-small", "v4-mobile"] = "v6-small"
     labels: int = Field(default=48, ge=1, le=10_000)
     """Rendered labels; the photographed words come on top."""
     seed: int = 7
@@ -54,31 +67,27 @@ def build(options: Options) -> TextRecognition:
         samples = image_folder(options.input)
     else:
         samples = rendered_labels(options.labels, options.seed) + photographed_words()
-    return TextRecognition(fetch(MODEL), samples)
+    return TextRecognition(MODELS[options.model], samples)
 
 
-class TextRecognition:
+class TextRecognition(Task):
     """The six steps of reading a line of text."""
 
-    model_file: ModelFile | None = MODEL
-
-    def __init__(self, model: Path, samples: Sequence[Sample]) -> None:
-        self.model = model
+    def __init__(self, model: ModelFile, samples: Sequence[Sample]) -> None:
         self.samples = samples
+        self.files = {ONE_STAGE: [model]}
         self._characters: list[str] = []
 
-    def prepare(self, metadata: Mapping[str, str]) -> None:
+    def prepare(self, sessions: Mapping[str, Session]) -> None:
+        metadata = sessions[ONE_STAGE].metadata()
         if "character" not in metadata:
             raise InputError(
-                "the model carries no character set", where=str(self.model),
+                "the model carries no character set", where=self.files[ONE_STAGE][0].origin,
                 allowed="a PaddleOCR recognition model with 'character' in its metadata",
             )  # fmt: skip
         self._characters = ["", *metadata["character"].splitlines(), " "]
 
-    def input(self, samples: Sequence[Sample]) -> list[bytes]:
-        return [sample.path.read_bytes() for sample in samples]
-
-    def preprocess(self, encoded: Sequence[bytes]) -> Arrays:
+    def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
         """Decode, resize to 48 pixels high, normalise, pad to the widest of the batch."""
         images = [_decode(item) for item in encoded]
         width = max(image.shape[2] for image in images)
@@ -97,15 +106,16 @@ class TextRecognition:
         """CTC decoding of each best path."""
         return [self._decode_path(path, sure) for path, sure in zip(*prediction, strict=True)]
 
-    def output(self, answers: Sequence[Mapping[str, Any]]) -> list[bytes]:
-        return [json.dumps(answer, ensure_ascii=False).encode() for answer in answers]
+    def agrees(self, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
+        """The same text."""
+        return bool(answer["text"] == reference["text"])
 
-    def score(self, answered: Sequence[tuple[Sample, bytes]]) -> list[Score]:
+    def score(self, answered: Sequence[tuple[Sample, Mapping[str, Any]]]) -> list[Score]:
         """Character error rate: edits needed ÷ characters in the truth."""
         groups: dict[str, list[tuple[str, str]]] = {}
-        for sample, encoded in answered:
+        for sample, answer in answered:
             if sample.truth:
-                pair = (sample.truth, str(json.loads(encoded)["text"]))
+                pair = (sample.truth, str(answer["text"]))
                 groups.setdefault("all", []).append(pair)
                 groups.setdefault(sample.group, []).append(pair)
         return [

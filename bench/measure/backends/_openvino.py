@@ -1,0 +1,111 @@
+"""What the OpenVINO backends share: one compiled model, asked synchronously."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.errors import InputError
+from bench.measure.backends import BackendOptions, Calibration, Feeds, Placement, TensorSpec
+from bench.measure.models import FORMATS
+from bench.measure.onnx_convert import converted
+
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8-static": "f32"}
+
+
+class Options(BackendOptions):
+    """Precision of the inference; OpenVINO left alone would pick bf16 where the CPU has it."""
+
+    precision: Literal["fp32", "bf16", "fp16", "int8-static"] = "fp32"  # type: ignore[assignment]
+
+
+def device_missing(device: str) -> str | None:
+    """Why an OpenVINO device cannot be used here, or ``None``."""
+    if importlib.util.find_spec("openvino") is None:
+        return 'the package openvino; install it with: pip install "inference-testbed[openvino]"'
+    import openvino
+
+    found = openvino.Core().available_devices
+    if any(name.partition(".")[0] == device for name in found):
+        return None
+    return f"an OpenVINO device {device} with its driver; there is {', '.join(found) or 'none'}"
+
+
+def convert(model: Path, options: Options, calibration: Calibration) -> Path:
+    if options.precision == "int8-static" and FORMATS[model.suffix.lower()] == "onnx":
+        return converted(model, "int8-static", calibration)
+    return model
+
+
+class OpenVinoSession:
+    """A compiled model with one infer request: latency hint, one stream.
+
+    Raises:
+        InputError: the file is not a model OpenVINO reads or compiles.
+    """
+
+    def __init__(self, model: Path, options: Options, threads: int, device: str) -> None:
+        import openvino
+
+        if not model.is_file() or model.stat().st_size == 0:
+            raise InputError("there is no such model file, or it is empty", where=str(model))
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": HINTS[options.precision],
+        }
+        if device == "CPU":
+            settings |= {"NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": threads}
+        try:
+            core = openvino.Core()
+            read = core.read_model(str(model))
+            self._compiled = core.compile_model(read, device, settings)
+        except RuntimeError as error:
+            said = " ".join(str(error).split())[-200:]
+            raise InputError(
+                f"OpenVINO cannot load the model ({said})", where=str(model)
+            ) from error
+        self._metadata = _metadata(read)
+        self._device = device
+        self._request = self._compiled.create_infer_request()
+        self.inputs = [_spec(port, k) for k, port in enumerate(self._compiled.inputs)]
+        self.outputs = [_spec(port, k) for k, port in enumerate(self._compiled.outputs)]
+
+    def run(self, feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
+        results = self._request.infer(dict(feeds), share_inputs=True, share_outputs=True)
+        # The request's own buffers are written again by the next call.
+        return [np.array(results[port]) for port in self._compiled.outputs]
+
+    def placement(self) -> Placement:
+        ran_on = [str(name) for name in self._compiled.get_property("EXECUTION_DEVICES")]
+        kinds = Counter[str]()
+        for node in self._compiled.get_runtime_model().get_ops():
+            kinds[str(node.get_friendly_name())] += 1
+        others = [name for name in ran_on if name.partition(".")[0] != self._device]
+        return Placement(
+            wanted=self._device,
+            nodes={"+".join(ran_on): sum(kinds.values())},
+            elsewhere=[f"the model on {name}" for name in others],
+            proof="OpenVINO's execution devices and runtime graph",
+        )
+
+    def metadata(self) -> dict[str, str]:
+        return self._metadata
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    """What the ONNX file said of itself; OpenVINO keeps it as run-time information."""
+    kept = dict(model.rt_info).get("framework", {})
+    return {str(key): str(model.get_rt_info(["framework", key]).astype(str)) for key in kept}
+
+
+def _spec(port: Any, index: int) -> TensorSpec:
+    names = sorted(port.get_names())
+    shape = tuple(None if size.is_dynamic else size.get_length() for size in port.partial_shape)
+    name = names[0] if names else f"output {index}"
+    return TensorSpec(name, np.dtype(port.element_type.to_dtype()).name, shape)

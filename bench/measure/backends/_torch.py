@@ -1,0 +1,250 @@
+"""What the PyTorch backends share: safe loading, one synchronised step on a device."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import re
+import shutil
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.errors import InputError
+from bench.measure.backends import BackendOptions, Feeds, Placement, TensorSpec
+
+FORMATS = ("torch-export", "torchscript")
+AUTOCAST = {"bf16": "bfloat16", "fp16": "float16"}
+LEARNING_RATE = 1e-6
+"""Small, so that many timed steps leave the network what it is."""
+
+# Files of a torch.export archive that hold plain bytes or JSON. Everything else may be pickled.
+_PLAIN = re.compile(
+    r"(data/(weights/weight_\d+|constants/tensor_\d+|(weights|constants)/\w+_config\.json)"
+    r"|models/\w+\.json|archive_format|archive_version|byteorder|version|\.data/\w+)"
+)
+_SAMPLE_INPUTS = re.compile(r"data/sample_inputs/\w+\.pt")
+
+
+class Options(BackendOptions):
+    """Precision (by autocast), and whether an inference or a training step is one call."""
+
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # type: ignore[assignment]
+    step: Literal["inference", "training"] = "inference"
+    """A training step: forward, mean square of the outputs as the loss, backward, SGD update."""
+
+
+def torch_missing() -> str | None:
+    if importlib.util.find_spec("torch") is None:
+        return 'the package torch; install it with: pip install "inference-testbed[torch]"'
+    return None
+
+
+def cuda_missing() -> str | None:
+    """Why CUDA cannot be used by PyTorch here, or ``None``."""
+    if reason := torch_missing():
+        return reason
+    import torch
+
+    if torch.version.cuda is None:
+        return "a PyTorch build with CUDA; the installed one is for the CPU only"
+    return None if torch.cuda.is_available() else "an NVIDIA GPU with its driver"
+
+
+def compiler_missing() -> str | None:
+    """torch.compile writes C++ (and, for a GPU, Triton) and has it compiled."""
+    if any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl")):
+        return None
+    return "a C++ compiler (g++ or clang++), which torch.compile calls"
+
+
+class TorchSession:
+    """A loaded program on one device; a call copies in, runs, synchronises and copies out.
+
+    Raises:
+        InputError: the file cannot be loaded, or only by unpickling.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        options: Options,
+        threads: int,
+        device: str,
+        wrap: Callable[[Any], Any] = lambda module: module,
+    ) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self._torch, self._device, self._options = torch, device, options
+        if not model.is_file() or model.stat().st_size == 0:
+            raise InputError("there is no such model file, or it is empty", where=str(model))
+        if model.suffix == ".pt2":
+            self._module, self.inputs, self._keywords = _load_export(model)
+        else:
+            self._module, self.inputs, self._keywords = _load_script(model, device)
+        self._module.to(device)
+        self._call = wrap(self._module)
+        self._optimiser = (
+            torch.optim.SGD(self._module.parameters(), lr=LEARNING_RATE)
+            if options.step == "training"
+            else None
+        )
+        self.outputs: Sequence[TensorSpec] = []
+        self._output_devices: list[str] = []
+
+    def run(self, feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
+        torch = self._torch
+        tensors = {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in feeds.items()}
+        on_device = {name: tensor.to(self._device) for name, tensor in tensors.items()}
+        leaves = self._train(on_device) if self._optimiser else self._infer(on_device)
+        if not self._output_devices:
+            self._output_devices = [str(leaf.device) for leaf in leaves]
+        arrays = [_to_numpy(leaf) for leaf in leaves]
+        if self._device != "cpu":
+            torch.cuda.synchronize()
+        if not self.outputs:
+            self.outputs = [
+                TensorSpec(f"output {k}", array.dtype.name, array.shape)
+                for k, array in enumerate(arrays)
+            ]
+        return arrays
+
+    def placement(self) -> Placement:
+        devices = [str(p.device) for p in [*self._module.parameters(), *self._module.buffers()]]
+        kinds = Counter(name.partition(":")[0] for name in [*devices, *self._output_devices])
+        wanted = self._device.partition(":")[0]
+        return Placement(
+            wanted=wanted,
+            nodes=dict(kinds),
+            elsewhere=sorted(f"tensors on {name}" for name in kinds if name != wanted),
+            proof="the devices of all parameters, buffers and outputs",
+        )
+
+    def metadata(self) -> dict[str, str]:
+        return {}
+
+    def _infer(self, feeds: dict[str, Any]) -> list[Any]:
+        with self._torch.inference_mode(), self._autocast():
+            return self._leaves(feeds)
+
+    def _train(self, feeds: dict[str, Any]) -> list[Any]:
+        assert self._optimiser is not None
+        self._optimiser.zero_grad(set_to_none=True)
+        with self._autocast():
+            leaves = self._leaves(feeds)
+            loss = sum(leaf.float().square().mean() for leaf in leaves if leaf.is_floating_point())
+        loss.backward()
+        self._optimiser.step()
+        return [leaf.detach() for leaf in leaves]
+
+    def _leaves(self, feeds: dict[str, Any]) -> list[Any]:
+        order = [spec.name for spec in self.inputs] or list(feeds)
+        positional = [feeds[name] for name in order if name not in self._keywords]
+        named = {name: feeds[name] for name in order if name in self._keywords}
+        result = self._call(*positional, **named)
+        leaves = self._torch.utils._pytree.tree_leaves(result)
+        return [leaf for leaf in leaves if isinstance(leaf, self._torch.Tensor)]
+
+    def _autocast(self) -> Any:
+        if self._options.precision == "fp32":
+            return nullcontext()
+        dtype = getattr(self._torch, AUTOCAST[self._options.precision])
+        return self._torch.autocast(self._device.partition(":")[0], dtype=dtype)
+
+
+def _load_export(model: Path) -> tuple[Any, list[TensorSpec], frozenset[str]]:
+    import torch
+
+    archive = plain_archive(model)
+    try:
+        program: Any = torch.export.load(archive)
+    except Exception as error:  # the loader raises whatever it meets
+        raise InputError(
+            f"torch.export cannot load the model ({type(error).__name__}: {_short(error)})",
+            where=str(model),
+        ) from error
+    names = list(program.graph_signature.user_inputs)
+    specs = {
+        node.name: _spec(node.name, node.meta["val"])
+        for node in program.graph.nodes
+        if node.op == "placeholder" and node.name in names
+    }
+    keywords = program.call_spec.in_spec.child(1).context if program.call_spec.in_spec else ()
+    return program.module(), [specs[n] for n in names if n in specs], frozenset(keywords or ())
+
+
+def _load_script(model: Path, device: str) -> tuple[Any, list[TensorSpec], frozenset[str]]:
+    import torch
+
+    try:
+        # Read by the C++ reader, which builds tensors and script code only, never Python objects.
+        module = torch.jit.load(str(model), map_location=device)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(
+            f"TorchScript cannot load the model ({_short(error)})", where=str(model)
+        ) from error
+    arguments = [a.name for a in module.forward.schema.arguments][1:]
+    return module.eval(), [TensorSpec(name, "unknown", ()) for name in arguments], frozenset()
+
+
+def plain_archive(model: Path) -> io.BytesIO:
+    """A copy of a ``torch.export`` archive without anything that would be unpickled.
+
+    ``torch.export.load`` unpickles example inputs, custom objects and odd tensors, and a pickle
+    may run any code. Example inputs are not needed and are emptied; the others are refused.
+
+    Raises:
+        InputError: no such archive, or one that needs unpickling.
+    """
+    copy = io.BytesIO()
+    try:
+        with zipfile.ZipFile(model) as old, zipfile.ZipFile(copy, "w") as new:
+            for name in old.namelist():
+                inner = name.partition("/")[2]
+                if _SAMPLE_INPUTS.fullmatch(inner):
+                    new.writestr(name, b"")
+                    continue
+                content = old.read(name)
+                if not _PLAIN.fullmatch(inner) or _is_pickled(inner, content):
+                    raise InputError(
+                        f"the archive holds {inner!r}, which only unpickling could read",
+                        where=str(model), allowed="weights kept as plain tensors",
+                        todo="Export the model again with torch.export.save of this PyTorch version",
+                    )  # fmt: skip
+                new.writestr(name, content)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"this is no torch.export archive ({error})", where=str(model)) from error
+    copy.seek(0)
+    return copy
+
+
+def _is_pickled(name: str, content: bytes) -> bool:
+    if not name.endswith("_config.json"):
+        return False
+    try:
+        entries = json.loads(content)["config"].values()
+        return any(entry.get("use_pickle") is not False for entry in entries)
+    except (ValueError, KeyError, AttributeError):
+        return True
+
+
+def _to_numpy(leaf: Any) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = (leaf.float() if leaf.dtype.is_floating_point else leaf).cpu().numpy()
+    return array
+
+
+def _spec(name: str, value: Any) -> TensorSpec:
+    shape = tuple(size if isinstance(size, int) else None for size in value.shape)
+    return TensorSpec(name, str(value.dtype).removeprefix("torch."), shape)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

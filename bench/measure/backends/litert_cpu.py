@@ -1,0 +1,110 @@
+"""LiteRT (TensorFlow Lite) on the CPU, with its XNNPACK delegate."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.errors import InputError
+from bench.measure.backends import BackendOptions, Feeds, Placement, RunsOn, TensorSpec
+from bench.measure.clock import Clock
+
+FORMATS = ("tflite",)
+RUNS_ON: RunsOn = "cpu"
+
+
+class Options(BackendOptions):
+    """The precision is the file's own."""
+
+
+def missing() -> str | None:
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        return (
+            'the package ai-edge-litert; install it with: pip install "inference-testbed[litert]"'
+        )
+    return None
+
+
+def load(model: Path, options: Options, threads: int, clock: Clock) -> LiteRtSession:
+    return LiteRtSession(model, threads)
+
+
+class LiteRtSession:
+    """One interpreter; its tensors are resized when the batch changes.
+
+    Raises:
+        InputError: the file is no LiteRT model, or it takes no such batch.
+    """
+
+    def __init__(self, model: Path, threads: int) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        if not model.is_file() or model.stat().st_size == 0:
+            raise InputError("there is no such model file, or it is empty", where=str(model))
+        self._path = model
+        try:
+            self._interpreter: Any = Interpreter(str(model), num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise InputError(f"LiteRT cannot load the model ({said})", where=str(model)) from error
+        self.inputs = [_spec(entry) for entry in self._interpreter.get_input_details()]
+        self.outputs = [_spec(entry) for entry in self._interpreter.get_output_details()]
+        self._index = {e["name"]: e["index"] for e in self._interpreter.get_input_details()}
+        self._places = [e["index"] for e in self._interpreter.get_output_details()]
+        self._shapes = {
+            e["name"]: tuple(map(int, e["shape"])) for e in self._interpreter.get_input_details()
+        }
+
+    def run(self, feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
+        if any(array.shape != self._shapes.get(name) for name, array in feeds.items()):
+            self._resize(feeds)
+        for name, array in feeds.items():
+            self._interpreter.set_tensor(self._index[name], array)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(place) for place in self._places]
+
+    def placement(self) -> Placement:
+        # Every node is CPU code; the kinds of nodes tell the delegate's from the reference ones.
+        kinds = Counter(op["op_name"] for op in self._interpreter._get_ops_details())
+        delegated = kinds.pop("DELEGATE", 0)
+        nodes = {"CPU (XNNPACK partitions)": delegated} if delegated else {}
+        return Placement(
+            wanted="CPU",
+            nodes={**nodes, "CPU (operations of the graph)": sum(kinds.values())},
+            proof="the interpreter's list of operations",
+        )
+
+    def metadata(self) -> dict[str, str]:
+        return {}
+
+    def _resize(self, feeds: Feeds) -> None:
+        unknown = sorted(set(feeds) - set(self._index))
+        if unknown:
+            raise InputError(
+                f"the model has no input {unknown[0]!r}", where=str(self._path),
+                allowed=", ".join(self._index),
+            )  # fmt: skip
+        try:
+            for name, array in feeds.items():
+                self._interpreter.resize_tensor_input(self._index[name], array.shape)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(
+                f"the model does not take inputs of the shapes "
+                f"{[array.shape for array in feeds.values()]}",
+                where=str(self._path), allowed=str(list(self._shapes.values())),
+                todo="Set measure.max_batch to 1, if the batch is what differs",
+            ) from error  # fmt: skip
+        self._shapes = {name: array.shape for name, array in feeds.items()}
+
+
+def _spec(entry: Any) -> TensorSpec:
+    shape = tuple(None if size < 0 else int(size) for size in entry["shape_signature"])
+    return TensorSpec(entry["name"], np.dtype(entry["dtype"]).name, shape)
