@@ -29,6 +29,21 @@ PAGE = ModelFile(
     licence="BSD-3-Clause (scikit-image's sample data)",
     meaning="a photograph of a printed page, unevenly lit, 384 by 191 grey pixels",
 )
+PHOTOGRAPHS = tuple(
+    ModelFile(
+        name=f"photograph {name}",
+        origin=f"wheel:scikit-image==0.26.0!skimage/data/{name}",
+        sha256=digest,
+        licence="CC0 or public domain (scikit-image's sample data)",
+        meaning="a colour photograph",
+    )
+    for name, digest in (
+        ("astronaut.png", "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"),
+        ("coffee.png", "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7"),
+        ("chelsea.png", "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"),
+        ("rocket.jpg", "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"),
+    )
+)
 # Words on that page, found and transcribed by hand: left, top, right, bottom, text.
 _WORDS = (
     (5, 10, 145, 36, "Region-based"), (149, 11, 296, 36, "segmentation"),
@@ -47,7 +62,7 @@ def rendered_labels(count: int, seed: int) -> list[Sample]:
     rng = np.random.default_rng(seed)
     labels = [_draw_label(rng) for _ in range(count)]
     return [
-        Sample(_keep("labels", encoded, "jpg"), text, "rendered labels") for text, encoded in labels
+        Sample(keep_input("labels", encoded, "jpg"), text, "rendered labels") for text, encoded in labels
     ]
 
 
@@ -59,8 +74,27 @@ def photographed_words() -> list[Sample]:
         for left, top, right, bottom, text in _WORDS:
             buffer = io.BytesIO()
             page.crop((left, top, right, bottom)).save(buffer, "PNG")
-            path = _keep("words", buffer.getvalue(), "png")
+            path = keep_input("words", buffer.getvalue(), "png")
             samples.append(Sample(path, text, "photographed words"))
+    return samples
+
+
+def photographs(count: int, seed: int) -> list[Sample]:
+    """Crops of photographs that scikit-image's wheel ships, as JPEG; nothing is known of them."""
+    rng = np.random.default_rng(seed)
+    pictures = []
+    for file in PHOTOGRAPHS:
+        with Image.open(fetch(file)) as image:
+            pictures.append(image.convert("RGB"))
+    samples = []
+    for number in range(count):
+        picture = pictures[number % len(pictures)]
+        side = int(rng.integers(min(picture.size) // 2, min(picture.size)))
+        left, top = (int(rng.integers(0, length - side + 1)) for length in picture.size)
+        buffer = io.BytesIO()
+        picture.crop((left, top, left + side, top + side)).save(buffer, "JPEG", quality=90)
+        path = keep_input("photographs", buffer.getvalue(), "jpg")
+        samples.append(Sample(path, None, "photographs"))
     return samples
 
 
@@ -119,8 +153,8 @@ def _draw_label(rng: np.random.Generator) -> tuple[str, bytes]:
     return text, buffer.getvalue()
 
 
-def _keep(group: str, encoded: bytes, suffix: str) -> Path:
-    """Store ``encoded`` in the cache under its own hash."""
+def keep_input(group: str, encoded: bytes, suffix: str) -> Path:
+    """Store an input in the cache under its own hash; the file's name is the sample's."""
     name = hashlib.sha256(encoded).hexdigest()[:24]
     path = cache_folder() / "inputs" / group / f"{name}.{suffix}"
     if not path.is_file():

@@ -193,11 +193,8 @@ class LoadResult(Record):
     capacity: Estimate | None
     """Highest rate whose trial kept the limit (``low`` = it, ``high`` = the lowest that did not)."""
     trials: list[Trial]
+    status: Status
     verdicts: list[Verdict]
-
-    @property
-    def status(self) -> Status:
-        return overall(self.verdicts)
 
 
 class ArmMeasurement(Record):
@@ -224,13 +221,10 @@ class ArmMeasurement(Record):
     output_bytes: float
     power: list[PowerReading]
     replicates: list[Replicate]
+    status: Status
+    """Whether the service times may be used; each load has a status of its own."""
     verdicts: list[Verdict]
     warnings: list[str]
-
-    @property
-    def status(self) -> Status:
-        """Whether the service times may be used; each load has a status of its own."""
-        return overall(self.verdicts)
 
     def load_result(self, kind: str) -> LoadResult | None:
         """The first load of a kind (``"single-stream"``)."""

@@ -22,6 +22,7 @@ from bench.measure.measurement import (
     StepStats,
     Trial,
     Verdict,
+    overall,
 )
 from bench.measure.plan import ArmRequest, phases
 from bench.measure.procedure import LOADS, PROFILE, usable_cores
@@ -53,6 +54,7 @@ def summarise(
     agreements = [r.agreement for r in replicates if r.agreement]
     served = requests[requests["error"].isna()]
     precision = str(request.arm.backend.options.get("precision", "fp32"))
+    verdicts = _verdicts(request, replicates, requests, precision)
     return ArmMeasurement(
         arm=request.arm.name,
         task=request.task.name,
@@ -73,7 +75,8 @@ def summarise(
         output_bytes=float(served["output_bytes"].mean()) if len(served) else 0.0,
         power=[reading for r in replicates for reading in r.power],
         replicates=list(replicates),
-        verdicts=_verdicts(request, replicates, requests, precision),
+        status=overall(verdicts),
+        verdicts=verdicts,
         warnings=_warnings(request, replicates, profile, steps, loads),
     )
 
@@ -149,6 +152,7 @@ def _load_result(
         else None,
         capacity=_capacity(replicates, phase) if trials else None,
         trials=trials,
+        status=overall(verdicts),
         verdicts=_worst_by_rule(verdicts),
     )
 

@@ -50,7 +50,11 @@ class LiteRtSession:
         self._path = model
         try:
             self._interpreter: Any = Interpreter(str(model), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            inputs = self._interpreter.get_input_details()
+            # Some graphs cannot be prepared before the sizes that may vary are known.
+            varies = any((entry["shape_signature"] < 0).any() for entry in inputs)
+            if not varies:
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             said = " ".join(str(error).split())[:200]
             raise InputError(f"LiteRT cannot load the model ({said})", where=str(model)) from error
@@ -58,9 +62,9 @@ class LiteRtSession:
         self.outputs = [_spec(entry) for entry in self._interpreter.get_output_details()]
         self._index = {e["name"]: e["index"] for e in self._interpreter.get_input_details()}
         self._places = [e["index"] for e in self._interpreter.get_output_details()]
-        self._shapes = {
-            e["name"]: tuple(map(int, e["shape"])) for e in self._interpreter.get_input_details()
-        }
+        self._shapes: dict[str, tuple[int, ...]] = (
+            {} if varies else {e["name"]: tuple(map(int, e["shape"])) for e in inputs}
+        )
 
     def run(self, feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
         if any(array.shape != self._shapes.get(name) for name, array in feeds.items()):
@@ -99,7 +103,7 @@ class LiteRtSession:
             raise InputError(
                 f"the model does not take inputs of the shapes "
                 f"{[array.shape for array in feeds.values()]}",
-                where=str(self._path), allowed=str(list(self._shapes.values())),
+                where=str(self._path), allowed=str([spec.shape for spec in self.inputs]),
                 todo="Set measure.max_batch to 1, if the batch is what differs",
             ) from error  # fmt: skip
         self._shapes = {name: array.shape for name, array in feeds.items()}

@@ -1,0 +1,102 @@
+"""Networks built from code, exported once to ONNX or torch.export and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import InputError, MissingRequirement
+from bench.folders import cache_folder
+from bench.measure.models import ModelFile, built
+
+SUFFIX = {"onnx": ".onnx", "torch-export": ".pt2"}
+OPSET = 20
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make a network, and what it is fed with."""
+
+    name: str
+    """Changes whenever the result does: it is the key of the cache."""
+    packages: Sequence[str]
+    module: Callable[[], Any]
+    """A ``torch.nn.Module`` in evaluation mode, with its weights."""
+    example: Callable[[], Mapping[str, Any]]
+    """Input tensors by name, in the order of the arguments; at least two items each."""
+    dynamic: Mapping[str, Sequence[int]]
+    """By input: the dimensions that may vary."""
+    outputs: Sequence[str]
+    licence: str
+    meaning: str
+
+
+def exported(recipe: Recipe, format_: str) -> ModelFile:
+    """The network in ``format_``, made on first use.
+
+    Raises:
+        MissingRequirement: it is not in the cache, and a package to make it is not installed.
+        InputError: the export fails.
+    """
+    folder = cache_folder() / "exports" / hashlib.sha256(recipe.name.encode()).hexdigest()[:16]
+    path = folder / f"{recipe.name.partition(',')[0]}{SUFFIX[format_]}"
+    if not path.is_file():
+        _require(recipe)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            made = Path(scratch) / path.name
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # the exporters' notes to their own authors
+                    _export(recipe, format_, made)
+            except Exception as error:  # the exporters raise whatever they meet
+                raise InputError(
+                    f"the network {recipe.name!r} cannot be exported to {format_} "
+                    f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+                ) from error
+            os.replace(made, path)
+    return built(path, recipe.name, recipe.licence, recipe.meaning)
+
+
+def _require(recipe: Recipe) -> None:
+    absent = [name for name in recipe.packages if importlib.util.find_spec(name) is None]
+    if absent:
+        raise MissingRequirement(
+            f"The network {recipe.name!r} is made on first use, and that needs the Python "
+            f"package(s) {', '.join(absent)}. Install them once with: "
+            'pip install "inference-testbed[models]".'
+        )
+
+
+def _export(recipe: Recipe, format_: str, target: Path) -> None:
+    import torch
+
+    module, example = recipe.module().eval(), dict(recipe.example())
+    shapes = {name: dict.fromkeys(recipe.dynamic[name], torch.export.Dim.DYNAMIC) for name in example}
+    inputs = tuple(example.values())
+    with torch.no_grad():
+        if format_ == "torch-export":
+            program = torch.export.export(module, inputs, dynamic_shapes=tuple(shapes.values()))
+            torch.export.save(program, str(target))
+            return
+        torch.onnx.export(
+            module,
+            inputs,
+            str(target),
+            input_names=list(example),
+            output_names=list(recipe.outputs),
+            dynamic_shapes=tuple(shapes.values()),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
