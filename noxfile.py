@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = "constraints.txt"
-TORCH = "2.13.0"
+TORCH, MONAI = "2.13.0", "1.6.1"
+TORCH_PYTHON = (3, 11)
 
 try:
     import nox
@@ -49,7 +51,9 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests."""
-    _install(session, "onnxruntime", "dask", "dev")
+    extras = ["onnxruntime", "openvino", "litert", "peers", "dask", "dev"]
+    # One Python tests with PyTorch; elsewhere its tests are skipped, and say so.
+    _install(session, *extras, *(["models"] if sys.version_info[:2] == TORCH_PYTHON else []))
     session.run("pytest", *session.posargs)
 
 
@@ -81,14 +85,19 @@ def example(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Write constraints.txt anew from the ranges in pyproject.toml."""
     session.install("uv")
+    # Not compiled: the universal solution of PyTorch would pin gigabytes of CUDA packages.
+    models = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    models = models["optional-dependencies"]["models"]
+    others = Path(session.create_tmp()) / "models.in"
+    others.write_text("\n".join(m for m in models if not m.startswith(("torch", "monai"))))
     session.run(
-        "uv", "pip", "compile", "pyproject.toml", "--extra=onnxruntime", "--extra=dev",
-        "--extra=dask", "--universal", "--python-version=3.11", "--upgrade", "--no-annotate",
+        "uv", "pip", "compile", "pyproject.toml", str(others), "--extra=onnxruntime",
+        "--extra=openvino", "--extra=litert", "--extra=peers", "--extra=dev", "--extra=dask",
+        "--universal", "--python-version=3.11", "--upgrade", "--no-annotate",
         "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--output-file", CONSTRAINTS,
     )  # fmt: skip
-    # Not compiled: the universal solution of PyTorch would pin gigabytes of CUDA packages.
     with (ROOT / CONSTRAINTS).open("a") as file:
-        file.write(f"torch=={TORCH}\n")
+        file.write(f"monai=={MONAI}\ntorch=={TORCH}\n")
 
 
 if __name__ == "__main__":

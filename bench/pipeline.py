@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
 from bench import __version__, extensions
 from bench.compare import Comparison, compare
 from bench.cost import Costs, cost_simulation

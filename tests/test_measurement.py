@@ -127,7 +127,7 @@ def test_a_stall_in_the_server_is_seen_in_the_p99(tmp_path: Path) -> None:
         for name, faults in (
             ("a", "{stall: {after: 1.5 s, lasts: 200 ms}}"),
             ("b", "{}"),
-        )  # fmt: skip
+        )
     )
     p99 = [
         load.response["p99"].value or 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.record import Record
 from bench.arrivals import Arrivals
+from bench.record import Record
 from bench.units import PerSecond
 
 

@@ -62,7 +62,8 @@ def rendered_labels(count: int, seed: int) -> list[Sample]:
     rng = np.random.default_rng(seed)
     labels = [_draw_label(rng) for _ in range(count)]
     return [
-        Sample(keep_input("labels", encoded, "jpg"), text, "rendered labels") for text, encoded in labels
+        Sample(keep_input("labels", encoded, "jpg"), text, "rendered labels")
+        for text, encoded in labels
     ]
 
 

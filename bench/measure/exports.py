@@ -79,7 +79,9 @@ def _export(recipe: Recipe, format_: str, target: Path) -> None:
     import torch
 
     module, example = recipe.module().eval(), dict(recipe.example())
-    shapes = {name: dict.fromkeys(recipe.dynamic[name], torch.export.Dim.DYNAMIC) for name in example}
+    shapes = {
+        name: dict.fromkeys(recipe.dynamic[name], torch.export.Dim.DYNAMIC) for name in example
+    }
     inputs = tuple(example.values())
     with torch.no_grad():
         if format_ == "torch-export":
@@ -98,5 +100,3 @@ def _export(recipe: Recipe, format_: str, target: Path) -> None:
             external_data=False,
             verbose=False,
         )
-
-

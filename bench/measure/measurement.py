@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from pydantic import Field
+
 from bench.measure.backends import Placement
 from bench.measure.metering import PowerReading
 from bench.measure.models import ModelFile
@@ -244,4 +246,4 @@ class Measurement(Record):
 
     schema_version: int = SCHEMA_VERSION
     arms: list[ArmMeasurement]
-    failed: list[FailedArm] = []
+    failed: list[FailedArm] = Field(default=[])

@@ -10,15 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import InputError
+from bench.generator import Generator
 from bench.measure.backends import Session, fake
 from bench.measure.budget import Budget
 from bench.measure.clock import WallClock
-from bench.generator import Generator
 from bench.measure.measurement import GeneratorCheck, Trial
 from bench.measure.recorder import Recorder
 from bench.measure.service import Service
 from bench.measure.tasks import ONE_STAGE, synthetic
-from bench.record import Estimate
 from bench.stats import early_stopping_floor, queued_quantile, sample_floor
 
 LATE_NS = 1_000_000

@@ -29,7 +29,7 @@ from bench.measure.procedure import LOADS, PROFILE, usable_cores
 from bench.measure.tasks import STEPS
 from bench.record import Estimate
 from bench.scenario import Part
-from bench.stats import block_mean, mean_interval, queued_quantile, quantile
+from bench.stats import block_mean, mean_interval, quantile, queued_quantile
 
 PERCENTILES = (50, 90, 95, 99, 99.9)
 DRIFT_TOLERANCE = 0.10

@@ -163,7 +163,7 @@ class ArmSpec(Record):
     backend: Part
     device: str
     """Whose measured service times stand for this deployment's machines."""
-    task: dict[str, Any] = {}
+    task: dict[str, Any] = Field(default={})
     """Options of the task in place of the scenario's."""
 
 
@@ -233,7 +233,7 @@ class Arm(Record):
     name: str
     backend: Part
     device: Device
-    task: dict[str, Any] = {}
+    task: dict[str, Any] = Field(default={})
     """Options of the task in place of the scenario's."""
 
 

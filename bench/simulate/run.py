@@ -23,8 +23,8 @@ from bench.simulate.results import (
     Simulation,
 )
 from bench.simulate.station import Policy
-from bench.streams import Streams
 from bench.stats import empirical_quantile, mean_interval
+from bench.streams import Streams
 from bench.units import DAY_S
 
 KINDS = "bench.simulate.kinds"

@@ -35,6 +35,7 @@ from types import ModuleType
 from typing import Any, Literal, Protocol
 
 import numpy.typing as npt
+from pydantic import Field
 
 from bench.measure.clock import Clock, WallClock
 from bench.record import Record
@@ -67,7 +68,7 @@ class Placement(Record):
     """The device that was asked for, in the backend's own word (``CPU``, ``CUDA``, …)."""
     nodes: dict[str, int]
     """Nodes (or operations, or parameters) by the device they were placed on."""
-    elsewhere: list[str] = []
+    elsewhere: list[str] = Field(default=[])
     """Kinds of nodes placed on another device, without those that the options allow by name."""
     proof: str | None
     """How this is known; ``None`` where the backend gives no way to know."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy.typing as npt
+from pydantic import Field
 
 from bench.errors import InputError
 from bench.measure.backends import BackendOptions, Calibration, Feeds, Placement, TensorSpec
@@ -43,7 +44,7 @@ class GpuOptions(Options):
     """As on the CPU, and what may stay there."""
 
     device_id: int = 0
-    allow_on_cpu: list[str] = []
+    allow_on_cpu: list[str] = Field(default=[])
     """Kinds of nodes (``Shape``, ``Gather``) that may run on the CPU without a verdict."""
 
 

@@ -104,7 +104,8 @@ class TorchSession:
         torch = self._torch
         tensors = {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in feeds.items()}
         on_device = {name: tensor.to(self._device) for name, tensor in tensors.items()}
-        leaves = self._train(on_device) if self._optimiser else self._infer(on_device)
+        optimiser = self._optimiser
+        leaves = self._train(on_device, optimiser) if optimiser else self._infer(on_device)
         if not self._output_devices:
             self._output_devices = [str(leaf.device) for leaf in leaves]
         arrays = [_to_numpy(leaf) for leaf in leaves]
@@ -135,14 +136,13 @@ class TorchSession:
         with self._torch.inference_mode(), self._autocast():
             return self._leaves(feeds)
 
-    def _train(self, feeds: dict[str, Any]) -> list[Any]:
-        assert self._optimiser is not None
-        self._optimiser.zero_grad(set_to_none=True)
+    def _train(self, feeds: dict[str, Any], optimiser: Any) -> list[Any]:
+        optimiser.zero_grad(set_to_none=True)
         with self._autocast():
             leaves = self._leaves(feeds)
             loss = sum(leaf.float().square().mean() for leaf in leaves if leaf.is_floating_point())
         loss.backward()
-        self._optimiser.step()
+        optimiser.step()
         return [leaf.detach() for leaf in leaves]
 
     def _leaves(self, feeds: dict[str, Any]) -> list[Any]:

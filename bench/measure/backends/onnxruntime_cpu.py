@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.measure.backends import RunsOn
-from bench.measure.backends._onnxruntime import Options, OnnxSession, convert, package_missing
+from bench.measure.backends._onnxruntime import OnnxSession, Options, convert, package_missing
 from bench.measure.clock import Clock
 
 __all__ = ["FORMATS", "RUNS_ON", "THREAD_SAFE", "Options", "convert", "load", "missing"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.measure.backends import RunsOn
-from bench.measure.backends._openvino import Options, OpenVinoSession, convert, device_missing
+from bench.measure.backends._openvino import OpenVinoSession, Options, convert, device_missing
 from bench.measure.clock import Clock
 
 __all__ = ["FORMATS", "RUNS_ON", "Options", "convert", "load", "missing"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.measure.backends import RunsOn, _torch
-from bench.measure.backends._torch import FORMATS, TorchSession, cuda_missing, compiler_missing
+from bench.measure.backends._torch import FORMATS, TorchSession, compiler_missing, cuda_missing
 from bench.measure.clock import Clock
 
 __all__ = ["FORMATS", "RUNS_ON", "Options", "load", "missing"]

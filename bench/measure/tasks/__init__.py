@@ -51,7 +51,7 @@ class Task(ABC):
     samples: Sequence[Sample]
     files: Mapping[str, Sequence[ModelFile]]
     """By stage: the same model in one or more formats."""
-    largest_batch: ClassVar[int | None] = None
+    largest_batch: int | None = None
     """``None``: the model takes any batch."""
     caveat: ClassVar[str | None] = None
     """What a reader must know of the weights or the data (``"seeded weights: …"``)."""

@@ -77,7 +77,7 @@ def build(options: Options) -> FaceDetection:
 class FaceDetection(Task):
     """A camera frame in, boxes around its faces out."""
 
-    largest_batch: ClassVar[int | None] = 1
+    largest_batch = 1
     caveat: ClassVar[str | None] = (
         "all faces are one portrait, moved, scaled and lit in different ways"
     )
@@ -127,8 +127,7 @@ class FaceDetection(Task):
         ours = [np.array(face["box"]) for face in answer["faces"]]
         theirs = [np.array(face["box"]) for face in reference["faces"]]
         return len(ours) == len(theirs) and all(
-            max((overlap(box, other) for other in ours), default=0) >= AGREES_FROM
-            for box in theirs
+            max((overlap(box, other) for other in ours), default=0) >= AGREES_FROM for box in theirs
         )
 
     def score(self, answered: Sequence[tuple[Sample, Mapping[str, Any]]]) -> list[Score]:
@@ -141,7 +140,9 @@ class FaceDetection(Task):
             hits += sum(seen)
             misses += len(seen) - sum(seen)
             alarms += max(len(found) - sum(seen), 0)
-        return [Score("face_f1", 2 * hits / max(2 * hits + misses + alarms, 1), "all", len(answered))]
+        return [
+            Score("face_f1", 2 * hits / max(2 * hits + misses + alarms, 1), "all", len(answered))
+        ]
 
 
 def camera_frames(count: int, seed: int) -> list[Sample]:
@@ -192,12 +193,14 @@ def boxes(raw: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Left, top, right, bottom from centre and size in pixels around each anchor ``[896, 16]``."""
     centre = raw[:, :2] / SIDE + _ANCHORS
     half = raw[:, 2:4] / SIDE / 2
-    return np.hstack([centre - half, centre + half])
+    corners: npt.NDArray[np.float64] = np.hstack([centre - half, centre + half])
+    return corners
 
 
 def probabilities(raw: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """The logistic function of the scores."""
-    return 1 / (1 + np.exp(-raw.astype(np.float64).clip(-LOGIT_LIMIT, LOGIT_LIMIT)))
+    limited = raw.astype(np.float64).clip(-LOGIT_LIMIT, LOGIT_LIMIT)
+    return np.asarray(1 / (1 + np.exp(-limited)))
 
 
 def suppressed(

@@ -107,8 +107,10 @@ def made_files() -> Mapping[str, bytes]:
     csv = "number,value,name\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows)
     html = "".join(f"<tr><td>{a}</td><td>{b}</td></tr>\n" for a, b, _ in rows)
     yaml = "".join(f"- number: {a}\n  value: {b}\n  name: {c}\n" for a, b, c in rows)
-    sql = "".join(f"INSERT INTO items (number, value) VALUES ({a}, {b});\n" for a, b, _ in rows)
-    c = "".join(f"static int twice_{a}(int x)\n{{\n    return 2 * x + {a};\n}}\n\n" for a, _, _ in rows)
+    sql = "".join(f"INSERT INTO items VALUES ({a}, {b});\n" for a, b, _ in rows)  # noqa: S608
+    c = "".join(
+        f"static int twice_{a}(int x)\n{{\n    return 2 * x + {a};\n}}\n\n" for a, _, _ in rows
+    )
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr(zipfile.ZipInfo("rows.csv", (2026, 1, 1, 0, 0, 0)), csv)

@@ -83,7 +83,9 @@ class Fraud(Task):
         return outputs[0][:, 1]
 
     def postprocess(self, prediction: Any) -> list[dict[str, Any]]:
-        return [{"fraud": bool(p >= DECIDES_AT), "probability": round(float(p), 5)} for p in prediction]
+        return [
+            {"fraud": bool(p >= DECIDES_AT), "probability": round(float(p), 5)} for p in prediction
+        ]
 
     def agrees(self, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
         """The same decision, the probability within 0.02."""
@@ -173,5 +175,3 @@ def _train() -> bytes:
         )
     content: bytes = model.SerializeToString()
     return content
-
-

@@ -25,7 +25,9 @@ NOTES, ONSETS, CONTOURS = (f"StatefulPartitionedCall:{k}" for k in (1, 2, 0))
 HEARD_FROM, LASTS_FROM = 0.5, 11
 """Probability, and frames in a row (of 172 in two seconds), as basic-pitch's defaults have it."""
 _WHEEL = "wheel:basic-pitch==0.4.0!basic_pitch/saved_models/icassp_2022"
-_MEANING = "sound [N, 43844, 1] at 22,050 Hz → onsets and notes [N, 172, 88], contours [N, 172, 264]"
+_MEANING = (
+    "sound [N, 43844, 1] at 22,050 Hz → onsets and notes [N, 172, 88], contours [N, 172, 264]"
+)
 
 ONNX = ModelFile(
     name="basic-pitch, ICASSP 2022",

@@ -98,7 +98,10 @@ def phantoms(count: int, side: int, seed: int) -> list[Sample]:
     for _ in range(count):
         scan = rng.normal(0, 0.05, (side,) * 3)
         for _ in range(rng.integers(4, 9)):
-            centre, radius = rng.uniform(-0.6, 0.6, (3, 1, 1, 1)), rng.uniform(0.1, 0.5, (3, 1, 1, 1))
+            centre, radius = (
+                rng.uniform(-0.6, 0.6, (3, 1, 1, 1)),
+                rng.uniform(0.1, 0.5, (3, 1, 1, 1)),
+            )
             scan[(((grid - centre) / radius) ** 2).sum(axis=0) < 1] += rng.uniform(0.2, 1)
         buffer = io.BytesIO()
         np.save(buffer, scan.astype(np.float16), allow_pickle=False)

@@ -205,5 +205,3 @@ RECIPE = Recipe(
     licence="Apache-2.0",
     meaning="word pieces [N, T] and their mask → embeddings [N, 384] of length 1",
 )
-
-

@@ -20,9 +20,9 @@ from pydantic import Field
 from rapidfuzz.distance import Levenshtein
 
 from bench.errors import InputError
+from bench.measure.backends import Feeds, Session
 from bench.measure.datasets import image_folder, photographed_words, rendered_labels
 from bench.measure.models import ModelFile
-from bench.measure.backends import Feeds, Session
 from bench.measure.tasks import ONE_STAGE, Sample, Score, Task
 from bench.record import Record
 

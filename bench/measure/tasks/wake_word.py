@@ -36,7 +36,7 @@ def build(options: Options) -> WakeWord:
 class WakeWord(Task):
     """A clip in, the highest score of the wake word in it out."""
 
-    largest_batch: ClassVar[int | None] = 1
+    largest_batch = 1
     caveat: ClassVar[str | None] = (
         "no clip says the wake word: only false alarms are scored, and nothing is known of misses"
     )
