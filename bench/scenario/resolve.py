@@ -83,15 +83,17 @@ class _Lookup:
         """An arm is named after the backend, the options as written, and the device."""
         device = self.catalogue.device(written.device, self.where(*location, "device"))
         backend = self.part("backend", written.backend, *location, "backend")
+        changes = {}
         if written.task:
-            self.part("task", _merged(task, written.task), *location, "task")
+            merged = self.part("task", _merged(task, written.task), *location, "task")
+            changes = {key: merged.options[key] for key in written.task}
         options = {**written.backend.options, **written.task}
         named = "".join(f",{key}={value}" for key, value in sorted(options.items()))
         return Arm(
             name=f"{backend.name}{named}@{device.name}",
             backend=backend,
             device=device,
-            task=written.task,
+            task=changes,
         )
 
 

@@ -98,6 +98,12 @@ class RemoteSession:
     def metadata(self) -> dict[str, str]:
         return {}
 
+    def close(self) -> None:
+        """Close this thread's connection."""
+        if connection := getattr(self._local, "connection", None):
+            connection.close()
+            del self._local.connection
+
     def _request(self, feeds: Feeds) -> tuple[dict[str, str], bytes]:
         entries, tail = [], b""
         for name, array in feeds.items():
@@ -145,13 +151,13 @@ class RemoteSession:
             answer = connection.getresponse()
             said = answer.read()
         except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            del self._local.connection
+            self.close()
             kind = (
                 "did not answer in time" if isinstance(error, TimeoutError) else "cannot be reached"
             )
             raise self._fault(f"it {kind} ({error})") from error
         if answer.status != 200:
+            self.close()
             text = said.decode(errors="replace")[:200]
             raise self._fault(f"it answered {path} with HTTP {answer.status}: {text}")
         return answer, said

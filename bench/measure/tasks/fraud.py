@@ -32,7 +32,7 @@ FEATURES = (
     "merchant_risk", "abroad", "amount_over_usual",
 )  # fmt: skip
 TRAINING_ROWS, TRAINING_SEED = 40_000, 1
-TREES, DEPTH = 200, 5
+TREES, DEPTH = 200, 4
 DECIDES_AT, AGREES_WITHIN = 0.5, 0.02
 NAME = f"fraud-trees-{TREES}-{DEPTH}-1.onnx"
 
@@ -123,9 +123,9 @@ def payments(count: int, seed: int) -> tuple[npt.NDArray[np.float64], npt.NDArra
     over_usual = amount / rng.lognormal(3.5, 0.4, count)
     night = (hour < 5) | (hour > 23)
     logit = (
-        -6.4 + 0.5 * np.log1p(over_usual) + 1.6 * night + 0.8 * np.minimum(recent, 5)
-        + 4.0 * merchant + 1.3 * (abroad & (new_device < 20)) + 0.012 * np.minimum(distance, 150)
-        + 1.2 * ((amount > 120) & (new_device < 30))
+        -13.2 + 1.1 * np.log1p(over_usual) + 3.2 * night + 1.6 * np.minimum(recent, 5)
+        + 9.0 * merchant + 3.0 * (abroad & (new_device < 60)) + 0.025 * np.minimum(distance, 150)
+        + 3.0 * ((amount > 120) & (new_device < 60))
     )  # fmt: skip
     fraud = rng.uniform(size=count) < 1 / (1 + np.exp(-logit))
     rows = [amount, hour, distance, recent, new_device, merchant, abroad, over_usual]
@@ -163,7 +163,11 @@ def _train() -> bytes:
         ) from error
     rows, labels = payments(TRAINING_ROWS, TRAINING_SEED)
     trees = GradientBoostingClassifier(
-        n_estimators=TREES, max_depth=DEPTH, subsample=0.5, random_state=TRAINING_SEED
+        n_estimators=TREES,
+        max_depth=DEPTH,
+        learning_rate=0.05,
+        subsample=0.5,
+        random_state=TRAINING_SEED,
     ).fit(rows.astype(np.float32), labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's notes to its own authors

@@ -1,0 +1,28 @@
+"""The runtime that MLServer runs in the tests: an ONNX model through ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from mlserver import MLModel
+from mlserver.codecs import NumpyCodec
+from mlserver.types import InferenceRequest, InferenceResponse
+
+
+class OnnxModel(MLModel):
+    async def load(self) -> bool:
+        path = Path(self.settings.parameters.uri)
+        self._session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        return True
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        feeds = {entry.name: NumpyCodec.decode_input(entry) for entry in payload.inputs}
+        outputs = self._session.run(None, {n: a.astype(np.float32) for n, a in feeds.items()})
+        names = [entry.name for entry in self._session.get_outputs()]
+        encoded = [
+            NumpyCodec.encode_output(name, output)
+            for name, output in zip(names, outputs, strict=True)
+        ]
+        return InferenceResponse(model_name=self.name, outputs=encoded)
