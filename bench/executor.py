@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, Protocol, TypeVar
 
 from bench.errors import BenchError, InputError, MissingRequirement, WorkerLost
@@ -263,6 +264,9 @@ def _interrupts_wait() -> Iterator[None]:
     if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield  # nothing here raises KeyboardInterrupt
         return
+    if _HAS_MASK:
+        # The first process to start brings this helper, whose start lets signals in again.
+        resource_tracker.ensure_running()
     came: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if _HAS_MASK else None

@@ -34,7 +34,7 @@ FEATURES = (
 TRAINING_ROWS, TRAINING_SEED = 40_000, 1
 TREES, DEPTH = 200, 4
 DECIDES_AT, AGREES_WITHIN = 0.5, 0.02
-NAME = f"fraud-trees-{TREES}-{DEPTH}-1.onnx"
+NAME = f"fraud-trees-{TREES}-{DEPTH}-2.onnx"
 
 
 class Options(Record):
@@ -123,7 +123,7 @@ def payments(count: int, seed: int) -> tuple[npt.NDArray[np.float64], npt.NDArra
     over_usual = amount / rng.lognormal(3.5, 0.4, count)
     night = (hour < 5) | (hour > 23)
     logit = (
-        -13.2 + 1.1 * np.log1p(over_usual) + 3.2 * night + 1.6 * np.minimum(recent, 5)
+        -10.2 + 1.1 * np.log1p(over_usual) + 3.2 * night + 1.6 * np.minimum(recent, 5)
         + 9.0 * merchant + 3.0 * (abroad & (new_device < 60)) + 0.025 * np.minimum(distance, 150)
         + 3.0 * ((amount > 120) & (new_device < 60))
     )  # fmt: skip
