@@ -402,7 +402,7 @@ def _listing(what: str) -> dict[str, str]:
         return {name: d.title for name, d in Catalogue().devices.items()}
     if what == "offers":
         return {name: o.machine.title for name, o in Catalogue().offers.items()}
-    paths = sorted(data_folder("scenarios").glob("*.yaml"))
+    paths = sorted(data_folder("scenarios").rglob("*.yaml"))
     return {str(path): "" for path in paths}
 
 

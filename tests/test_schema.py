@@ -8,11 +8,12 @@ import jsonschema
 import pytest
 
 from bench.documents import read
-from bench.pipeline import Settings, find_extensions, prepare
+from bench.pipeline import Settings, find_extensions, prepare, prepare_measurement
 from bench.scenario import json_schema
 from tests.write_schema import SCHEMA, current
 
 SCENARIOS = sorted(SCHEMA.parent.glob("*.yaml"))
+SUITES = sorted((SCHEMA.parent / "suites").glob("*.yaml"))
 
 
 def test_the_committed_schema_is_current() -> None:
@@ -23,6 +24,12 @@ def test_the_committed_schema_is_current() -> None:
 def test_committed_scenarios_are_sound(path: Path) -> None:
     jsonschema.validate(read(path).data, json_schema(find_extensions()))
     prepare(path, Settings())
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_committed_suites_are_sound(path: Path) -> None:
+    jsonschema.validate(read(path).data, json_schema(find_extensions()))
+    assert prepare_measurement(path, Settings()).arms
 
 
 def test_the_schema_refuses_what_the_program_refuses() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench import stats
 from bench.stats import mean_interval, quantile, sample_floor
 
 
@@ -30,3 +31,39 @@ def test_intervals_by_hand() -> None:
     assert estimate.value == 2.0
     assert estimate.low == pytest.approx(2 - 4.30265 / 3**0.5, abs=1e-4)
     assert mean_interval([5.0]).low is None
+
+
+def test_early_stopping_floors_are_those_of_loadgen() -> None:
+    floors = [stats.early_stopping_floor(over, 0.99) for over in (0, 1, 2, 5, 10, 50)]
+    assert floors == [459, 662, 838, 1307, 2010, 6898]
+
+
+def test_early_stopping_estimate_is_the_largest_order_statistic_allowed() -> None:
+    values = np.arange(838.0)
+    assert stats.early_stopping_estimate(values[:661], 0.99) is None
+    assert stats.early_stopping_estimate(values[:662], 0.99) == 661
+    assert stats.early_stopping_estimate(values, 0.99) == 836
+
+
+def test_intervals_of_queued_latencies_are_wider_and_never_narrower() -> None:
+    rng = np.random.default_rng(0)
+    alone = rng.exponential(size=4000)
+    queued = np.convolve(rng.exponential(size=4199), np.ones(200) / 200, "valid")
+    for values, wider in ((alone, False), (queued, True)):
+        plain, batched = stats.quantile(values, 0.9), stats.queued_quantile(values, 0.9)
+        assert plain.value == batched.value
+        assert None not in (plain.low, plain.high, batched.low, batched.high)
+        assert batched.low <= plain.low  # type: ignore[operator]
+        assert batched.high >= plain.high  # type: ignore[operator]
+        assert (batched.low < plain.low) == wider  # type: ignore[operator]
+
+
+def test_block_means_cover_the_mean_of_a_correlated_sequence() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(200):
+        noise = rng.normal(size=2000)
+        sequence = np.convolve(noise, np.ones(20) / 20, "valid")
+        interval = stats.block_mean(sequence)
+        covered += (interval.low or 0) <= 0 <= (interval.high or 0)
+    assert covered >= 170

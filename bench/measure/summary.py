@@ -339,9 +339,12 @@ def _warnings(
                 f"{name}: the warm-up reached its limit of {replicate.warm_up.batches} batches "
                 "before two windows agreed within 5 %"
             )
-    for size, rows in profile.groupby("batch_size"):
-        times = ((rows["finished_ns"] - rows["started_ns"]) / 1e9).to_numpy(dtype=float)
-        warnings += [f"{name}: {w}" for w in validity.service_time_warnings(int(str(size)), times)]
+    by_size = {
+        int(str(size)): ((rows["finished_ns"] - rows["started_ns"]) / 1e9).to_numpy(dtype=float)
+        for size, rows in profile.groupby("batch_size")
+    }
+    if wide := validity.service_time_warning(by_size):
+        warnings.append(f"{name}: {wide}")
     alone = next(
         (load.service["mean"].value for load in loads if load.kind == "single-stream"), None
     )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -183,18 +183,25 @@ def early_stopping(response: Floats, percentile: float, limit_s: float | None) -
     )
 
 
-def service_time_warnings(batch_size: int, times: Floats) -> list[str]:
-    """A distribution too wide for its mean to say much."""
-    if len(times) < 4 or not times.mean():
-        return []
-    variation = float(times.std(ddof=1) / times.mean())
-    low, median, high = np.percentile(times, [25, 50, 75])
-    said = []
-    if variation > CV_WARNING:
-        said.append(f"coefficient of variation {variation:.1%}")
-    if median and (high - low) / median > IQR_WARNING:
-        said.append(f"interquartile range {(high - low) / median:.1%} of the median")
-    return [f"batches of {batch_size}: {' and '.join(said)}"] if said else []
+def service_time_warning(by_size: Mapping[int, Floats]) -> str | None:
+    """Distributions too wide for their means to say much, in one sentence for all batch sizes."""
+    wide = {}
+    for size, times in by_size.items():
+        if len(times) < 4 or not times.mean():
+            continue
+        variation = float(times.std(ddof=1) / times.mean())
+        low, median, high = np.percentile(times, [25, 50, 75])
+        quartiles = float((high - low) / median) if median else 0.0
+        if variation > CV_WARNING or quartiles > IQR_WARNING:
+            wide[size] = (variation, quartiles)
+    if not wide:
+        return None
+    variation, quartiles = (max(values) for values in zip(*wide.values(), strict=True))
+    return (
+        f"service times vary at {len(wide)} of {len(by_size)} batch sizes: coefficient of variation "
+        f"up to {variation:.1%}, interquartile range up to {quartiles:.1%} of the median; inputs of "
+        "different sizes do that, and so does a busy machine"
+    )
 
 
 def _spread(values: Sequence[float]) -> float:
