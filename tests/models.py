@@ -16,7 +16,6 @@ def expected(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def onnx_model(path: Path, opset: int = 17, **tensor: Any) -> Path:
     """The model as ONNX; ``tensor`` changes fields of its weights."""
-    import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     weights = numpy_helper.from_array(WEIGHTS, "w")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
+import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from bench import extensions
 from bench.errors import InputError
 from bench.measure.backends import Session
+from bench.measure.backends._onnx_file import check_weights
 from bench.measure.backends._onnxruntime import CPU, placement_of
 from bench.measure.backends.tensorrt import Options as TensorRtOptions
 from bench.measure.backends.tensorrt import batch_shapes
@@ -25,7 +28,6 @@ BACKENDS = "bench.measure.backends"
 X = np.random.default_rng(1).standard_normal((5, 4)).astype(np.float32)
 
 ONNX = ("onnxruntime-cpu", "openvino-cpu")
-TORCH = ("torch-eager", "torch-compile")
 
 
 def backend(name: str) -> Any:
@@ -64,16 +66,16 @@ def test_onnx_backends_agree_with_the_formula(name: str, onnx_path: Path) -> Non
     assert session.metadata()["note"] == "made for a test"
 
 
-@pytest.mark.parametrize("name", TORCH)
-@pytest.mark.parametrize("kind", ["export", "script"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("torch-eager", "export"), ("torch-eager", "script"), ("torch-compile", "export")],
+)
 def test_torch_backends_agree_with_the_formula(name: str, kind: str, tmp_path: Path) -> None:
     needs("torch")
     if kind == "export":
         path = models.export_model(tmp_path / "small.pt2")
     else:
         path = models.script_model(tmp_path / "small.jit")
-    if (name, kind) == ("torch-compile", "script"):
-        pytest.skip("torch.compile leaves TorchScript as it is")
     session = load(name, path)
     for rows in (X, X[:1], X[:3]):
         (y,) = session.run({"x": rows})
@@ -120,6 +122,79 @@ def test_one_training_step_moves_the_weights(tmp_path: Path) -> None:
     np.testing.assert_allclose(y, models.expected(X), rtol=1e-5)
     after = list(session._module.parameters())
     assert any(bool((a != b).any()) for a, b in zip(before, after, strict=True))
+
+
+def test_what_cannot_be_trained_is_said(tmp_path: Path) -> None:
+    needs("torch")
+    import torch
+
+    program = torch.export.export(torch.nn.ReLU(), (torch.zeros(2, 4),))
+    torch.export.save(program, str(tmp_path / "m.pt2"))
+    with pytest.raises(InputError, match="no weights that can be trained"):
+        load("torch-eager", tmp_path / "m.pt2", step="training")
+
+
+def test_a_new_batch_size_is_not_compiled_anew(tmp_path: Path) -> None:
+    needs("torch")
+    session = load("torch-compile", models.export_model(tmp_path / "m.pt2"))
+    from torch._dynamo.utils import counters
+
+    for size in (1, 5):
+        session.run({"x": X[:size]})
+    compiled = counters["stats"]["unique_graphs"]
+    assert compiled > 0
+    for size in (3, 2, 4):
+        session.run({"x": X[:size]})
+    assert counters["stats"]["unique_graphs"] == compiled
+
+
+def test_threads_are_as_many_as_asked_for(onnx_path: Path, tmp_path: Path) -> None:
+    openvino: Any = load("openvino-cpu", onnx_path)
+    assert openvino._compiled.get_property("INFERENCE_NUM_THREADS") == 1
+    needs("torch")
+    import torch
+
+    load("torch-eager", models.export_model(tmp_path / "m.pt2"))
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_openvino_computes_in_the_precision_that_is_asked_for_or_refuses(
+    precision: str, onnx_path: Path
+) -> None:
+    import openvino
+
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision.upper() in able:
+        (y,) = load("openvino-cpu", onnx_path, precision=precision).run({"x": X})
+        np.testing.assert_allclose(y, models.expected(X), rtol=0.05, atol=0.05)
+    else:
+        with pytest.raises(InputError, match=f"does not compute in {precision}"):
+            load("openvino-cpu", onnx_path, precision=precision)
+
+
+def test_a_conversion_that_changes_nothing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("onnx")
+    from onnx import TensorProto, helper
+
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", 4]) for n in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", ports[:1], ports[1:])
+    path = tmp_path / "relu.onnx"
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    module = backend("onnxruntime-cpu")
+    for precision in ("int8-dynamic", "int8-static"):
+        with pytest.raises(InputError, match="would change nothing"):
+            module.convert(path, module.Options(precision=precision), lambda: [{"x": X}])
+    other = backend("openvino-cpu")
+    with pytest.raises(InputError, match="only an ONNX file"):
+        other.convert(
+            tmp_path / "m.tflite", other.Options(precision="int8-static"), lambda: [{"x": X}]
+        )
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8-dynamic", "int8-static"])
@@ -179,16 +254,18 @@ def test_an_operator_set_nobody_knows(tmp_path: Path) -> None:
         load("onnxruntime-cpu", path)
 
 
-def test_weights_outside_the_folder_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ONNX)
+def test_weights_outside_the_folder_are_refused(name: str, tmp_path: Path) -> None:
     needs("onnx")
     (tmp_path / "inner").mkdir()
     (tmp_path / "secret.bin").write_bytes(models.WEIGHTS.tobytes())
-    path = models.onnx_model(tmp_path / "inner" / "m.onnx", location="../secret.bin")
-    with pytest.raises(InputError, match="outside its folder"):
-        load("onnxruntime-cpu", path)
-    path = models.onnx_model(tmp_path / "inner" / "m.onnx", location="none.bin")
-    with pytest.raises(InputError, match="missing"):
-        load("onnxruntime-cpu", path)
+    module = backend(name)
+    for location, said in (("../secret.bin", "outside its folder"), ("none.bin", "missing")):
+        path = models.onnx_model(tmp_path / "inner" / "m.onnx", location=location)
+        with pytest.raises(InputError, match=said):
+            check_weights(path)
+        with pytest.raises(InputError, match=r"m\.onnx"):  # the runtimes refuse it as well
+            module.load(path, module.Options(), 1, WallClock())
 
 
 class Bomb:
@@ -219,6 +296,65 @@ def test_pickled_example_inputs_are_never_read(tmp_path: Path) -> None:
             new.writestr(name, content)
     (y,) = load("torch-eager", evil).run({"x": X})
     np.testing.assert_allclose(y, models.expected(X), rtol=1e-5)
+    assert not Path("exploded").exists()
+
+
+def _rewrite(whole: Path, changed: Path, edit: Callable[[dict[str, Any]], str]) -> Path:
+    """The archive with the text that ``edit`` makes of its graph."""
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("models/model.json"):
+                content = edit(json.loads(content)).encode()
+            new.writestr(name, content)
+    return changed
+
+
+CODE = "open('exploded','w')"
+
+
+def _evil_size(graph: dict[str, Any]) -> str:
+    return re.sub(r"Symbol\('s\d+'", f"({CODE}, Symbol('s0'", json.dumps(graph), count=1)
+
+
+def _evil_name(graph: dict[str, Any]) -> str:
+    return json.dumps(graph).replace('"x"', f'"x={CODE}"')
+
+
+def _evil_check(graph: dict[str, Any]) -> str:
+    return json.dumps({**graph, "guards_code": [f"{CODE} is None"]})
+
+
+def _evil_input(graph: dict[str, Any]) -> str:
+    text = json.dumps(graph)
+    return text.replace('\\"context\\": \\"[]\\"', f'\\"context\\": \\"[{CODE}]\\"')
+
+
+@pytest.mark.parametrize("edit", [_evil_size, _evil_name, _evil_check, _evil_input])
+def test_an_archive_with_code_in_its_graph_is_refused(
+    edit: Callable[[dict[str, Any]], str], tmp_path: Path
+) -> None:
+    needs("torch")
+    whole = models.export_model(tmp_path / "m.pt2")
+    _rewrite(whole, tmp_path / "same.pt2", json.dumps)
+    load("torch-eager", tmp_path / "same.pt2").run({"x": X})
+    with pytest.raises(InputError, match=r"may be code|no torch\.export archive"):
+        load("torch-eager", _rewrite(whole, tmp_path / "evil.pt2", edit))
+    assert not Path("exploded").exists()
+
+
+def test_a_script_that_writes_files_is_refused(tmp_path: Path) -> None:
+    needs("torch")
+    path = models.script_model(tmp_path / "m.jit")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "evil.jit", "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith(".py"):
+                content = content.replace(b"  return", b'  torch.save(x, "exploded")\n    return')
+            new.writestr(name, content)
+    with pytest.raises(InputError, match="may read or write files"):
+        load("torch-eager", tmp_path / "evil.jit")
+    load("torch-eager", path).run({"x": X})
     assert not Path("exploded").exists()
 
 
@@ -253,7 +389,7 @@ def test_a_litert_file_that_is_none(tmp_path: Path) -> None:
 )
 def test_tensorrt_profiles(shape: tuple[int, ...], wanted: Sequence[tuple[int, ...]]) -> None:
     assert batch_shapes("x", shape, TensorRtOptions(max_batch=4)) == wanted
-    with pytest.raises(InputError, match="shapes: {x:"):
+    with pytest.raises(InputError, match=r"shapes: \{x:"):
         batch_shapes("x", (-1, -1), TensorRtOptions())
 
 

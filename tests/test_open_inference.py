@@ -62,7 +62,7 @@ def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 "parallel_workers": 0,
                 "debug": False,
             }
-        )  # fmt: skip
+        )
     )
     tensor = {"datatype": "FP32"}
     (folder / "model-settings.json").write_text(
@@ -80,8 +80,10 @@ def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-c", START, "start", str(folder)],
-            env=environment, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
         try:
             wait_until_ready(f"http://127.0.0.1:{http}", server, folder / "log")
             yield f"http://127.0.0.1:{http}"
@@ -152,7 +154,9 @@ METADATA = {
 
 
 @contextmanager
-def stub(answer: bytes, status: int = 200, delay_s: float = 0.0) -> Iterator[str]:
+def stub(
+    answer: bytes, status: int = 200, delay_s: float = 0.0, hangs_up: bool = False
+) -> Iterator[str]:
     """A server that describes its model well and answers every request with ``answer``."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -171,6 +175,7 @@ def stub(answer: bytes, status: int = 200, delay_s: float = 0.0) -> Iterator[str
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+            self.close_connection = hangs_up  # without having said so
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -186,6 +191,18 @@ def stub(answer: bytes, status: int = 200, delay_s: float = 0.0) -> Iterator[str
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def test_a_connection_that_the_server_closed_is_opened_again() -> None:
+    with stub(outputs(), hangs_up=True) as url, closing(load(url=url, model="m")) as session:
+        for _ in range(3):
+            (y,) = session.run({"x": X[:1]})
+            assert y.shape == (1, 3)
+
+
+def test_an_address_that_is_none() -> None:
+    with pytest.raises(InputError, match="http://host:port"):
+        load(url="http://127.0.0.1:many", model="m")
 
 
 def outputs(**changes: Any) -> bytes:

@@ -13,8 +13,16 @@ from typing import Any
 from bench.errors import InputError, MissingRequirement
 from bench.folders import cache_folder
 from bench.measure.backends import Calibration, Feeds
+from bench.measure.backends._onnx_file import check_weights
 from bench.measure.models import sha256_of
 
+RECIPES_VERSION = 2
+"""Part of the cache's key: raise it whenever a recipe below changes what it makes."""
+QUANTISED = {
+    # Convolutions have no fast dynamic kernel on most CPUs, and would be slower than fp32.
+    "int8-dynamic": ["MatMul", "Gemm"],
+    "int8-static": ["Conv", "MatMul", "Gemm"],
+}
 PER_CHANNEL_OPSET = 13
 """From this operator set on DequantizeLinear has an axis."""
 
@@ -37,6 +45,7 @@ def converted(model: Path, precision: str, calibration: Calibration) -> Path:
             f"The precision {precision!r} needs the Python package 'onnx' to convert the model. "
             'Install it with: pip install "inference-testbed[models]".'
         )
+    check_weights(model)
     feeds = list(calibration()) if precision == "int8-static" else []
     target = _target(model, precision, feeds)
     if not target.is_file():
@@ -47,11 +56,23 @@ def converted(model: Path, precision: str, calibration: Calibration) -> Path:
 def _target(model: Path, precision: str, feeds: Sequence[Feeds]) -> Path:
     import onnxruntime as ort
 
-    key = hashlib.sha256(f"{sha256_of(model)} {precision} {ort.__version__}".encode())
+    files = " ".join(sha256_of(file) for file in _files(model))
+    recipe = f"{precision} {RECIPES_VERSION} {ort.__version__}"
+    key = hashlib.sha256(f"{files} {recipe}".encode())
     for feed in feeds:
         for name, array in sorted(feed.items()):
             key.update(name.encode() + array.tobytes())
     return cache_folder() / "converted" / f"{model.stem}-{precision}-{key.hexdigest()[:16]}.onnx"
+
+
+def _files(model: Path) -> list[Path]:
+    """The model's file, and those that it keeps weights in."""
+    import onnx
+
+    tensors = onnx.load(str(model), load_external_data=False).graph.initializer
+    entries = [entry for tensor in tensors for entry in tensor.external_data]
+    beside = sorted({entry.value for entry in entries if entry.key == "location"})
+    return [model, *(model.parent / name for name in beside)]
 
 
 def _make(model: Path, target: Path, precision: str, feeds: Sequence[Feeds]) -> None:
@@ -69,7 +90,19 @@ def _make(model: Path, target: Path, precision: str, feeds: Sequence[Feeds]) -> 
                 f"({type(error).__name__}: {' '.join(str(error).split())[:200]})",
                 where=str(model),
             ) from error
+        if precision.startswith("int8") and not _is_quantised(made):
+            raise InputError(
+                f"{precision} would change nothing: the model has no operation that it is for",
+                where=str(model), allowed=f"models with {', '.join(QUANTISED[precision])}",
+            )  # fmt: skip
         os.replace(made, target)
+
+
+def _is_quantised(model: Path) -> bool:
+    import onnx
+
+    kinds = {node.op_type for node in onnx.load(str(model)).graph.node}
+    return bool(kinds & {"QuantizeLinear", "DynamicQuantizeLinear"})
 
 
 def _to_fp16(model: Path, target: Path, feeds: Sequence[Feeds]) -> None:
@@ -84,12 +117,11 @@ def _to_int8_dynamic(model: Path, target: Path, feeds: Sequence[Feeds]) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     prepared = _prepare(model, target)
-    # Convolutions have no fast dynamic kernel on most CPUs, and would be slower than fp32.
     quantize_dynamic(
         str(prepared),
         str(target),
         weight_type=QuantType.QInt8,
-        op_types_to_quantize=["MatMul", "Gemm"],
+        op_types_to_quantize=QUANTISED["int8-dynamic"],
     )
 
 
@@ -105,7 +137,7 @@ def _to_int8_static(model: Path, target: Path, feeds: Sequence[Feeds]) -> None:
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+        op_types_to_quantize=QUANTISED["int8-static"],
     )
 
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from bench.errors import InputError
 from bench.measure.backends import BackendOptions, Calibration, Feeds, Placement, TensorSpec
+from bench.measure.backends._onnx_file import check_file, check_weights
 from bench.measure.onnx_convert import converted
 
 OPTIMISATION = {
@@ -21,8 +22,6 @@ OPTIMISATION = {
     "extended": "ORT_ENABLE_EXTENDED",
     "all": "ORT_ENABLE_ALL",
 }
-PICKLE = b"\x80"
-"""First byte of a pickle of protocol 2 or later; the second is the protocol."""
 CPU = "CPUExecutionProvider"
 Precision = Literal["fp32", "fp16", "int8-dynamic", "int8-static"]
 
@@ -43,7 +42,7 @@ class Options(BackendOptions):
 class GpuOptions(Options):
     """As on the CPU, and what may stay there."""
 
-    device_id: int = 0
+    device_id: int = Field(default=0, ge=0)
     allow_on_cpu: list[str] = Field(default=[])
     """Kinds of nodes (``Shape``, ``Gather``) that may run on the CPU without a verdict."""
 
@@ -70,6 +69,8 @@ def provider_missing(provider: str) -> str | None:
 
 
 def convert(model: Path, options: Options, calibration: Calibration) -> Path:
+    # Here and not on loading, which is timed: from 1.24 on, the runtime checks for itself.
+    check_weights(model)
     return converted(model, options.precision, calibration)
 
 
@@ -139,53 +140,6 @@ def placement_of(nodes: Iterable[tuple[str, str]], wanted: str, allowed: set[str
         elsewhere=sorted(strays),
         proof="ONNX Runtime's graph assignment",
     )
-
-
-def check_file(model: Path) -> None:
-    """Refuse what is no ONNX file, and weights that lie outside the model's own folder.
-
-    Raises:
-        InputError: with the path and the fault.
-    """
-    if not model.is_file():
-        raise InputError("there is no such model file", where=str(model))
-    if model.stat().st_size == 0:
-        raise InputError("the model file is empty (0 bytes)", where=str(model))
-    with model.open("rb") as file:
-        head = file.read(2)
-    if head[:1] == PICKLE and head[1:2] <= b"\x05":
-        raise InputError(
-            "this is a Python pickle and no ONNX model; it was not opened", where=str(model),
-            todo="Export the model to ONNX",
-        )  # fmt: skip
-    if importlib.util.find_spec("onnx") is not None:
-        _check_external_data(model)
-
-
-def _check_external_data(model: Path) -> None:
-    import onnx
-
-    try:
-        graph = onnx.load(str(model), load_external_data=False).graph
-    except Exception as error:
-        raise InputError(
-            f"this is no ONNX model, or only a part of one ({_short(error)})", where=str(model)
-        ) from error
-    folder = model.parent.resolve()
-    for tensor in graph.initializer:
-        for entry in tensor.external_data:
-            if entry.key != "location":
-                continue
-            place = (folder / entry.value).resolve()
-            if not place.is_relative_to(folder):
-                raise InputError(
-                    f"the model keeps weights outside its folder: {entry.value}", where=str(model),
-                    allowed="external data beside the model",
-                )  # fmt: skip
-            if not place.is_file():
-                raise InputError(
-                    f"the file of the model's weights is missing: {entry.value}", where=str(model)
-                )
 
 
 def _has_gpu() -> bool:

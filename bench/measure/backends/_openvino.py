@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -38,9 +37,14 @@ def device_missing(device: str) -> str | None:
 
 
 def convert(model: Path, options: Options, calibration: Calibration) -> Path:
-    if options.precision == "int8-static" and FORMATS[model.suffix.lower()] == "onnx":
-        return converted(model, "int8-static", calibration)
-    return model
+    if options.precision != "int8-static":
+        return model
+    if FORMATS[model.suffix.lower()] != "onnx":
+        raise InputError(
+            "only an ONNX file can be converted to int8-static", where=str(model),
+            todo="Use a model file that is int8 already, with precision: fp32",
+        )  # fmt: skip
+    return converted(model, options.precision, calibration)
 
 
 class OpenVinoSession:
@@ -70,6 +74,7 @@ class OpenVinoSession:
             raise InputError(
                 f"OpenVINO cannot load the model ({said})", where=str(model)
             ) from error
+        _check_precision(self._compiled, options, device)
         self._metadata = _metadata(read)
         self._device = device
         self._request = self._compiled.create_infer_request()
@@ -83,19 +88,29 @@ class OpenVinoSession:
 
     def placement(self) -> Placement:
         ran_on = [str(name) for name in self._compiled.get_property("EXECUTION_DEVICES")]
-        kinds = Counter[str]()
-        for node in self._compiled.get_runtime_model().get_ops():
-            kinds[str(node.get_friendly_name())] += 1
         others = [name for name in ran_on if name.partition(".")[0] != self._device]
         return Placement(
             wanted=self._device,
-            nodes={"+".join(ran_on): sum(kinds.values())},
+            nodes={"+".join(ran_on): len(self._compiled.get_runtime_model().get_ops())},
             elsewhere=[f"the model on {name}" for name in others],
             proof="OpenVINO's execution devices and runtime graph",
         )
 
     def metadata(self) -> dict[str, str]:
         return self._metadata
+
+
+def _check_precision(compiled: Any, options: Options, device: str) -> None:
+    """OpenVINO takes a precision as a hint, and falls back to another one without a word.
+
+    A CPU without fp16 instructions runs ``f16`` as ``bf16``.
+    """
+    given = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+    if given != HINTS[options.precision]:
+        raise InputError(
+            f"this {device} does not compute in {options.precision}: OpenVINO would use {given}",
+            where="precision", allowed="fp32, or what the device computes in",
+        )  # fmt: skip
 
 
 def _metadata(model: Any) -> dict[str, str]:

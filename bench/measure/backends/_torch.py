@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import io
-import json
-import re
 import shutil
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,18 +15,12 @@ import numpy.typing as npt
 
 from bench.errors import InputError
 from bench.measure.backends import BackendOptions, Feeds, Placement, TensorSpec
+from bench.measure.backends._torch_archive import check_script, plain_archive
 
 FORMATS = ("torch-export", "torchscript")
 AUTOCAST = {"bf16": "bfloat16", "fp16": "float16"}
 LEARNING_RATE = 1e-6
 """Small, so that many timed steps leave the network what it is."""
-
-# Files of a torch.export archive that hold plain bytes or JSON. Everything else may be pickled.
-_PLAIN = re.compile(
-    r"(data/(weights/weight_\d+|constants/tensor_\d+|(weights|constants)/\w+_config\.json)"
-    r"|models/\w+\.json|archive_format|archive_version|byteorder|version|\.data/\w+)"
-)
-_SAMPLE_INPUTS = re.compile(r"data/sample_inputs/\w+\.pt")
 
 
 class Options(BackendOptions):
@@ -82,7 +72,7 @@ class TorchSession:
     ) -> None:
         import torch
 
-        torch.set_num_threads(threads)
+        _limit_threads(threads)
         self._torch, self._device, self._options = torch, device, options
         if not model.is_file() or model.stat().st_size == 0:
             raise InputError("there is no such model file, or it is empty", where=str(model))
@@ -92,11 +82,7 @@ class TorchSession:
             self._module, self.inputs, self._keywords = _load_script(model, device)
         self._module.to(device)
         self._call = wrap(self._module)
-        self._optimiser = (
-            torch.optim.SGD(self._module.parameters(), lr=LEARNING_RATE)
-            if options.step == "training"
-            else None
-        )
+        self._optimiser = _optimiser(self._module, model) if options.step == "training" else None
         self.outputs: Sequence[TensorSpec] = []
         self._output_devices: list[str] = []
 
@@ -140,8 +126,10 @@ class TorchSession:
         optimiser.zero_grad(set_to_none=True)
         with self._autocast():
             leaves = self._leaves(feeds)
-            loss = sum(leaf.float().square().mean() for leaf in leaves if leaf.is_floating_point())
-        loss.backward()
+            losses = [leaf.float().square().mean() for leaf in leaves if leaf.requires_grad]
+        if not losses:
+            raise InputError("no output depends on the weights", allowed="step: inference")
+        sum(losses).backward()
         optimiser.step()
         return [leaf.detach() for leaf in leaves]
 
@@ -158,6 +146,28 @@ class TorchSession:
             return nullcontext()
         dtype = getattr(self._torch, AUTOCAST[self._options.precision])
         return self._torch.autocast(self._device.partition(":")[0], dtype=dtype)
+
+
+def _limit_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != 1:
+        with suppress(RuntimeError):  # too late: something in this process ran in parallel
+            torch.set_num_interop_threads(1)
+
+
+def _optimiser(module: Any, model: Path) -> Any:
+    import torch
+
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    if not weights:
+        raise InputError(
+            "the model has no weights that can be trained",
+            where=str(model),
+            allowed="step: inference",
+        )
+    return torch.optim.SGD(weights, lr=LEARNING_RATE)
 
 
 def _load_export(model: Path) -> tuple[Any, list[TensorSpec], frozenset[str]]:
@@ -184,6 +194,7 @@ def _load_export(model: Path) -> tuple[Any, list[TensorSpec], frozenset[str]]:
 def _load_script(model: Path, device: str) -> tuple[Any, list[TensorSpec], frozenset[str]]:
     import torch
 
+    check_script(model)
     try:
         # Read by the C++ reader, which builds tensors and script code only, never Python objects.
         module = torch.jit.load(str(model), map_location=device)
@@ -193,47 +204,6 @@ def _load_script(model: Path, device: str) -> tuple[Any, list[TensorSpec], froze
         ) from error
     arguments = [a.name for a in module.forward.schema.arguments][1:]
     return module.eval(), [TensorSpec(name, "unknown", ()) for name in arguments], frozenset()
-
-
-def plain_archive(model: Path) -> io.BytesIO:
-    """A copy of a ``torch.export`` archive without anything that would be unpickled.
-
-    ``torch.export.load`` unpickles example inputs, custom objects and odd tensors, and a pickle
-    may run any code. Example inputs are not needed and are emptied; the others are refused.
-
-    Raises:
-        InputError: no such archive, or one that needs unpickling.
-    """
-    copy = io.BytesIO()
-    try:
-        with zipfile.ZipFile(model) as old, zipfile.ZipFile(copy, "w") as new:
-            for name in old.namelist():
-                inner = name.partition("/")[2]
-                if _SAMPLE_INPUTS.fullmatch(inner):
-                    new.writestr(name, b"")
-                    continue
-                content = old.read(name)
-                if not _PLAIN.fullmatch(inner) or _is_pickled(inner, content):
-                    raise InputError(
-                        f"the archive holds {inner!r}, which only unpickling could read",
-                        where=str(model), allowed="weights kept as plain tensors",
-                        todo="Export the model again with torch.export.save of this PyTorch version",
-                    )  # fmt: skip
-                new.writestr(name, content)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"this is no torch.export archive ({error})", where=str(model)) from error
-    copy.seek(0)
-    return copy
-
-
-def _is_pickled(name: str, content: bytes) -> bool:
-    if not name.endswith("_config.json"):
-        return False
-    try:
-        entries = json.loads(content)["config"].values()
-        return any(entry.get("use_pickle") is not False for entry in entries)
-    except (ValueError, KeyError, AttributeError):
-        return True
 
 
 def _to_numpy(leaf: Any) -> npt.NDArray[Any]:

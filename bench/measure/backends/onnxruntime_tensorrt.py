@@ -6,6 +6,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from bench.measure.backends import RunsOn
 from bench.measure.backends._onnxruntime import (
     CPU,
@@ -27,7 +29,7 @@ PROVIDER = "TensorrtExecutionProvider"
 class Options(GpuOptions):
     """As with CUDA; nodes that TensorRT refuses go to the CPU and are found by placement."""
 
-    workspace_bytes: int = 1 << 30
+    workspace_bytes: int = Field(default=1 << 30, ge=1 << 20)
 
 
 def missing() -> str | None:

@@ -35,6 +35,7 @@ DTYPES = {
 }  # fmt: skip
 BY_NUMPY = {numpy: name for name, numpy in DTYPES.items()}
 BINARY_HEADER = "Inference-Header-Content-Length"
+HUNG_UP = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 
 
 class Options(BackendOptions):
@@ -66,7 +67,14 @@ class RemoteSession:
     def __init__(self, options: Options) -> None:
         self._options = options
         parts = urlsplit(options.url)
-        self._host, self._port = parts.hostname or "", parts.port or 80
+        try:
+            self._host, self._port = parts.hostname or "", parts.port or 80
+        except ValueError as error:
+            raise InputError(
+                f"the address cannot be used ({error})",
+                where=options.url,
+                allowed="http://host:port",
+            ) from error
         version = f"/versions/{quote(options.version)}" if options.version else ""
         self._path = f"{parts.path.rstrip('/')}/v2/models/{quote(options.model)}{version}"
         self._local = threading.local()
@@ -145,11 +153,13 @@ class RemoteSession:
     def _ask(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        connection = self._connection()
         try:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            said = answer.read()
+            try:
+                answer, said = self._exchange(method, path, body, headers)
+            except HUNG_UP:
+                # Servers close idle connections, and the next request finds out (RFC 9112, 9.3.1).
+                self.close()
+                answer, said = self._exchange(method, path, body, headers)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             kind = (
@@ -162,17 +172,22 @@ class RemoteSession:
             raise self._fault(f"it answered {path} with HTTP {answer.status}: {text}")
         return answer, said
 
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        connection = self._connection()
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer, answer.read()
+
     def _connection(self) -> http.client.HTTPConnection:
         """This thread's connection; small writes are not held back (Nagle's algorithm off)."""
         found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if found is None:
             timeout = self._options.timeout
             found = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
-            try:
-                found.connect()
-                found.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except OSError as error:
-                raise self._fault(f"it cannot be reached ({error})") from error
+            found.connect()
+            found.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._local.connection = found
         return found
 

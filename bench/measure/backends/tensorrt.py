@@ -23,7 +23,7 @@ from bench.measure.backends import (
     RunsOn,
     TensorSpec,
 )
-from bench.measure.backends._onnxruntime import check_file
+from bench.measure.backends._onnx_file import check_weights
 from bench.measure.clock import Clock
 from bench.measure.onnx_convert import converted
 
@@ -75,7 +75,7 @@ class TensorRtSession:
     def __init__(self, model: Path, options: Options) -> None:
         import tensorrt as trt
 
-        check_file(model)
+        check_weights(model)
         logger = trt.Logger(trt.Logger.ERROR)
         engine = trt.Runtime(logger).deserialize_cuda_engine(_build(trt, logger, model, options))
         if engine is None:
@@ -94,7 +94,7 @@ class TensorRtSession:
         runtime, kind = self._runtime, self._runtime.cudaMemcpyKind
         for name, array in feeds.items():
             host = np.ascontiguousarray(array)
-            self._context.set_input_shape(name, host.shape)
+            self._set_shape(name, host)
             to_device = kind.cudaMemcpyHostToDevice
             place = self._buffer(name, host.nbytes)
             _check(
@@ -127,6 +127,19 @@ class TensorRtSession:
 
     def metadata(self) -> dict[str, str]:
         return {}
+
+    def _set_shape(self, name: str, host: npt.NDArray[Any]) -> None:
+        spec = next((spec for spec in self.inputs if spec.name == name), None)
+        if spec is None or spec.dtype != host.dtype.name:
+            raise InputError(
+                f"the engine has no input {name!r} of the type {host.dtype}",
+                allowed=", ".join(f"{each.name}: {each.dtype}" for each in self.inputs),
+            )
+        if not self._context.set_input_shape(name, host.shape):
+            raise InputError(
+                f"the engine was not built for the shape {host.shape} of its input {name!r}",
+                where="backend tensorrt", todo="Raise max_batch, or give its shapes",
+            )  # fmt: skip
 
     def _buffer(self, name: str, size: int) -> int:
         """Device memory of at least ``size`` bytes, bound to a tensor."""

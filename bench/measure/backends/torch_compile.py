@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 from bench.measure.backends import RunsOn, _torch
-from bench.measure.backends._torch import FORMATS, TorchSession, compiler_missing, torch_missing
+from bench.measure.backends._torch import TorchSession, compiler_missing, torch_missing
 from bench.measure.clock import Clock
 
 __all__ = ["FORMATS", "RUNS_ON", "Options", "load", "missing"]
 
+FORMATS = ("torch-export",)
+"""TorchScript is left out: torch.compile would run it as it is, uncompiled."""
 RUNS_ON: RunsOn = "cpu"
 DEVICE = "cpu"
 
