@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = "constraints.txt"
 TORCH, MONAI = "2.13.0", "1.6.1"
 TORCH_PYTHON = (3, 11)
+# uv does not see that a release refuses newer Pythons.
+HELD_BACK = ("backports-strenum<1.3",)
 
 try:
     import nox
@@ -89,7 +91,8 @@ def lock(session: nox.Session) -> None:
     models = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     models = models["optional-dependencies"]["models"]
     others = Path(session.create_tmp()) / "models.in"
-    others.write_text("\n".join(m for m in models if not m.startswith(("torch", "monai"))))
+    listed = [m for m in models if not m.startswith(("torch", "monai"))]
+    others.write_text("\n".join([*listed, *HELD_BACK]))
     session.run(
         "uv", "pip", "compile", "pyproject.toml", str(others), "--extra=onnxruntime",
         "--extra=openvino", "--extra=litert", "--extra=peers", "--extra=dev", "--extra=dask",
