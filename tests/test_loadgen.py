@@ -135,7 +135,7 @@ def test_a_limit_that_is_missed_is_missed_by_both() -> None:
 @pytest.mark.parametrize("random", [False, True], ids=["fixed", "random"])
 def test_offline_throughput(random: bool) -> None:
     script = fake.Options(
-        load=0, first_call_extra=0, base=0, per_item=0.0005, random=random, real_time=True
+        load=0, first_call_extra=0, base=0, per_item=0.002, random=random, real_time=True
     )
     ratios = []
     for _ in range(PAIRS):

@@ -256,7 +256,7 @@ def test_binary_tensors_there_and_back() -> None:
     head = json.loads(body[: int(headers[open_inference.BINARY_HEADER])])
     assert head["inputs"][0]["parameters"] == {"binary_data_size": 16}
     assert body[int(headers[open_inference.BINARY_HEADER]) :] == X[:1].tobytes()
-    entry = {"name": "y", "datatype": "FP32", "shape": [1, 4]}
+    entry: dict[str, Any] = {"name": "y", "datatype": "FP32", "shape": [1, 4]}
     entry["parameters"] = {"binary_data_size": 16}
     found = open_inference._outputs({"outputs": [entry]}, X[:1].tobytes())
     np.testing.assert_array_equal(found["y"], X[:1])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,8 +102,13 @@ class OnnxSession:
         settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         self._wanted = providers[0][0]
         self._allowed = set(getattr(options, "allow_on_cpu", []))
+        if self._wanted != CPU:
+            _preload_cuda()
         try:
-            self._session = ort.InferenceSession(str(model), settings, providers=list(providers))
+            # Left on, the fallback writes to stdout and runs on the CPU.
+            self._session = ort.InferenceSession(
+                str(model), settings, providers=list(providers), enable_fallback=0
+            )
         except Exception as error:  # onnxruntime raises a type of its own per fault
             raise InputError(
                 f"ONNX Runtime cannot load the model ({_short(error)})", where=str(model)
@@ -140,6 +147,15 @@ def placement_of(nodes: Iterable[tuple[str, str]], wanted: str, allowed: set[str
         elsewhere=sorted(strays),
         proof="ONNX Runtime's graph assignment",
     )
+
+
+def _preload_cuda() -> None:
+    """Load CUDA and cuDNN from NVIDIA's wheels; left alone, the system's libraries only."""
+    import onnxruntime as ort
+
+    if hasattr(ort, "preload_dlls"):  # from 1.21 on
+        with redirect_stdout(sys.stderr):  # where it says what it did not find
+            ort.preload_dlls()
 
 
 def _has_gpu() -> bool:
