@@ -84,6 +84,22 @@ def example(session: nox.Session) -> None:
 
 
 @nox.session
+def peers(session: nox.Session) -> None:
+    """Measure against other harnesses, and the load generator against a backend of no time."""
+    _install(session, "onnxruntime", "openvino", "litert")
+    session.run("python", "-m", "tests.evidence.peers")
+    session.run("python", "-m", "tests.evidence.write_docs")
+
+
+@nox.session
+def parity(session: nox.Session) -> None:
+    """One network on every backend, precision variants, and training against inference."""
+    _install(session, "onnxruntime", "openvino", "litert", "models")
+    session.run("python", "-m", "tests.evidence.parity")
+    session.run("python", "-m", "tests.evidence.write_docs")
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Write constraints.txt anew from the ranges in pyproject.toml."""
     session.install("uv")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -19,15 +18,16 @@ from bench.measure.clock import WallClock
 from bench.measure.open_loop import ask, response_s
 from bench.measure.recorder import Recorder
 from bench.measure.service import Service
-from bench.measure.tasks import ONE_STAGE, synthetic
+from bench.measure.tasks import ONE_STAGE
 from bench.stats import early_stopping_estimate, empirical_quantile
+from tests.plain_task import Plain
 
 pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen is not installed")
 
 PEER = Path(__file__).with_name("loadgen_peer.py")
 QUERIES = 711
 """With q · n a whole number LoadGen takes the next larger sample, and we that very one."""
-PAIRS = 3
+PAIRS = 4
 RELATIVE, ABSOLUTE_S = 0.02, 50e-6
 Figures = dict[str, float]
 
@@ -45,17 +45,24 @@ def loadgen(scenario: str, script: fake.Options, rate: float, limit_s: float) ->
     return answer
 
 
-def service(script: fake.Options) -> Service:
+def service(script: fake.Options, items: int) -> Service:
     clock = WallClock()
-    task = synthetic.build(synthetic.Options(payload_bytes=1))
     session = fake.load(Path(), script, 1, clock)
     rng = np.random.default_rng(1)
-    return Service(task, {ONE_STAGE: session}, clock, Recorder("a", 0), rng, lambda *_: None)
+    return Service(
+        Plain({"x": np.zeros((items, 1))}),
+        {ONE_STAGE: session},
+        clock,
+        Recorder("a", 0),
+        rng,
+        lambda *_: None,
+    )
 
 
 def ours(scenario: str, script: fake.Options, scheduled_s: list[float]) -> np.ndarray[Any, Any]:
     """Response times of the queries, in seconds."""
-    asked = service(script)
+    items = {"MultiStream": 8, "Offline": 8}.get(scenario, 1)
+    asked = service(script, items)
     gc.disable()
     try:
         if scenario == "Server":
@@ -78,12 +85,9 @@ def near(a: float, b: float) -> bool:
 
 
 def agree(pairs: list[tuple[Figures, Figures]]) -> bool:
-    """Whether the medians over interleaved pairs agree; one pair may meet a noisy moment."""
+    """Whether the least disturbed of the interleaved runs agree: a busy machine only adds time."""
     return all(
-        near(
-            statistics.median(mine[name] for mine, _ in pairs),
-            statistics.median(theirs[name] for _, theirs in pairs),
-        )
+        near(min(mine[name] for mine, _ in pairs), min(theirs[name] for _, theirs in pairs))
         for name in pairs[0][1]
     )
 
@@ -93,14 +97,14 @@ def agree(pairs: list[tuple[Figures, Figures]]) -> bool:
     ("scenario", "percentile"), [("SingleStream", 90), ("MultiStream", 99), ("Server", 99)]
 )
 def test_percentiles_and_early_stopping(scenario: str, percentile: int, random: bool) -> None:
-    # Queueing multiplies every microsecond of overhead, on both sides: longer service times there.
-    per_item = {"MultiStream": 0.00025, "SingleStream": 0.002, "Server": 0.010}[scenario]
+    # Short, so that the cores do not fall asleep between requests: waking them takes 0.1 ms or more.
+    per_item = {"MultiStream": 0.00025, "SingleStream": 0.002, "Server": 0.004}[scenario]
     script = fake.Options(
         load=0, first_call_extra=0, base=0, per_item=per_item, random=random, real_time=True
     )
     pairs: list[tuple[Figures, Figures]] = []
     for _ in range(PAIRS):
-        theirs = loadgen(scenario, script, rate=45, limit_s=0.4)
+        theirs = loadgen(scenario, script, rate=100, limit_s=0.2)
         response = ours(scenario, script, theirs["scheduled_s"])
         assert len(response) == QUERIES
         ordered = np.sort(response)
@@ -113,7 +117,7 @@ def test_percentiles_and_early_stopping(scenario: str, percentile: int, random: 
             name = f"estimate {percentile}"
             mine[name] = early_stopping_estimate(response, percentile / 100) or 0
             others[name] = theirs["estimates_s"][f"{percentile}"]
-        limit = 0.4 if scenario == "Server" else None
+        limit = 0.2 if scenario == "Server" else None
         ruling = validity.early_stopping(response, percentile, limit)
         assert ruling.passed == theirs["early_stopping"]
         pairs.append((mine, others))
@@ -137,11 +141,12 @@ def test_offline_throughput(random: bool) -> None:
     script = fake.Options(
         load=0, first_call_extra=0, base=0, per_item=0.002, random=random, real_time=True
     )
-    ratios = []
+    rates: list[tuple[float, float]] = []
     for _ in range(PAIRS):
         theirs = loadgen("Offline", script, rate=1, limit_s=1)
         response = ours("Offline", script, [])
-        ratios.append(len(response) / response.max() / theirs["throughput"])
-        if abs(statistics.median(ratios) - 1) <= RELATIVE:
+        rates.append((len(response) / response.max(), theirs["throughput"]))
+        best = [max(side) for side in zip(*rates, strict=True)]
+        if abs(best[0] / best[1] - 1) <= RELATIVE:
             return
-    pytest.fail(f"throughput ratios {ratios}")
+    pytest.fail(f"throughputs {rates}")

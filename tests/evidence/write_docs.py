@@ -1,0 +1,115 @@
+"""Tables in ``docs/measurement.md``, from the JSON in ``docs/evidence``."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from tests.evidence.record import FOLDER
+
+PAGE = FOLDER.parent / "measurement.md"
+
+
+def document(name: str) -> dict[str, Any]:
+    return json.loads((FOLDER / f"{name}.json").read_text())  # type: ignore[no-any-return]
+
+
+def tables() -> dict[str, str]:
+    """Every table by its marker, for the evidence that is there."""
+    made = {"parity": _parity, "precision": _precision, "training": _training, "peers": _peers}
+    return {
+        name: make(document(name))
+        for name, make in made.items()
+        if (FOLDER / f"{name}.json").is_file()
+    }
+
+
+def current(page: str) -> str:
+    """The page with every table as the evidence has it."""
+    for name, table in tables().items():
+        block = f"<!-- {name} -->\n{table}\n<!-- /{name} -->"
+        page = re.sub(f"<!-- {name} -->.*?<!-- /{name} -->", lambda _: block, page, flags=re.DOTALL)  # noqa: B023
+    return page
+
+
+def _parity(evidence: dict[str, Any]) -> str:
+    lines = [
+        "| task | backend | raw outputs apart (relative) | answers alike | accuracy | one request |",
+        "|---|---|---|---|---|---|",
+    ]
+    for suite in evidence["figures"]["suites"]:
+        for row in suite["rows"]:
+            accuracy = ", ".join(f"{name} {value:g}" for name, value in row["accuracy"].items())
+            lines.append(
+                f"| {suite['suite']} | `{_backend(row)}` | {row['relative_error']:.1e} "
+                f"| {row['agreement']:.1%} | {accuracy} | {row['service_ms']['1']:.2f} ms |"
+            )
+    return "\n".join([*lines, "", _made(evidence)])
+
+
+def _precision(evidence: dict[str, Any]) -> str:
+    lines = [
+        "| variant | answers alike | character error rate | one request | four at once |",
+        "|---|---|---|---|---|",
+    ]
+    for row in evidence["figures"]["suites"][0]["rows"]:
+        lines.append(
+            f"| `{_backend(row)}` | {row['agreement']:.1%} "
+            f"| {row['accuracy']['character_error_rate']:.2%} "
+            f"| {row['service_ms']['1']:.2f} ms | {row['service_ms']['4']:.2f} ms |"
+        )
+    return "\n".join([*lines, "", _made(evidence)])
+
+
+def _training(evidence: dict[str, Any]) -> str:
+    lines = [
+        "| step | one sentence | four sentences | peak memory | energy |",
+        "|---|---|---|---|---|",
+    ]
+    for row in evidence["figures"]["suites"][0]["rows"]:
+        step = "training" if "step=training" in row["arm"] else "inference"
+        energy = "no sensor" if row["energy_j"] is None else f"{row['energy_j']:.3g} J"
+        lines.append(
+            f"| {step} | {row['service_ms']['1']:.2f} ms | {row['service_ms']['4']:.2f} ms "
+            f"| {row['memory_mb']} MB | {energy} |"
+        )
+    return "\n".join([*lines, "", _made(evidence)])
+
+
+def _peers(evidence: dict[str, Any]) -> str:
+    figures = evidence["figures"]
+    bare, null = figures["onnxruntime_bare_loop"], figures["open_loop_null_backend"]
+    lines = [
+        "| against | latency, ours ÷ theirs | throughput, ours ÷ theirs |",
+        "|---|---|---|",
+        *(
+            f"| {title} | {figures[name]['latency_ratio']:.3f} | {figures[name]['throughput_ratio']:.3f} |"
+            for name, title in (
+                ("openvino_benchmark_app", "OpenVINO's `benchmark_app`"),
+                ("litert_benchmark", "LiteRT's `litert-benchmark`"),
+            )
+        ),
+        f"| a bare loop around ONNX Runtime | {bare['difference_us']:+.1f} µs a request | |",
+        "",
+        "| open loop on a backend of no time | p50 | p99 | sends over 1 ms late |",
+        "|---|---|---|---|",
+        *(
+            f"| {rate} | {row['p50_us']:.0f} µs | {row['p99_us']:.0f} µs | {row['late_share']:.2%} |"
+            for rate, row in null["rates"].items()
+        ),
+    ]
+    return "\n".join([*lines, "", _made(evidence)])
+
+
+def _backend(row: dict[str, Any]) -> str:
+    return str(row["arm"]).partition("@")[0]
+
+
+def _made(evidence: dict[str, Any]) -> str:
+    place = evidence["environment"]
+    return f"Measured {evidence['made'][:10]} on {place['cpu']}, {place['cores_logical']} cores."
+
+
+if __name__ == "__main__":
+    PAGE.write_text(current(PAGE.read_text()))
