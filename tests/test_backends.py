@@ -173,6 +173,17 @@ def test_openvino_computes_in_the_precision_that_is_asked_for_or_refuses(
             load("openvino-cpu", onnx_path, precision=precision)
 
 
+def test_openvino_compiles_once_for_every_shape_it_meets_where_shapes_are_static(
+    onnx_path: Path,
+) -> None:
+    session: Any = load("openvino-cpu", onnx_path, shapes="static")
+    for rows in (X, X[:1], X, X[:1]):
+        (y,) = session.run({"x": rows})
+        np.testing.assert_allclose(y, models.expected(rows), rtol=1e-5)
+        assert session._compiled.input(0).partial_shape.is_static
+    assert len(session._requests) == 2
+
+
 def test_a_conversion_that_changes_nothing_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,7 +90,11 @@ def _peers(evidence: dict[str, Any]) -> str:
                 ("litert_benchmark", "LiteRT's `litert-benchmark`"),
             )
         ),
-        f"| a bare loop around ONNX Runtime | {bare['difference_us']:+.1f} µs a request | |",
+        *(
+            f"| a bare loop around ONNX Runtime, {name} | {row['difference_us']:+.1f} µs a request "
+            f"(two bare loops: {row['two_bare_loops_us']:+.1f} µs) | |"
+            for name, row in bare.items()
+        ),
         "",
         "| open loop on a backend of no time | p50 | p99 | sends over 1 ms late |",
         "|---|---|---|---|",
