@@ -40,7 +40,7 @@ BARE_REQUESTS = {"basic-pitch": 2500, "one layer": 20_000}
 RUNS = 5
 LITERT_BATCH = 32
 BIN = Path(sys.executable).parent
-RATES = (1000, 2000, 5000, 10_000, 20_000, 30_000, 50_000, 80_000)
+RATES = (1000, 2000, 5000, 10_000, 20_000, 30_000, 50_000, 80_000, 120_000)
 
 
 def feeds() -> Feeds:
