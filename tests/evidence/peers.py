@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.executor import isolated
 from bench.measure.backends import Feeds, litert_cpu, onnxruntime_cpu, openvino_cpu
 from bench.measure.clock import WallClock
 from bench.measure.models import fetch
@@ -35,6 +36,7 @@ from tests.plain_task import Plain
 PAIRS = 9
 THREADS = 2
 SECONDS = 4.0
+WARM_UP_S = 2.0
 REQUESTS = 300
 BARE_REQUESTS = {"basic-pitch": 2500, "one layer": 20_000}
 RUNS = 5
@@ -62,7 +64,7 @@ def served(session: Any, fed: Feeds, seconds: float) -> tuple[float, float]:
     service = service_of(session, fed)
     gc.disable()
     try:
-        service.closed_loop("warm-up", 1, 5, 0, 5)
+        service.closed_loop("warm-up", 1, 5, WARM_UP_S, WARM_UP_S)
         service.closed_loop("measured", 1, 1, seconds, seconds)
     finally:
         gc.enable()
@@ -91,9 +93,6 @@ def in_turn(
 def against_benchmark_app() -> dict[str, Any]:
     """OpenVINO, synchronous, one stream, compiled for the one shape."""
     path = fetch(note_transcription.ONNX)
-    options = openvino_cpu.Options(shapes="static")
-    session = openvino_cpu.load(path, options, THREADS, WallClock())
-    fed = feeds()
     command = [
         str(BIN / "benchmark_app"), "-m", str(path), "-d", "CPU", "-api", "sync", "-hint", "none",
         "-nstreams", "1", "-nthreads", str(THREADS), "-infer_precision", "f32",
@@ -110,7 +109,18 @@ def against_benchmark_app() -> dict[str, Any]:
         # Its own FPS of a synchronous run is 1000 / median; this is what really went through.
         return float(median[1]) / 1e3, int(count[1]) / (float(lasted[1]) / 1e3)
 
-    return compared(in_turn(lambda: served(session, fed, SECONDS), theirs))
+    def ours() -> tuple[float, float]:
+        # A process of its own each time, as theirs has: how memory happens to lie is worth 2 %.
+        measured: tuple[float, float] = isolated(_openvino_served, path, 120.0, lambda *_: None)
+        return measured
+
+    return compared(in_turn(ours, theirs))
+
+
+def _openvino_served(path: Path, report: Callable[[str, float], None]) -> tuple[float, float]:
+    options = openvino_cpu.Options(shapes="static")
+    session = openvino_cpu.load(path, options, THREADS, WallClock())
+    return served(session, feeds(), SECONDS)
 
 
 def against_litert_benchmark() -> dict[str, Any]:
