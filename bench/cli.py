@@ -148,7 +148,10 @@ def measure(
 @app.command()
 def simulate(
     scenario: ScenarioFile,
-    profiles: Annotated[Path, typer.Option(help="A folder of profiles, or a run with one.")],
+    profiles: Annotated[
+        Path | None,
+        typer.Option(help="A folder of profiles, or a run with one. [default: those kept]"),
+    ] = None,
     method: Annotated[str, typer.Option(help="reference (per request).")] = "reference",
     engine: Engine = "local",
     seed: Seed = 1,
@@ -164,7 +167,10 @@ def simulate(
     settings = _settings(seed, None, engine, None)
     with _progress(quiet or as_json) as notify:
         _, simulation, costs, comparison = pipeline.simulate_only(
-            scenario, pipeline.load_profiles(profiles), settings, notify
+            scenario,
+            pipeline.load_profiles(profiles) if profiles else pipeline.kept_profiles(scenario),
+            settings,
+            notify,
         )
     if as_json:
         _print_json(
@@ -177,6 +183,24 @@ def simulate(
     elif not quiet:
         _console().print(ranking_table(comparison))
         typer.echo(f"\n{comparison.verdict}")
+
+
+@app.command()
+def keep(
+    folder: Annotated[Path, typer.Argument(help="A run, or a folder of profiles.", metavar="RUN")],
+    name: Annotated[str, typer.Option("--as", help="What this machine is called elsewhere.")],
+    device: Annotated[str | None, typer.Option(help="Only the profiles of this device.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Keep measured profiles in hardware_profiles, for simulations on other machines."""
+    from bench import pipeline
+
+    files = [str(path) for path in pipeline.keep_profiles(folder, name, device)]
+    if as_json:
+        _print_json({"device": name, "files": files})
+    elif not quiet:
+        typer.echo("\n".join(files))
 
 
 @app.command()

@@ -14,11 +14,11 @@ from pathlib import Path
 from bench import __version__, extensions
 from bench.compare import Comparison, compare
 from bench.cost import Costs, cost_simulation
-from bench.errors import InputError, MeasurementInvalid, MissingRequirement
+from bench.errors import InputError, MeasurementInvalid, MissingRequirement, UnknownName
 from bench.executor import engine, here, isolated
 from bench.hardware import Catalogue
 from bench.measure import Measurement, measure_all, missing_backends
-from bench.profile import Profile, build_profile, file_name
+from bench.profile import Profile, build_profile, file_name, keep
 from bench.record import Record
 from bench.report import View, build_view, render_html
 from bench.scenario import (
@@ -219,11 +219,41 @@ def measure_only(
     return _continue(run, settings, notify), run.load("measurement.json", Measurement)
 
 
+def keep_profiles(folder: Path, name: str, device: str | None = None) -> list[Path]:
+    """Keep the profiles of a run as those of the device ``name``, for other machines.
+
+    ``device``: only the run's profiles of this device. Returns the files written.
+
+    Raises:
+        InputError: there are none, or they cannot be kept.
+    """
+    found = load_profiles(folder).values()
+    chosen = [profile for profile in found if device in (None, profile.device)]
+    if not chosen:
+        raise UnknownName("device", str(device), {p.device for p in found}, where="--device")
+    return keep(chosen, name, Catalogue())
+
+
+def kept_profiles(path: Path) -> dict[str, Profile]:
+    """The kept profiles of the devices that a scenario names, by arm.
+
+    Raises:
+        InputError: the scenario cannot be used, or one of its devices has none.
+    """
+    asked, catalogue, found = prepare(path, Settings()), Catalogue(), {}
+    task = Path(asked.scenario.task.name).stem
+    for device in {arm.device.name for arm in asked.distinct_arms}:
+        found.update(load_profiles(catalogue.kept(device, task)))
+    return found
+
+
 def simulate_only(
     path: Path, profiles: Mapping[str, Profile], settings: Settings, notify: Notify = _quiet
 ) -> tuple[ResolvedScenario, Simulation, Costs, Comparison]:
     """Simulate, cost and compare a scenario from profiles that were measured before."""
-    asked, profiles, excluded = _usable(prepare(path, settings), profiles, None)
+    prepared = prepare(path, settings)
+    _require_task(prepared, profiles)
+    asked, profiles, excluded = _usable(prepared, profiles, None)
     simulation = simulate(
         asked, profiles, settings.seed, engine(settings.engine), partial(notify, "simulate")
     )
@@ -279,8 +309,26 @@ def find_extensions() -> Extensions:
     return {role: (extensions.names(folder), options_of(folder)) for role, folder in ROLES.items()}
 
 
+def _require_task(asked: ResolvedScenario, profiles: Mapping[str, Profile]) -> None:
+    task = asked.scenario.task.name
+    for arm in asked.distinct_arms:
+        measured = profiles[arm.name].task if arm.name in profiles else task
+        if Path(measured).stem != Path(task).stem:
+            raise InputError(
+                f"the profile of {arm.name} is of another task: {measured}, not {task}",
+                where="--profiles",
+            )
+
+
 def _require_one(asked: Asked) -> None:
     """Refuse at once where no arm can run here; one that cannot is reported beside the others."""
+    for arm in asked.arms:
+        if not arm.device.here:
+            raise InputError(
+                f"{arm.name} cannot be measured here: {arm.device.name} is another machine",
+                todo="`bench simulate` takes the profiles that were kept of it; to measure it, "
+                "run `bench measure` there with device: this-host, then `bench keep`",
+            )
     missing = missing_backends(asked)
     if len(missing) == len(asked.arms):
         raise MissingRequirement(" ".join(dict.fromkeys(missing.values())))

@@ -25,6 +25,8 @@ GREEDY = {"name": "greedy", "max_batch": 4}
 
 def profile(service_s: dict[int, list[float]]) -> Profile:
     return Profile(
+        device="this-host",
+        models=[],
         arm="a", task="t", threads=1, status="valid", status_reason="", service_s=service_s,
         steps_s={}, loop_overhead_s=None, load_s=0, first_call_s=0, memory_bytes=0, input_bytes=1,
         output_bytes=1, accuracy={}, power=[], environment={},

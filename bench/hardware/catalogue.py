@@ -59,6 +59,10 @@ class Catalogue:
             raise UnknownName("device", name, self.devices, where=where)
         return self.devices[name]
 
+    def kept(self, device: str, task: str) -> Path:
+        """The folder of the profiles that were measured on ``device`` and kept."""
+        return self.folder / "measured" / device / task
+
     def _sources(self, kind: str) -> Iterator[Source]:
         for path in sorted((self.folder / kind).glob("*.yaml")):
             yield read(path)

@@ -139,6 +139,8 @@ class Device(Record):
     title: str
     threads: int | None = Field(default=None, ge=1)
     """Threads the backend may use; ``None`` for every core of the machine."""
+    here: bool = False
+    """Whether it is the machine the program runs on, whichever that is."""
     note: str
 
 

@@ -3,6 +3,7 @@
 from bench.measure.campaign import measure_all, missing_backends, plain_name
 from bench.measure.measurement import ArmMeasurement, FailedArm, LoadResult, Measurement, Verdict
 from bench.measure.metering import PowerReading
+from bench.measure.models import ModelFile
 from bench.measure.tasks import STEPS
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "FailedArm",
     "LoadResult",
     "Measurement",
+    "ModelFile",
     "PowerReading",
     "Verdict",
     "measure_all",

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
-from bench.measure import STEPS, ArmMeasurement, PowerReading, plain_name
+from bench.measure import STEPS, ArmMeasurement, ModelFile, PowerReading, plain_name
 from bench.record import SCHEMA_VERSION, Origin, Record
 
 
@@ -20,6 +20,8 @@ class Profile(Record):
     schema_version: int = SCHEMA_VERSION
     arm: str
     task: str
+    device: str
+    models: list[ModelFile]
     threads: int
     status: Literal["valid", "not checked", "unstable", "invalid"]
     status_reason: str
@@ -64,6 +66,8 @@ def build_profile(measured: ArmMeasurement, batches: pd.DataFrame, task: str) ->
     return Profile(
         arm=measured.arm,
         task=task,
+        device=measured.device,
+        models=first.models,
         threads=measured.threads,
         status=measured.status,
         status_reason="; ".join(
