@@ -99,6 +99,24 @@ def parity(session: nox.Session) -> None:
     session.run("python", "-m", "tests.evidence.write_docs")
 
 
+@nox.session(venv_params=["--system-site-packages"])
+def gpu(session: nox.Session) -> None:
+    """Measure on this machine's NVIDIA GPU, and keep the profiles: ``-- --as NAME --budget smoke``.
+
+    What the machine has of PyTorch, ONNX Runtime and TensorRT is used, and what can be installed is
+    added; a backend that is missing costs its own figures only.
+    """
+    _install(session)
+    for extra in ("models", "nvidia"):
+        target = f".[{extra}]"
+        session.install(
+            "--quiet", "--constraint", CONSTRAINTS, "--editable", target, success_codes=[0, 1]
+        )
+    session.run("bench", "doctor")
+    session.run("python", "-m", "tests.evidence.gpu", *session.posargs)
+    session.run("python", "-m", "tests.evidence.write_docs")
+
+
 @nox.session
 def lock(session: nox.Session) -> None:
     """Write constraints.txt anew from the ranges in pyproject.toml."""

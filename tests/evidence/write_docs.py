@@ -17,7 +17,13 @@ def document(name: str) -> dict[str, Any]:
 
 def tables() -> dict[str, str]:
     """Every table by its marker, for the evidence that is there."""
-    made = {"parity": _parity, "precision": _precision, "training": _training, "peers": _peers}
+    made = {
+        "parity": _parity,
+        "precision": _precision,
+        "training": _training,
+        "peers": _peers,
+        "gpu": _gpu,
+    }
     return {
         name: make(document(name))
         for name, make in made.items()
@@ -104,6 +110,26 @@ def _peers(evidence: dict[str, Any]) -> str:
         ),
     ]
     return "\n".join([*lines, "", _made(evidence)])
+
+
+def _gpu(evidence: dict[str, Any]) -> str:
+    lines = [
+        "| suite | backend | verdict | one request | all at once | power | energy |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for suite in evidence["figures"]["suites"]:
+        for row in suite["rows"]:
+            one = f"{row['service_ms']['1']:.2f} ms" if "1" in row["service_ms"] else "–"
+            rate = "–" if row["throughput"] is None else f"{row['throughput']:.0f}/s"
+            power = "no sensor" if row["mean_w"] is None else f"{row['mean_w']:.0f} W"
+            energy = "–" if row["energy_j"] is None else f"{row['energy_j']:.3g} J"
+            lines.append(
+                f"| {suite['suite']} | `{_backend(row)}` | {row['status']} | {one} | {rate} "
+                f"| {power} | {energy} |"
+            )
+    gpu = evidence["environment"]["gpu"] or {}
+    place = f"{evidence['figures']['device']}, driver {gpu.get('driver')}"
+    return "\n".join([*lines, "", f"Measured {evidence['made'][:10]} on {place}."])
 
 
 def _backend(row: dict[str, Any]) -> str:

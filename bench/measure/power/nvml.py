@@ -95,6 +95,7 @@ def state() -> dict[str, Any]:
             return {}
         handle, whole_card = found
         limit_mw = _ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)
+        memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, handle)
         return {
             "gpu": _text(pynvml.nvmlDeviceGetName(handle)),
             "driver": _text(pynvml.nvmlSystemGetDriverVersion()),
@@ -103,6 +104,8 @@ def state() -> dict[str, Any]:
             ),
             "clock_sm_mhz": _ask(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
             "clock_memory_mhz": _ask(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_MEM),
+            "memory_bytes": None if memory is None else int(memory.total),
+            "memory_used_bytes": None if memory is None else int(memory.used),
             "power_limit_w": None if limit_mw is None else limit_mw / 1e3,
             "throttled": sorted(_throttling(handle)),
             "mig": whole_card,
