@@ -16,8 +16,10 @@ from bench.compare import Comparison
 from bench.cost import Costs
 from bench.errors import InputError
 from bench.folders import data_folder
-from bench.measure import STEPS, Measurement
+from bench.measure import STEPS, Measurement, PowerReading
 from bench.pipeline import Settings, load_profiles, run, simulate_only
+from bench.record import Estimate
+from bench.report import View, render_html
 from bench.simulate import Simulation
 from bench.store import Run, to_json
 from bench.units import format_percent, format_seconds, format_usd
@@ -147,6 +149,25 @@ def test_the_report_says_what_the_json_says(done: Run) -> None:
     assert "http://" not in html
     assert "https://" not in html
     assert len(html) < 1_000_000
+
+
+def test_the_report_shows_power_with_its_interval_and_codes(done: Run) -> None:
+    view = View.model_validate_json((done.path / "report.json").read_bytes())
+    reading = PowerReading(
+        source="counter",
+        scope="board",
+        sensor="a card",
+        window_s=20,
+        mean_w=Estimate(value=50, low=49, high=51),
+        idle_w=Estimate(value=10, low=9.5, high=10.5),
+        energy_per_inference_j=Estimate(value=0.25, low=0.24, high=0.26),
+        codes=["throttled-power"],
+    )
+    arms = [arm.model_copy(update={"power": [reading]}) for arm in view.arms]
+    html = render_html(view.model_copy(update={"arms": arms}))
+    for part in ("0.25 J (0.24 J – 0.26 J)", "50 W (49 W – 51 W)", "10 W (9.5 W – 10.5 W)"):
+        assert part in html
+    assert "counter, board: a card [throttled-power]" in html
 
 
 def test_a_script_for_a_name_is_text(fake_scenario: Path, tmp_path: Path) -> None:

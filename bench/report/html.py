@@ -27,6 +27,8 @@ def render_html(view: View) -> str:
         usd=lambda e: _with_interval(e, format_usd),
         seconds=lambda e: _with_interval(e, format_seconds),
         percent=lambda e: _with_interval(e, format_percent),
+        joules=lambda e: _with_interval(e, lambda value: f"{value:.4g} J"),
+        watts=lambda e: _with_interval(e, lambda value: f"{value:.4g} W"),
         plain_seconds=format_seconds,
         interval=_interval,
         json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
