@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.measure.measurement import Replicate
 from bench.pipeline import Settings, resume, run
-from bench.store import Header, Run, atomic_write
+from bench.store import Header, Run, atomic_write, read_record
 
 INLINE = Settings(engine="inline")
 HEADER = Header(scenario="s", seed=1, bench_version="0", created="now", command="c")
@@ -105,3 +107,35 @@ def test_ctrl_c_is_one_line_and_130(fake_scenario: Path, tmp_path: Path, after_s
     assert said.startswith("bench: interrupted")
     assert "Traceback" not in said
     assert Run.open(out).header.status == "incomplete"
+
+
+SUITE = """\
+schema_version: 1
+name: killed
+task: {name: synthetic, samples: 8}
+measure: {budget: standard, max_batch: 2}
+arms:
+  - {backend: {name: fake, base: 4 ms}, device: this-host}
+  - {backend: {name: fake, base: 2 ms}, device: this-host}
+"""
+
+
+def test_a_killed_measurement_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    suite, out = tmp_path / "suite.yaml", tmp_path / "out"
+    suite.write_text(SUITE)
+    command = [sys.executable, "-m", "bench", "measure", str(suite), "--out", str(out), "-q"]
+    process = subprocess.Popen(command, start_new_session=True)
+    while len(finished := list(out.glob("replicates/fake*.json"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {read_record(path, Replicate).started_utc for path in finished}
+    command = [sys.executable, "-m", "bench", "run", "--resume", str(out), "--json"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    arms = json.loads(done.stdout)["arms"]
+    began = {replicate["started_utc"] for arm in arms for replicate in arm["replicates"]}
+    assert len(began) == 6
+    assert kept <= began
+    assert Run.open(out).header.status == "complete"
+    assert len(list(out.glob("profiles/*.json"))) == 2
