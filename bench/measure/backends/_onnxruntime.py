@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 from pydantic import Field
 
-from bench.errors import InputError
+from bench.errors import InputError, shorten
 from bench.measure.backends import BackendOptions, Calibration, Feeds, Placement, TensorSpec
 from bench.measure.backends._onnx_file import check_file, check_weights
 from bench.measure.onnx_convert import converted
@@ -174,5 +175,13 @@ def _spec(entry: Any) -> TensorSpec:
     return TensorSpec(entry.name, _DTYPES.get(kind, kind), shape)
 
 
+_PREFIX = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed: ?"
+    r"|/onnxruntime_src/\S+:\d+ .*?\) (?=[A-Z])"
+)
+
+
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    """What the runtime says, without its error code and the place in its own source."""
+    said = " ".join(str(error).split())
+    return shorten(_PREFIX.sub("", said) or said, 300)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bench.errors import InputError
 from bench.measure.backends import BackendOptions, Calibration, Feeds, Placement, TensorSpec
+from bench.measure.backends._onnx_file import check_weights
 from bench.measure.models import FORMATS
 from bench.measure.onnx_convert import converted
 
@@ -62,7 +63,9 @@ class OpenVinoSession:
     def __init__(self, model: Path, options: Options, threads: int, device: str) -> None:
         import openvino
 
-        if not model.is_file() or model.stat().st_size == 0:
+        if FORMATS[model.suffix.lower()] == "onnx":
+            check_weights(model)  # OpenVINO would try every reader it has, and log each attempt
+        elif not model.is_file() or model.stat().st_size == 0:
             raise InputError("there is no such model file, or it is empty", where=str(model))
         self._settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
