@@ -264,10 +264,13 @@ def doctor(as_json: Json = False, quiet: Quiet = False) -> None:
     environment_ = facts["environment"]
     typer.echo(f"{environment_['cpu']}, {environment_['cores_logical']} logical cores")
     typer.echo(f"{environment_['system']}, Python {environment_['python']}")
+    if gpu := environment_["gpu"]:
+        typer.echo(f"{gpu['gpu']}, driver {gpu['driver']}")
+    width = max(len(name) for heading in ("backends", "sensors") for name in facts[heading])
     for heading in ("backends", "sensors"):
         typer.echo(f"\n{heading}")
         for name, text in facts[heading].items():
-            typer.echo(f"  {name:<18} {text}")
+            typer.echo(f"  {name:<{width}}  {text}")
     for conflict in facts["conflicts"]:
         typer.echo(f"\n{conflict}")
 
@@ -407,8 +410,9 @@ def _listing(what: str) -> dict[str, str]:
     if what == "backends":
         folder = "bench.measure.backends"
         return {
-            name: extensions.load(folder, name).missing() or "ready"
+            name: f"needs {reason}" if reason else "ready"
             for name in extensions.names(folder)
+            for reason in [extensions.load(folder, name).missing()]
         }
     if what == "tasks":
         folder = "bench.measure.tasks"
