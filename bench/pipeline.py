@@ -242,7 +242,12 @@ def kept_profiles(path: Path) -> dict[str, Profile]:
     """
     asked, catalogue, found = prepare(path, Settings()), Catalogue(), {}
     task = Path(asked.scenario.task.name).stem
-    for device in {arm.device.name for arm in asked.distinct_arms}:
+    for device in sorted({arm.device.name for arm in asked.distinct_arms}):
+        if not catalogue.kept(device, task).is_dir():
+            raise InputError(
+                f"no profiles of {task} on {device} are kept", where=str(catalogue.folder),
+                todo="Give those of a run: --profiles RUN",
+            )  # fmt: skip
         found.update(load_profiles(catalogue.kept(device, task)))
     return found
 

@@ -97,6 +97,11 @@ def test_an_invalid_profile_is_not_kept(measured: Path, data: Path) -> None:
     assert not (data / "devices" / "box.yaml").exists()
 
 
+def test_where_nothing_is_kept_a_run_is_asked_for(data: Path, fake_scenario: Path) -> None:
+    with pytest.raises(InputError, match=r"no profiles of synthetic on this-host .*--profiles RUN"):
+        kept_profiles(fake_scenario)
+
+
 def test_profiles_of_another_task_are_refused(measured: Path, fake_scenario: Path) -> None:
     profiles = {
         name: profile.model_copy(update={"task": "text-recognition"})
