@@ -705,6 +705,7 @@ class Driver:
             "DeviceGetTemperature": lambda n, sensor: 61,
             "DeviceGetClockInfo": lambda n, kind: {1: 2040, 2: 6251}[kind],
             "DeviceGetEnforcedPowerLimit": lambda n: 72_000,
+            "DeviceGetMemoryInfo": lambda n: SimpleNamespace(total=24_000, used=1_000),
         }
         for name, answer in answers.items():
             monkeypatch.setattr(pynvml, f"nvml{name}", answer)
@@ -862,6 +863,7 @@ def test_the_state_of_the_card(driver: Driver) -> None:
     state = nvml.state()
     assert (state["temperature_c"], state["clock_sm_mhz"]) == (61, 2040)
     assert (state["power_limit_w"], state["throttled"]) == (72.0, ["throttled-power"])
+    assert (state["memory_bytes"], state["memory_used_bytes"]) == (24_000, 1_000)
 
 
 def test_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
