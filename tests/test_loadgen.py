@@ -27,7 +27,7 @@ pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen is not installed
 PEER = Path(__file__).with_name("loadgen_peer.py")
 QUERIES = 711
 """With q · n a whole number LoadGen takes the next larger sample, and we that very one."""
-PAIRS = 6
+PAIRS = 12
 RELATIVE, ABSOLUTE_S = 0.02, 50e-6
 Figures = dict[str, float]
 
