@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tomllib
 import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = "constraints.txt"
-TORCH, MONAI = "2.13.0", "1.6.1"
+TORCH = "2.13.0"
 TORCH_PYTHON = (3, 11)
 # uv does not see that a release refuses newer Pythons.
 HELD_BACK = ("backports-strenum<1.3",)
@@ -94,7 +93,11 @@ def peers(session: nox.Session) -> None:
 @nox.session
 def parity(session: nox.Session) -> None:
     """One network on every backend, precision variants, and training against inference."""
-    _install(session, "onnxruntime", "openvino", "litert", "models")
+    # The converter to LiteRT holds other packages back, hence an environment without constraints.
+    session.install(
+        "--quiet", f"torch=={TORCH}", "--editable", ".[onnxruntime,openvino,litert-models,dev]"
+    )
+    session.run("pytest", "tests/test_exports.py")
     session.run("python", "-m", "tests.evidence.parity")
     session.run("python", "-m", "tests.evidence.write_docs")
 
@@ -121,20 +124,19 @@ def gpu(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Write constraints.txt anew from the ranges in pyproject.toml."""
     session.install("uv")
-    # Not compiled: the universal solution of PyTorch would pin gigabytes of CUDA packages.
-    models = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    models = models["optional-dependencies"]["models"]
-    others = Path(session.create_tmp()) / "models.in"
-    listed = [m for m in models if not m.startswith(("torch", "monai"))]
-    others.write_text("\n".join([*listed, *HELD_BACK]))
+    scratch = Path(session.create_tmp())
+    (scratch / "held_back.in").write_text("\n".join(HELD_BACK))
+    # Left out: the universal solution of PyTorch would pin gigabytes of CUDA packages.
+    (scratch / "excluded.in").write_text("torch")
+    extras = ("onnxruntime", "openvino", "litert", "models", "peers", "dev", "dask")
     session.run(
-        "uv", "pip", "compile", "pyproject.toml", str(others), "--extra=onnxruntime",
-        "--extra=openvino", "--extra=litert", "--extra=peers", "--extra=dev", "--extra=dask",
+        "uv", "pip", "compile", "pyproject.toml", str(scratch / "held_back.in"),
+        f"--excludes={scratch / 'excluded.in'}", *(f"--extra={extra}" for extra in extras),
         "--universal", "--python-version=3.11", "--upgrade", "--no-annotate",
         "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--output-file", CONSTRAINTS,
     )  # fmt: skip
     with (ROOT / CONSTRAINTS).open("a") as file:
-        file.write(f"monai=={MONAI}\ntorch=={TORCH}\n")
+        file.write(f"torch=={TORCH}\n")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""Networks built from code, exported once to ONNX or torch.export and kept in the cache."""
+"""Networks built from code, exported once to a format that a backend reads, and kept in the cache."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import os
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ from bench.errors import InputError, MissingRequirement
 from bench.folders import cache_folder
 from bench.measure.models import ModelFile, built
 
-SUFFIX = {"onnx": ".onnx", "torch-export": ".pt2"}
+SUFFIX = {"onnx": ".onnx", "torch-export": ".pt2", "tflite": ".tflite"}
+EXPORTERS = {"tflite": ("litert_torch", "litert-models")}
+"""The package that an export needs beside the recipe's own, and the extra that brings it."""
 OPSET = 20
 
 
@@ -48,7 +52,7 @@ def exported(recipe: Recipe, format_: str) -> ModelFile:
     folder = cache_folder() / "exports" / hashlib.sha256(recipe.name.encode()).hexdigest()[:16]
     path = folder / f"{recipe.name.partition(',')[0]}{SUFFIX[format_]}"
     if not path.is_file():
-        _require(recipe)
+        _require(recipe, format_)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             made = Path(scratch) / path.name
@@ -65,13 +69,17 @@ def exported(recipe: Recipe, format_: str) -> ModelFile:
     return built(path, recipe.name, recipe.licence, recipe.meaning)
 
 
-def _require(recipe: Recipe) -> None:
-    absent = [name for name in recipe.packages if importlib.util.find_spec(name) is None]
+def _require(recipe: Recipe, format_: str) -> None:
+    needed = [(name, "models") for name in recipe.packages]
+    if format_ in EXPORTERS:
+        needed.append(EXPORTERS[format_])
+    absent = [(name, extra) for name, extra in needed if importlib.util.find_spec(name) is None]
     if absent:
+        extras = ",".join(dict.fromkeys(extra for _, extra in absent))
         raise MissingRequirement(
             f"The network {recipe.name!r} is made on first use, and that needs the Python "
-            f"package(s) {', '.join(absent)}. Install them once with: "
-            'pip install "inference-testbed[models]".'
+            f"package(s) {', '.join(name for name, _ in absent)}. Install them once with: "
+            f'pip install "inference-testbed[{extras}]".'
         )
 
 
@@ -82,21 +90,33 @@ def _export(recipe: Recipe, format_: str, target: Path) -> None:
     shapes = {
         name: dict.fromkeys(recipe.dynamic[name], torch.export.Dim.DYNAMIC) for name in example
     }
-    inputs = tuple(example.values())
     with torch.no_grad():
         if format_ == "torch-export":
-            program = torch.export.export(module, inputs, dynamic_shapes=tuple(shapes.values()))
+            program = torch.export.export(
+                module, tuple(example.values()), dynamic_shapes=tuple(shapes.values())
+            )
             torch.export.save(program, str(target))
-            return
-        torch.onnx.export(
-            module,
-            inputs,
-            str(target),
-            input_names=list(example),
-            output_names=list(recipe.outputs),
-            dynamic_shapes=tuple(shapes.values()),
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        elif format_ == "tflite":
+            _export_tflite(module, example, target)
+        else:
+            torch.onnx.export(
+                module,
+                tuple(example.values()),
+                str(target),
+                input_names=list(example),
+                output_names=list(recipe.outputs),
+                dynamic_shapes=tuple(shapes.values()),
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+
+
+def _export_tflite(module: Any, example: Mapping[str, Any], target: Path) -> None:
+    """The graph is made for the example's batch; LiteRT's interpreter resizes it to others."""
+    import litert_torch
+
+    with redirect_stdout(io.StringIO()):  # where the converter shows its progress
+        converted = litert_torch.convert(module, (), sample_kwargs=dict(example))
+        converted.export(str(target))

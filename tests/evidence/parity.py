@@ -13,7 +13,7 @@ from tests.evidence.record import save
 
 SUITES = Path(__file__).resolve().parents[2] / "scenarios" / "suites"
 SESSIONS = {
-    "parity": ("same-network", "every-cpu-backend"),
+    "parity": ("every-cpu-backend", "sentence-embedding", "same-network"),
     "precision": ("precision",),
     "training": ("training",),
 }

@@ -57,7 +57,9 @@ class ImageClassification(Task):
 
     @property
     def formats(self) -> tuple[str, ...]:
-        return ("onnx", "torch-export")
+        # LiteRT's interpreter can resize a convolutional network to other batches, a ViT it cannot.
+        lite = ("tflite",) if self._architecture == "resnet-50" else ()
+        return ("onnx", "torch-export", *lite)
 
     def model(self, stage: str, format_: str) -> ModelFile:
         return exported(recipe(self._architecture), format_)
