@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = "constraints.txt"
+# The converter to LiteRT holds other packages back.
+CONSTRAINTS_LITERT = "tests/evidence/constraints.txt"
 TORCH = "2.13.0"
 TORCH_PYTHON = (3, 11)
 # uv does not see that a release refuses newer Pythons.
@@ -37,9 +39,9 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "tests"]
 
 
-def _install(session: nox.Session, *extras: str) -> None:
+def _install(session: nox.Session, *extras: str, constraints: str = CONSTRAINTS) -> None:
     target = f".[{','.join(extras)}]" if extras else "."
-    session.install("--quiet", "--constraint", CONSTRAINTS, "--editable", target)
+    session.install("--quiet", "--constraint", constraints, "--editable", target)
 
 
 @nox.session
@@ -93,11 +95,10 @@ def peers(session: nox.Session) -> None:
 @nox.session
 def parity(session: nox.Session) -> None:
     """One network on every backend, precision variants, and training against inference."""
-    # The converter to LiteRT holds other packages back, hence an environment without constraints.
-    session.install(
-        "--quiet", f"torch=={TORCH}", "--editable", ".[onnxruntime,openvino,litert-models,dev]"
-    )
-    session.run("pytest", "tests/test_exports.py")
+    extras = ("onnxruntime", "openvino", "litert-models", "dev")
+    _install(session, *extras, constraints=CONSTRAINTS_LITERT)
+    # The anyio that goes with the converter knows an older pytest.
+    session.run("pytest", "-p", "no:anyio", "tests/test_exports.py")
     session.run("python", "-m", "tests.evidence.parity")
     session.run("python", "-m", "tests.evidence.write_docs")
 
@@ -122,21 +123,25 @@ def gpu(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Write constraints.txt anew from the ranges in pyproject.toml."""
+    """Write the constraints anew from the ranges in pyproject.toml."""
     session.install("uv")
     scratch = Path(session.create_tmp())
     (scratch / "held_back.in").write_text("\n".join(HELD_BACK))
     # Left out: the universal solution of PyTorch would pin gigabytes of CUDA packages.
     (scratch / "excluded.in").write_text("torch")
-    extras = ("onnxruntime", "openvino", "litert", "models", "peers", "dev", "dask")
-    session.run(
-        "uv", "pip", "compile", "pyproject.toml", str(scratch / "held_back.in"),
-        f"--excludes={scratch / 'excluded.in'}", *(f"--extra={extra}" for extra in extras),
-        "--universal", "--python-version=3.11", "--upgrade", "--no-annotate",
-        "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--output-file", CONSTRAINTS,
-    )  # fmt: skip
-    with (ROOT / CONSTRAINTS).open("a") as file:
-        file.write(f"torch=={TORCH}\n")
+    for constraints, more in (
+        (CONSTRAINTS, ("peers", "dask")),
+        (CONSTRAINTS_LITERT, ("litert-models",)),
+    ):
+        extras = ("onnxruntime", "openvino", "litert", "models", "dev", *more)
+        session.run(
+            "uv", "pip", "compile", "pyproject.toml", str(scratch / "held_back.in"),
+            f"--excludes={scratch / 'excluded.in'}", *(f"--extra={extra}" for extra in extras),
+            "--universal", "--python-version=3.11", "--upgrade", "--no-annotate", "--no-header",
+            "--no-emit-index-url", "--no-emit-find-links", "--output-file", constraints,
+        )  # fmt: skip
+        with (ROOT / constraints).open("a") as file:
+            file.write(f"torch=={TORCH}\n")
 
 
 if __name__ == "__main__":
