@@ -26,6 +26,8 @@ Result = TypeVar("Result")
 OnDone = Callable[[int], None]
 CONNECT_TIMEOUT_S = 10.0
 REPORT_EVERY_S = 0.2
+SIGN_OF_LIFE_S = 5.0
+LONGEST_SILENCE_S = 3600.0
 _HAS_MASK = hasattr(signal, "pthread_sigmask")  # not on Windows
 
 
@@ -148,6 +150,30 @@ def isolated(
             process.join(timeout=5 if sys.exc_info()[0] is None else 0)
             process.kill()
             process.join()
+
+
+@contextmanager
+def signs_of_life(report: Report, what: str) -> Iterator[None]:
+    """Report every few seconds from one long call that cannot: a download, or a conversion.
+
+    For an hour at most, so that even then nothing hangs for ever.
+    """
+    done = threading.Event()
+
+    def beat() -> None:
+        for _ in range(int(LONGEST_SILENCE_S / SIGN_OF_LIFE_S)):
+            if done.wait(SIGN_OF_LIFE_S):
+                return
+            report(what, 0.0)
+
+    thread = threading.Thread(target=beat, daemon=True, name="signs-of-life")
+    report(what, 0.0)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def here(

@@ -13,7 +13,15 @@ from collections.abc import Iterator
 import pytest
 
 from bench.errors import InputError, UnknownName
-from bench.executor import Executor, Inline, LocalProcesses, engine
+from bench.executor import (
+    Executor,
+    Inline,
+    LocalProcesses,
+    Report,
+    engine,
+    here,
+    signs_of_life,
+)
 
 
 def square(number: int) -> int:
@@ -103,3 +111,25 @@ def test_no_scheduler_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
         free.bind(("127.0.0.1", 0))
         with pytest.raises(InputError, match="no Dask scheduler answers"):
             engine(f"tcp://127.0.0.1:{free.getsockname()[1]}")
+
+
+def _slow(item: float, report: Report) -> str:
+    with signs_of_life(report, "a long call"):
+        time.sleep(item)
+    return "done"
+
+
+def test_a_long_call_shows_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.executor.SIGN_OF_LIFE_S", 0.01)
+    seen: list[str] = []
+    assert here(_slow, 0.3, 0.1, lambda what, share: seen.append(what)) == "done"
+    assert len(seen) > 2
+    assert set(seen) == {"a long call"}
+
+
+def test_signs_of_life_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.executor.SIGN_OF_LIFE_S", 0.01)
+    monkeypatch.setattr("bench.executor.LONGEST_SILENCE_S", 0.05)
+    seen: list[str] = []
+    _slow(0.4, lambda what, share: seen.append(what))
+    assert 1 < len(seen) <= 6

@@ -100,6 +100,16 @@ def test_a_scenario_may_ask_for_more_agreement(tmp_path: Path) -> None:
     assert list(broken(one(tmp_path, backend, min_agreement=0.999))) == ["output"]
 
 
+def test_why_there_is_no_reference_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: Any) -> None:
+        raise WorkerLost("no progress for 120 s during: reference")
+
+    monkeypatch.setattr("bench.measure.campaign.make_reference", lost)
+    verdict = next(v for v in one(tmp_path, PLAIN).verdicts if v.rule == "output")
+    assert verdict.status == "not checked"
+    assert "no progress for 120 s during: reference" in verdict.reason
+
+
 def test_values_that_are_no_numbers_are_an_error_of_the_arm(tmp_path: Path) -> None:
     measured = measure(tmp_path, "{name: fake, faults: {not_a_number: true}}", PLAIN)
     assert len(measured.arms) == 1

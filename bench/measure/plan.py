@@ -25,6 +25,8 @@ class ArmRequest(Record):
     replicate: int = 0
     reference: str | None = None
     """Path of the reference file; ``None`` where there is none."""
+    no_reference: str = ""
+    """Why there is none."""
     min_agreement: float | None = None
 
 

@@ -19,6 +19,7 @@ import psutil
 
 from bench import extensions
 from bench.errors import InputError, MissingRequirement
+from bench.executor import signs_of_life
 from bench.measure import environment
 from bench.measure.backends import BackendOptions, Feeds, Session, clock_of
 from bench.measure.budget import BUDGETS
@@ -155,8 +156,9 @@ class _Procedure:
         process = psutil.Process()
         started_utc, anchor_ns = datetime.now(UTC).isoformat(), self.clock()
         reference_ns = self.clock.reference_ns()
+        with signs_of_life(self.note, "getting the model"):
+            paths = self.loader.paths()
         self.note("load", 0)
-        paths = self.loader.paths()
         meters = Meters.find(self.loader.backend.RUNS_ON, self.budget.power_s)
         before = process.memory_info().rss
         sessions, load_s = self._timed(lambda: self.loader.load(paths))

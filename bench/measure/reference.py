@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import extensions
-from bench.errors import InputError
+from bench.errors import InputError, MissingRequirement
+from bench.executor import Report, signs_of_life
 from bench.measure.backends import Session, clock_of
 from bench.measure.measurement import Agreement, Parity
 from bench.measure.models import fetch
@@ -43,22 +44,23 @@ class Reference(Record):
     answers: dict[str, dict[str, Any]]
 
 
-def make_reference(task: Task, path: Path, threads: int = 1) -> Reference | None:
+def make_reference(task: Task, path: Path, note: Report, threads: int = 1) -> Reference:
     """Answer every sample one by one with the reference backend, and keep the outputs.
 
-    ``None`` where no reference backend can run here.
+    Raises:
+        MissingRequirement: no reference backend can run here, or the model cannot be had.
+        InputError: the model or the inputs cannot be used.
     """
     format_ = next((f for f in task.formats if _usable(f)), None)
     if format_ is None:
-        return None
+        raise MissingRequirement("no reference backend can run here")
     name = BY_FORMAT[format_]
     backend = extensions.load(BACKENDS, name)
     options = backend.Options()
     clock = clock_of(backend, options)
-    sessions = {
-        stage: backend.load(fetch(task.model(stage, format_)), options, threads, clock)
-        for stage in task.stages
-    }
+    with signs_of_life(note, "getting the model"):
+        files = {stage: fetch(task.model(stage, format_)) for stage in task.stages}
+    sessions = {stage: backend.load(file, options, threads, clock) for stage, file in files.items()}
     task.prepare(sessions)
     answers: dict[str, dict[str, Any]] = {}
     kept: dict[str, Any] = {}
@@ -67,6 +69,7 @@ def make_reference(task: Task, path: Path, threads: int = 1) -> Reference | None
         if index < PARITY_SAMPLES:
             kept.update({f"{index}/{k}": array for k, array in enumerate(outputs)})
         answers[sample.path.name] = task.postprocess(task.predict(outputs))[0]
+        note("reference", (index + 1) / len(task.samples))
     reference = Reference(made_by=f"{name}, fp32, one by one", answers=_plain(answers))
     with atomic_write(path.with_suffix(".npz")) as file:
         np.savez(file, **kept)

@@ -96,6 +96,7 @@ def _verdicts(
             [p for r in replicates for p in r.parity],
             same_model=precision == "fp32" and not request.arm.task,
             floor=request.min_agreement,
+            no_reference=request.no_reference,
         ),
         validity.fresh_inputs([r.freshness for r in replicates]),
         validity.clock([r.clock_drift for r in replicates]),

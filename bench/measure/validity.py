@@ -65,13 +65,15 @@ def output(
     *,
     same_model: bool,
     floor: float | None,
+    no_reference: str = "",
 ) -> Verdict:
     """The answers of the timed run are the reference's; raw fp32 outputs are near to its.
 
     ``same_model``: fp32 and the reference's own model, so that nothing excuses a difference.
+    ``no_reference``: why there are no answers to hold against.
     """
     if not agreements:
-        return _verdict("output", "not checked", "no reference backend can run here")
+        return _verdict("output", "not checked", f"there is no reference: {no_reference}")
     answered = sum(a.answered for a in agreements)
     share = sum(a.agreeing for a in agreements) / max(answered, 1)
     needed = floor if floor is not None else FP32_AGREEMENT if same_model else REDUCED_AGREEMENT

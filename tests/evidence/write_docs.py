@@ -108,6 +108,9 @@ def _peers(evidence: dict[str, Any]) -> str:
             f"| {rate} | {row['p50_us']:.0f} µs | {row['p99_us']:.0f} µs | {row['late_share']:.2%} |"
             for rate, row in null["rates"].items()
         ),
+        "",
+        f"The self-test keeps up to {null['sustained_per_s']} requests/s: at most 1 % of the sends late, "
+        "and a null p99 of at most 5 ms, which is 5 % of a reported p99 of 100 ms.",
     ]
     return "\n".join([*lines, "", _made(evidence)])
 

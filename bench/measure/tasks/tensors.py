@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from bench.measure.models import ModelFile, built
 from bench.measure.tasks import ONE_STAGE, Sample, Task
 from bench.record import Record
 
+OWN = "the user's own"
 SHOWN = 64
 """Values of each output that an answer holds, evenly spread over it."""
 
@@ -31,6 +32,10 @@ class Options(Record):
     file: Path | None = None
     files: dict[str, Path] = Field(default={})
     """The same model in several formats, by any names; in place of ``file``."""
+    origin: str | None = None
+    """In place of ``file``: ``url:https://…``, ``hf:OWNER/NAME@REVISION/path`` or ``wheel:…``."""
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """What the file from ``origin`` must be."""
     inputs: Path | None = None
     """A folder of ``.npz`` files; without it inputs are drawn."""
     shape: dict[str, list[int]] = Field(default={})
@@ -46,9 +51,23 @@ class Options(Record):
 
     @model_validator(mode="after")
     def _one_model(self) -> Options:
-        if (self.file is None) == (not self.files):
-            raise ValueError("give exactly one of file and files")
+        if sum((self.file is not None, bool(self.files), self.origin is not None)) != 1:
+            raise ValueError("give exactly one of file, files and origin")
+        if (self.origin is None) != (self.sha256 is None):
+            raise ValueError("origin and sha256 go together: a file is verified before it is used")
         return self
+
+    @property
+    def models(self) -> list[ModelFile]:
+        """The model in every format there is."""
+        if self.origin and self.sha256:
+            name = PurePosixPath(self.origin).name
+            return [
+                ModelFile(
+                    name=name, origin=self.origin, sha256=self.sha256, licence="", meaning=OWN
+                )
+            ]
+        return [_entry(path) for path in ([self.file] if self.file else self.files.values())]
 
 
 def build(options: Options) -> Tensors:
@@ -60,8 +79,7 @@ class Tensors(Task):
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        paths = [options.file] if options.file else list(options.files.values())
-        self.files = {ONE_STAGE: [_entry(path) for path in paths if path]}
+        self.files = {ONE_STAGE: options.models}
         self.samples = _npz_files(options.inputs) if options.inputs else _numbers(options.samples)
         self.largest_batch = None if options.batched else 1
         self._inputs: Sequence[TensorSpec] = ()
@@ -177,7 +195,7 @@ def digest(output: npt.NDArray[Any]) -> dict[str, Any]:
 def _entry(path: Path) -> ModelFile:
     if not path.is_file():
         raise InputError("there is no such model file", where=str(path))
-    return built(path, path.name, "", "the user's own")
+    return built(path, path.name, "", OWN)
 
 
 def _npz_files(folder: Path) -> list[Sample]:
