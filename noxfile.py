@@ -88,6 +88,7 @@ def example(session: nox.Session) -> None:
 def peers(session: nox.Session) -> None:
     """Measure against other harnesses, and the load generator against a backend of no time."""
     _install(session, "onnxruntime", "openvino", "litert", "dev")
+    session.install("--quiet", "--constraint", CONSTRAINTS, "onnx")
     session.run("python", "-m", "tests.evidence.peers")
     session.run("python", "-m", "tests.evidence.write_docs")
 
