@@ -21,7 +21,8 @@ try:
     import nox
 except ModuleNotFoundError:
     # A machine without nox: make an environment that has it, and start again inside.
-    HOME = ROOT / ".nox" / "bootstrap"
+    # One for each Python, so that the sessions run on the one that was called.
+    HOME = ROOT / ".nox" / f"bootstrap-{sys.version_info.major}.{sys.version_info.minor}"
     PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if os.environ.get("BENCH_BOOTSTRAPPED"):
         sys.exit("nox could not be installed; remove the folder .nox and try again")

@@ -162,6 +162,7 @@ def test_threads_are_as_many_as_asked_for(onnx_path: Path, tmp_path: Path) -> No
 def test_openvino_computes_in_the_precision_that_is_asked_for_or_refuses(
     precision: str, onnx_path: Path
 ) -> None:
+    needs("openvino")
     import openvino
 
     able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
