@@ -57,7 +57,11 @@ def tests(session: nox.Session) -> None:
     """Run the tests."""
     extras = ["onnxruntime", "openvino", "litert", "peers", "dask", "dev"]
     # One Python tests with PyTorch; elsewhere its tests are skipped, and say so.
-    _install(session, *extras, *(["models"] if sys.version_info[:2] == TORCH_PYTHON else []))
+    if sys.version_info[:2] == TORCH_PYTHON:
+        _install(session, *extras, "models")
+    else:
+        _install(session, *extras)
+        session.install("--quiet", "--constraint", CONSTRAINTS, "onnx")
     session.run("pytest", *session.posargs)
 
 

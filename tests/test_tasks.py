@@ -57,9 +57,9 @@ def loaded(name: str, options: dict[str, Any]) -> tuple[Task, dict[str, Any]]:
             )
             for stage in task.stages
         }
+        task.prepare(sessions)
     except MissingRequirement as error:
         pytest.skip(str(error))
-    task.prepare(sessions)
     return task, sessions
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import MissingRequirement
-from bench.measure.backends import Feeds
+from bench.measure.backends import Feeds, Session
 from bench.measure.datasets import keep_input
 from bench.measure.exports import Recipe, exported
 from bench.measure.models import ModelFile, fetch
@@ -110,10 +110,11 @@ class TextEmbedding(Task):
     def model(self, stage: str, format_: str) -> ModelFile:
         return exported(RECIPE, format_)
 
+    def prepare(self, sessions: Mapping[str, Session]) -> None:
+        self._tokenizer = _load_tokenizer(fetch(TOKENIZER))
+
     def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
         """Word pieces ``[N, T]``, padded to the longest sentence of the batch."""
-        if self._tokenizer is None:
-            self._tokenizer = _load_tokenizer(fetch(TOKENIZER))
         pieces = self._tokenizer.encode_batch([item.decode() for item in encoded])
         return {
             "input_ids": np.array([p.ids for p in pieces], dtype=np.int64),
