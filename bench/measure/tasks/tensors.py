@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,12 +61,8 @@ class Options(Record):
     def models(self) -> list[ModelFile]:
         """The model in every format there is."""
         if self.origin and self.sha256:
-            name = PurePosixPath(self.origin).name
-            return [
-                ModelFile(
-                    name=name, origin=self.origin, sha256=self.sha256, licence="", meaning=OWN
-                )
-            ]
+            origin, sha256 = self.origin, self.sha256
+            return [ModelFile(name=origin, origin=origin, sha256=sha256, licence="", meaning=OWN)]
         return [_entry(path) for path in ([self.file] if self.file else self.files.values())]
 
 
