@@ -56,6 +56,9 @@ Engine = Annotated[str, typer.Option(help="local, inline, or tcp://HOST:PORT of 
 MeasureEngine = Annotated[
     str, typer.Option(help="local (fresh processes), or inline (this process, for debuggers).")
 ]
+Method = Annotated[
+    str, typer.Option(help="fast (compiled), or reference (every request a SimPy process).")
+]
 Budget = Annotated[str | None, typer.Option(help="smoke, standard or official.")]
 Input = Annotated[Path | None, typer.Option(help="A folder of your own inputs.")]
 ScenarioFile = Annotated[Path, typer.Argument(help="A scenario file.")]
@@ -152,7 +155,7 @@ def simulate(
         Path | None,
         typer.Option(help="A folder of profiles, or a run with one. [default: those kept]"),
     ] = None,
-    method: Annotated[str, typer.Option(help="reference (per request).")] = "reference",
+    method: Method = "fast",
     engine: Engine = "local",
     seed: Seed = 1,
     as_json: Json = False,
@@ -162,9 +165,7 @@ def simulate(
     from bench import pipeline
     from bench.report.terminal import ranking_table
 
-    if method != "reference":
-        raise UnknownName("method", method, ["reference"], where="--method")
-    settings = _settings(seed, None, engine, None)
+    settings = _settings(seed, None, engine, None, method=method)
     with _progress(quiet or as_json) as notify:
         _, simulation, costs, comparison = pipeline.simulate_only(
             scenario,
@@ -319,9 +320,14 @@ def _settings(
     input_: Path | None,
     backends: tuple[str, ...] = (),
     devices: tuple[str, ...] = (),
+    method: str = "fast",
 ) -> Settings:
     from bench.pipeline import Settings
     from bench.scenario import BUDGET_NAMES
+    from bench.simulate import METHODS
+
+    if method not in METHODS:
+        raise UnknownName("method", method, METHODS, where="--method")
 
     if budget is not None and budget not in BUDGET_NAMES:
         raise UnknownName("budget", budget, BUDGET_NAMES, where="--budget")
@@ -332,6 +338,7 @@ def _settings(
         input=input_,
         backends=backends,
         devices=devices,
+        method=method,
         command=shlex.join(["bench", *sys.argv[1:]]),
     )
 

@@ -64,6 +64,7 @@ class Settings:
     """A folder of the user's own inputs."""
     backends: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    method: str = "fast"
     command: str = "bench run"
 
 
@@ -110,7 +111,9 @@ def _continue(run: Run, settings: Settings, notify: Notify) -> Run:
         simulation = run.obtain(
             "simulation.json",
             Simulation,
-            lambda: simulate(asked, profiles, seed, workers, partial(notify, "simulate")),
+            lambda: simulate(
+                asked, profiles, seed, workers, partial(notify, "simulate"), settings.method
+            ),
         )
         costs = run.obtain("costs.json", Costs, lambda: cost_simulation(asked, simulation))
         run.obtain(
@@ -134,11 +137,11 @@ def _usable(
     failed = {arm.arm: arm.error for arm in measurement.failed} if measurement else {}
     excluded = {}
     for deployment in asked.scenario.deployments:
-        arm = asked.arms[deployment.name].name
-        if arm in failed:
-            excluded[deployment.name] = f"{arm} was not measured: {failed[arm]}"
-        elif arm in profiles and profiles[arm].status == "invalid":
-            excluded[deployment.name] = f"{arm} is INVALID: {profiles[arm].status_reason}"
+        for arm in asked.arms_of(deployment):
+            if arm in failed:
+                excluded[deployment.name] = f"{arm} was not measured: {failed[arm]}"
+            elif arm in profiles and profiles[arm].status == "invalid":
+                excluded[deployment.name] = f"{arm} is INVALID: {profiles[arm].status_reason}"
     if len(excluded) == len(asked.scenario.deployments):
         raise MeasurementInvalid(
             "No deployment is left to compare. " + " ".join(f"{r}." for r in excluded.values())
@@ -260,8 +263,9 @@ def simulate_only(
     _require_task(prepared, profiles)
     asked, profiles, excluded = _usable(prepared, profiles, None)
     simulation = simulate(
-        asked, profiles, settings.seed, engine(settings.engine), partial(notify, "simulate")
-    )
+        asked, profiles, settings.seed, engine(settings.engine), partial(notify, "simulate"),
+        settings.method,
+    )  # fmt: skip
     costs = cost_simulation(asked, simulation)
     return asked, simulation, costs, compare(asked, profiles, simulation, costs, excluded)
 

@@ -131,6 +131,28 @@ def block_mean(values: Sequence[float] | Floats, confidence: float = 0.95) -> Es
     return interval.model_copy(update={"value": float(data.mean()), "n": int(data.size)})
 
 
+def mser5(means: Sequence[float] | Floats) -> int:
+    """How many of the first batch means belong to the warm-up (MSER-5).
+
+    The truncation that makes the standard error of the rest smallest, at most half of the series:
+    White, *Simulation* 69, 1997; batches of five observations, as in White, Cobb and Spratt,
+    Winter Simulation Conference 2000.
+
+    Args:
+        means: of consecutive batches of five (or more) observations.
+    """
+    data = np.asarray(means, dtype=float)
+    n = data.size
+    if n < 4:
+        return 0
+    # Of every tail, from its sums: variance ÷ length.
+    count = np.arange(n, 0, -1)
+    total = np.cumsum(data[::-1])[::-1]
+    squares = np.cumsum((data**2)[::-1])[::-1]
+    statistic = (squares - total**2 / count) / count.astype(float) ** 2
+    return int(np.argmin(statistic[: n // 2 + 1]))
+
+
 def empirical_quantile(ordered: Floats, q: float) -> float:
     """The smallest sample that at least a share ``q`` of the sorted samples do not exceed."""
     return float(ordered[min(max(math.ceil(q * ordered.size - 1e-9) - 1, 0), ordered.size - 1)])

@@ -39,6 +39,7 @@ UNITS: Final[dict[str, dict[str, float]]] = {
         "kB/s": 8e3, "MB/s": 8e6, "GB/s": 8e9,
     },
     "power": {"mW": 1e-3, "W": 1.0, "kW": 1e3},
+    "energy": {"J": 1.0, "Wh": 3600.0, "kWh": 3.6e6},
     "fraction": {"%": 0.01, "": 1.0},
 }  # fmt: skip
 
@@ -56,7 +57,7 @@ _PRICE = re.compile(rf"\s*\$\s*{_NUMBER}\s*(?P<unit>\S*)\s*", re.ASCII)
 
 
 def parse(text: object, dimension: str) -> float:
-    """The value of ``text`` in the base unit of ``dimension`` (s, 1/s, bytes, bit/s, W, 1).
+    """The value of ``text`` in the base unit of ``dimension`` (s, 1/s, bytes, bit/s, W, J, 1).
 
     Raises:
         ValueError: no unit, a unit of another dimension, or not a finite number.
@@ -131,8 +132,10 @@ def _price(dimension: str) -> Any:
 Seconds = Annotated[float, Field(ge=0), _quantity("time")]
 PositiveSeconds = Annotated[float, Field(gt=0), _quantity("time")]
 PerSecond = Annotated[float, Field(gt=0), _quantity("rate")]
+PerSecondOrNone = Annotated[float, Field(ge=0), _quantity("rate")]
 BitsPerSecond = Annotated[float, Field(gt=0), _quantity("bandwidth")]
 Watts = Annotated[float, Field(gt=0), _quantity("power")]
+Joules = Annotated[float, Field(gt=0), _quantity("energy")]
 Fraction = Annotated[float, Field(ge=0, le=1), _quantity("fraction")]
 ClockTime = Annotated[float, Field(ge=0), _reader(parse_clock, float)]
 UsdPerHour = Annotated[Decimal, Field(ge=0), _price("money per time")]

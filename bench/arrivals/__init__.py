@@ -1,12 +1,75 @@
 """Arrival processes: one file each.
 
-Each file has ``Options``, ``mean_rate(options)`` (requests/s of one source) and
-``draw(options, sources, length_s, rng)``, which returns the arrival times in seconds from the
-start, sorted, and the source (0…) of each.
+Each file has ``Options``, ``mean_rate(options, sources)`` (requests/s of all sources together while
+they are active) and ``stream(options, span, rng)``, which yields chunks of arrivals, each sorted and
+none before the last of the chunk before, so that a month needs no more memory than a minute.
+
+Times are seconds of *active time*: they run on from the active hours of one day to those of the
+next. A process that depends on the time of day asks ``span.clock``. Where ``CLOSED`` is true, a
+source waits for its answer before it asks again, and ``stream`` yields think times instead.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Arrivals = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
-"""Times in seconds, and the source of each."""
+Floats = npt.NDArray[np.float64]
+Chunk = tuple[Floats, npt.NDArray[np.int32]]
+"""Times in seconds, and the source (0 …) of each."""
+CHUNK = 1 << 15
+"""Arrivals in a chunk, about: large enough for vectors, small enough for a processor's cache."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Whose requests, and for how long."""
+
+    sources: int
+    length_s: float
+    """Active time in all."""
+    start_s: float = 0.0
+    """Time of day at which the active hours begin."""
+    day_s: float = float("inf")
+    """Active time of one day."""
+
+    def clock(self, active_s: Floats) -> Floats:
+        """Seconds since midnight of the first day."""
+        if self.day_s == float("inf"):
+            return active_s + self.start_s
+        day = np.floor(active_s / self.day_s)
+        elapsed: Floats = self.start_s + active_s + day * (86_400.0 - self.day_s)
+        return elapsed
+
+    def cut(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """The chunks up to the end of the span."""
+        for times, source in chunks:
+            if len(times) and times[-1] >= self.length_s:
+                inside = int(np.searchsorted(times, self.length_s))
+                if inside:
+                    yield times[:inside], source[:inside]
+                return
+            yield times, source
+
+    def pick(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+        """A source for each of ``count`` requests, at random."""
+        if self.sources == 1:
+            return np.zeros(count, np.int32)
+        return rng.integers(0, self.sources, count, dtype=np.int32)
+
+
+def is_closed(module: ModuleType) -> bool:
+    return bool(getattr(module, "CLOSED", False))
+
+
+def draw(module: ModuleType, options: Any, span: Span, rng: np.random.Generator) -> Chunk:
+    """All arrivals of a span at once."""
+    chunks = list(module.stream(options, span, rng))
+    if not chunks:
+        return np.zeros(0), np.zeros(0, np.int32)
+    return np.concatenate([c[0] for c in chunks]), np.concatenate([c[1] for c in chunks])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from bench.arrivals import Arrivals
+from bench.arrivals import CHUNK, Chunk, Span
 from bench.record import Record
 from bench.units import PositiveSeconds, Seconds
+
+FARTHEST = 6.0
+"""Standard deviations of jitter at which it is cut: two arrivals in a billion."""
 
 
 class Options(Record):
@@ -16,15 +21,41 @@ class Options(Record):
     jitter: Seconds = 0.0
 
 
-def mean_rate(options: Options) -> float:
-    return 1.0 / options.period
+def mean_rate(options: Options, sources: int) -> float:
+    return sources / options.period
 
 
-def draw(options: Options, sources: int, length_s: float, rng: np.random.Generator) -> Arrivals:
-    ticks = np.arange(0, length_s, options.period)
-    times = (rng.uniform(0, options.period, sources)[:, None] + ticks[None, :]).ravel()
-    times = times + rng.normal(0, options.jitter, times.size)
-    source = np.repeat(np.arange(sources), ticks.size)
-    inside = (times >= 0) & (times < length_s)
-    order = np.argsort(times[inside], kind="stable")
-    return times[inside][order], source[inside][order]
+def stream(options: Options, span: Span, rng: np.random.Generator) -> Iterator[Chunk]:
+    return span.cut(_ticks(options, span, rng))
+
+
+def _ticks(options: Options, span: Span, rng: np.random.Generator) -> Iterator[Chunk]:
+    phase = rng.uniform(0, options.period, span.sources)
+    order = np.argsort(phase, kind="stable")
+    phase, owner = phase[order], order.astype(np.int32)
+    farthest = FARTHEST * options.jitter
+    rounds = max(CHUNK // span.sources, 1)
+    held: Chunk = (np.zeros(0), np.zeros(0, np.int32))
+    first = 0
+    while first * options.period < span.length_s + farthest:
+        ticks = np.arange(first, first + rounds) * options.period
+        times = (ticks[:, None] + phase[None, :]).ravel()
+        source = np.tile(owner, rounds)
+        if options.jitter:
+            moved = rng.normal(0, options.jitter, times.size)
+            times = times + np.clip(moved, -farthest, farthest)
+            times, source = _merged(held, (times, source))
+        first += rounds
+        safe = int(np.searchsorted(times, first * options.period - farthest))
+        inside = int(np.searchsorted(times, 0.0)) if safe else 0
+        if safe > inside:
+            yield times[inside:safe], source[inside:safe]
+        held = times[max(safe, inside) :], source[max(safe, inside) :]
+    if len(held[0]):
+        yield held
+
+
+def _merged(a: Chunk, b: Chunk) -> Chunk:
+    times, source = np.concatenate([a[0], b[0]]), np.concatenate([a[1], b[1]])
+    order = np.argsort(times, kind="stable")
+    return times[order], source[order]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from bench.arrivals import Arrivals
+from bench.arrivals import CHUNK, Chunk, Span
 from bench.record import Record
 from bench.units import PerSecond
 
@@ -15,12 +17,25 @@ class Options(Record):
     rate: PerSecond
 
 
-def mean_rate(options: Options) -> float:
-    return options.rate
+def mean_rate(options: Options, sources: int) -> float:
+    return options.rate * sources
 
 
-def draw(options: Options, sources: int, length_s: float, rng: np.random.Generator) -> Arrivals:
-    # Superposition: the sum of Poisson processes is one, and each event's source is uniform.
-    # Given their number, the events are uniform on the interval.
-    number = rng.poisson(options.rate * sources * length_s)
-    return np.sort(rng.uniform(0, length_s, number)), rng.integers(0, sources, number)
+def stream(options: Options, span: Span, rng: np.random.Generator) -> Iterator[Chunk]:
+    # The sum of Poisson processes is one, and each event's source is uniform.
+    rate = mean_rate(options, span.sources)
+    return span.cut(homogeneous(rate, span, rng))
+
+
+def homogeneous(rate: float, span: Span, rng: np.random.Generator) -> Iterator[Chunk]:
+    """A Poisson process of ``rate`` that never ends."""
+    now = 0.0
+    while True:
+        # Half as many as are still to come, at least: the last chunk wastes little.
+        count = int(min(CHUNK, (span.length_s - now) * rate + 64)) if now < span.length_s else 64
+        times = rng.standard_exponential(count)
+        times /= rate
+        np.cumsum(times, out=times)
+        times += now
+        now = float(times[-1])
+        yield times, span.pick(count, rng)

@@ -1,80 +1,117 @@
-"""Recorded arrivals, replayed: a CSV file with one time a line."""
+"""Recorded arrivals: a CSV file with one request a line.
+
+A trace is played as it was recorded, or resampled: windows of it are drawn with replacement, to
+fill any length, and as many such sequences are laid over each other as the rate asked for needs
+(of the last one, a share of the arrivals). It is never stretched: that would change how bursts
+relate to service times.
+"""
 
 from __future__ import annotations
 
-import csv
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from pydantic import Field
 
-from bench.arrivals import Arrivals
+from bench.arrivals import Chunk, Floats, Span
 from bench.errors import InputError
 from bench.record import Record
+from bench.units import PerSecond, PositiveSeconds
 
 
 class Options(Record):
     """The file, and how it is replayed. All sources together follow it."""
 
     file: Path
-    column: str = "time_s"
-    """Seconds from any moment, not decreasing."""
-    speed: float = Field(default=1.0, gt=0, le=1e6)
-    """2 plays it twice as fast."""
+    column: str = Field(default="time_s", min_length=1)
+    """Seconds from any moment, or dates with times; not decreasing."""
+    rate: PerSecond | None = None
+    """Resample to this mean rate; by default the trace is played once, from its start."""
+    window: PositiveSeconds = 60.0
+    """Resampling draws windows of this length: bursts within one stay as they were."""
 
 
-def mean_rate(options: Options) -> float:
+def mean_rate(options: Options, sources: int) -> float:
+    return recorded_rate(options) if options.rate is None else options.rate
+
+
+def recorded_rate(options: Options) -> float:
+    """Requests/s of the trace as it was recorded."""
     times = read(options.file, options.column)
-    return float(len(times) / max(times[-1], 1e-9) * options.speed)
+    return float(len(times) / max(times[-1], 1e-9))
 
 
-def draw(options: Options, sources: int, length_s: float, rng: np.random.Generator) -> Arrivals:
-    """The trace from its start, once; what lies beyond ``length_s`` is cut."""
-    times = read(options.file, options.column) / options.speed
-    times = times[times < length_s]
-    return times, rng.integers(0, sources, len(times))
+def stream(options: Options, span: Span, rng: np.random.Generator) -> Iterator[Chunk]:
+    times = read(options.file, options.column)
+    if options.rate is None:
+        inside = times[times < span.length_s]
+        yield inside, span.pick(len(inside), rng)
+    else:
+        yield from span.cut(_resampled(options, times, span, rng))
+
+
+def _resampled(
+    options: Options, times: Floats, span: Span, rng: np.random.Generator
+) -> Iterator[Chunk]:
+    assert options.rate is not None  # noqa: S101
+    window = min(options.window, float(times[-1]))
+    copies = options.rate / recorded_rate(options)
+    last_start = float(times[-1]) - window
+    now = 0.0
+    while now < span.length_s:
+        parts: list[Floats] = []
+        for copy in range(int(np.ceil(copies))):
+            start = rng.uniform(0, last_start) if last_start > 0 else 0.0
+            low, high = np.searchsorted(times, [start, start + window])
+            part = times[low:high] - start
+            if copies - copy < 1:
+                part = part[rng.random(len(part)) < copies - copy]
+            parts.append(part)
+        found = np.sort(np.concatenate(parts)) + now
+        if len(found):
+            yield found, span.pick(len(found), rng)
+        now += window
 
 
 @functools.lru_cache(maxsize=8)
 def read(path: Path, column: str) -> npt.NDArray[np.float64]:
-    """The times in ``path``, from the first one on.
+    """The times in ``path``, in seconds from the first one on.
 
     Raises:
-        InputError: no such file or column, a value that is no number, or times that go back.
+        InputError: no such file or column, a value that is no time, or times that go back.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            if column not in (rows.fieldnames or ()):
-                raise InputError(
-                    f"the trace has no column {column!r}", where=str(path),
-                    allowed=", ".join(rows.fieldnames or ("a header line",)),
-                )  # fmt: skip
-            values = [_number(row[column], path, line) for line, row in enumerate(rows, start=2)]
-    except (OSError, UnicodeDecodeError) as error:
+        table = pd.read_csv(path, usecols=lambda name: name == column, dtype=str)
+        header = list(pd.read_csv(path, nrows=0).columns)
+    except (OSError, ValueError) as error:
         raise InputError(f"the trace cannot be read ({error})", where=str(path)) from error
-    if not values:
+    if column not in header:
+        raise InputError(
+            f"the trace has no column {column!r}", where=str(path),
+            allowed=", ".join(header) or "a header line",
+        )  # fmt: skip
+    if table.empty:
         raise InputError("the trace holds no arrival", where=str(path))
-    times = np.array(values)
-    back = np.flatnonzero(np.diff(times) < 0)
+    text = table[column]
+    values = pd.to_numeric(text, errors="coerce").to_numpy(dtype=float)
+    if not np.isfinite(values).any():
+        moments = pd.to_datetime(text, errors="coerce", format="ISO8601", utc=True)
+        values = (moments - moments.min()).dt.total_seconds().to_numpy(dtype=float)
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if wrong.size:
+        raise InputError(
+            f"{text.iloc[int(wrong[0])]!r} is not a time", where=f"{path}:{wrong[0] + 2}",
+            allowed="a number of seconds, or dates with times as 2023-11-16 18:15:46.68",
+        )  # fmt: skip
+    back = np.flatnonzero(np.diff(values) < 0)
     if back.size:
         raise InputError(
             "the trace goes back in time", where=f"{path}:{back[0] + 3}",
             allowed="times that do not decrease", todo="Sort the file by time",
         )  # fmt: skip
-    since_first: npt.NDArray[np.float64] = times - times[0]
+    since_first: npt.NDArray[np.float64] = values - values[0]
     return since_first
-
-
-def _number(text: str | None, path: Path, line: int) -> float:
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise InputError(
-            f"{text!r} is not a time", where=f"{path}:{line}", allowed="a number of seconds"
-        )
-    return value

@@ -10,7 +10,7 @@ from bench.compare.objective import violations
 from bench.cost import CostedDeployment, Costs
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Estimate, Origin, Provenance, Record, worst
-from bench.scenario import EdgeDeployment, Objective, ResolvedScenario
+from bench.scenario import Deployment, EdgePart, Objective, ResolvedScenario
 from bench.simulate import DeploymentResult, Simulation
 from bench.stats import mean_interval
 from bench.units import format_clock, format_percent, format_seconds, format_usd
@@ -22,7 +22,7 @@ class Ranked(Record):
     rank: int | None
     """Among the feasible, cheapest first; ``None`` if infeasible."""
     deployment: str
-    kind: Literal["batch", "real_time", "edge"]
+    kind: Literal["batch", "real_time", "edge", "hybrid"]
     offer: str
     usd_per_million: Estimate
     usd_per_million_useful: Estimate
@@ -61,7 +61,7 @@ def compare(
     """Rank the deployments of a scenario; ``excluded`` has those that were left out before."""
     costed = {c.deployment: c for c in costs.deployments}
     entries = [
-        _entry(scenario, profiles[result.arm], result, costed.get(result.deployment))
+        _entry(scenario, profiles, result, costed.get(result.deployment))
         for result in simulation.deployments
     ]
     entries.sort(key=lambda entry: (not entry.feasible, _usd(entry)))
@@ -84,20 +84,23 @@ def compare(
 
 def _entry(
     scenario: ResolvedScenario,
-    profile: Profile,
+    profiles: Mapping[str, Profile],
     result: DeploymentResult,
     costed: CostedDeployment | None,
 ) -> Ranked:
     deployment = next(d for d in scenario.scenario.deployments if d.name == result.deployment)
-    offer = scenario.offers[result.deployment]
-    reasons = violations(scenario.scenario.objective, result, profile, offer.location)
-    unknown = Estimate.absent(result.overload or "not simulated")
-    origins = _origins(scenario, profile, result.deployment, costed)
+    parts = [
+        (profiles[scenario.arms[name].name], scenario.offers[name].location)
+        for name in deployment.parts
+    ]
+    reasons = violations(scenario.scenario.objective, result, parts)
+    unknown = Estimate.absent(result.impossible or "not simulated")
+    origins = _origins(scenario, profiles, deployment, costed)
     return Ranked(
         rank=None,
         deployment=result.deployment,
         kind=deployment.kind,
-        offer=offer.name,
+        offer=" + ".join(scenario.offers[name].name for name in deployment.parts),
         usd_per_million=costed.usd_per_million if costed else unknown,
         usd_per_million_useful=costed.usd_per_million_useful if costed else unknown,
         p50_s=result.response_s["p50"],
@@ -114,31 +117,30 @@ def _entry(
 
 def _origins(
     scenario: ResolvedScenario,
-    profile: Profile,
-    name: str,
+    profiles: Mapping[str, Profile],
+    deployment: Deployment,
     costed: CostedDeployment | None,
 ) -> list[Origin]:
-    deployment = next(d for d in scenario.scenario.deployments if d.name == name)
-    device = scenario.arms[name].device
-    origins = [
-        profile.origin,
-        Origin(
-            subject=f"speed of {deployment.offer}",
-            provenance="assumed",
-            source=f"taken to be that of {device.title!r}. {device.note}",
-        ),
-        Origin(subject="workload", provenance="assumed", source="the scenario"),
-    ]
-    if not isinstance(deployment, EdgeDeployment):
+    origins: list[Origin] = []
+    for name, part in deployment.parts.items():
+        device = scenario.arms[name].device
         origins += [
-            Origin(subject="network", provenance="assumed", source="the scenario"),
+            profiles[scenario.arms[name].name].origin,
             Origin(
-                subject="node start and image pull", provenance="assumed", source="the scenario"
+                subject=f"speed of {part.offer}",
+                provenance="assumed",
+                source=f"taken to be that of {device.title!r}. {device.note}",
             ),
         ]
+        chosen = ["network", "node start and image pull"] if not isinstance(part, EdgePart) else []
+        origins += [
+            Origin(subject=subject, provenance="assumed", source="the scenario")
+            for subject in chosen
+        ]
+    origins.append(Origin(subject="workload", provenance="assumed", source="the scenario"))
     for line in costed.ledger.lines if costed else []:
-        origins += [origin for origin in line.origins if origin not in origins]
-    return origins
+        origins += line.origins
+    return [origin for place, origin in enumerate(origins) if origin not in origins[:place]]
 
 
 def _usd(entry: Ranked) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench.hardware import Location
 from bench.profile import Profile
@@ -20,24 +20,24 @@ _ALLOWED: dict[str, tuple[Location, ...]] = {
 
 
 def violations(
-    objective: Objective, result: DeploymentResult, profile: Profile, location: Location
+    objective: Objective, result: DeploymentResult, parts: Sequence[tuple[Profile, Location]]
 ) -> list[str]:
     """Every reason why the objective is missed; an empty list means it is kept.
 
+    Each part of a deployment must keep the accuracy and the residency: any may answer.
     An interval that reaches over a limit is a miss: feasible means shown, not hoped.
     """
-    if result.overload is not None:
-        return [result.overload]
-    return [
-        *_response(objective, result),
-        *_due(objective, result),
-        *(_accuracy(objective.accuracy, profile) if objective.accuracy else ()),
-        *(
-            [f"data must stay on the {objective.residency}, and this runs in the {location}"]
-            if location not in _ALLOWED[objective.residency]
-            else []
-        ),
-    ]
+    if result.impossible is not None:
+        return [result.impossible]
+    found = [*_response(objective, result), *_due(objective, result)]
+    for profile, location in parts:
+        if objective.accuracy:
+            found += _accuracy(objective.accuracy, profile)
+        if location not in _ALLOWED[objective.residency]:
+            found.append(
+                f"data must stay on the {objective.residency}, and this runs in the {location}"
+            )
+    return list(dict.fromkeys(found))
 
 
 def _response(objective: Objective, result: DeploymentResult) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The ledger of a simulated day: one line per cost, quantity × unit price, exact in decimals.
+"""The ledger of a (mean) simulated day: one line per cost, quantity × unit price, exact in decimals.
 
 The day is the accounting period. What is paid by the month or bought for years enters with one
 day's share.
@@ -13,8 +13,8 @@ from statistics import fmean
 from bench.cost.billing import billed_seconds
 from bench.hardware import Assumptions, Offer, PurchasedOffer, RentedOffer
 from bench.record import SCHEMA_VERSION, Estimate, Origin, Record
-from bench.scenario import Deployment, EdgeDeployment, RealTimeDeployment, ResolvedScenario
-from bench.simulate import DeploymentResult, Replication, Simulation
+from bench.scenario import AnyPart, Deployment, EdgePart, RealTimePart, ResolvedScenario
+from bench.simulate import DeploymentResult, Replication, Simulation, Usage
 from bench.stats import mean_interval
 from bench.units import DAY_S, HOUR_S, MONTH_HOURS, YEAR_S
 
@@ -74,12 +74,7 @@ def cost_simulation(scenario: ResolvedScenario, simulation: Simulation) -> Costs
     asked = {d.name: d for d in scenario.scenario.deployments}
     return Costs(
         deployments=[
-            _cost(
-                asked[result.deployment],
-                scenario.offers[result.deployment],
-                scenario.assumptions,
-                result,
-            )
+            _cost(scenario, asked[result.deployment], result)
             for result in simulation.deployments
             if result.replications
         ]
@@ -87,15 +82,13 @@ def cost_simulation(scenario: ResolvedScenario, simulation: Simulation) -> Costs
 
 
 def _cost(
-    deployment: Deployment, offer: Offer, assumptions: Assumptions, result: DeploymentResult
+    scenario: ResolvedScenario, deployment: Deployment, result: DeploymentResult
 ) -> CostedDeployment:
-    ledgers = [
-        Ledger.of(list(_lines(deployment, offer, assumptions, day))) for day in result.replications
-    ]
+    ledgers = [Ledger.of(list(_lines(scenario, deployment, day))) for day in result.replications]
     totals = [float(ledger.total_usd) for ledger in ledgers]
     pairs = list(zip(totals, result.replications, strict=True))
-    per_million = [total / day.done * 1e6 for total, day in pairs if day.done]
-    useful = [total / day.within_slo * 1e6 for total, day in pairs if day.within_slo]
+    per_million = [usd * day.days / day.done * 1e6 for usd, day in pairs if day.done]
+    useful = [usd * day.days / day.within_slo * 1e6 for usd, day in pairs if day.within_slo]
     complete = len(useful) == len(pairs)
     return CostedDeployment(
         deployment=deployment.name,
@@ -110,28 +103,37 @@ def _cost(
 
 
 def _lines(
-    deployment: Deployment, offer: Offer, assumptions: Assumptions, day: Replication
+    scenario: ResolvedScenario, deployment: Deployment, replication: Replication
+) -> Iterator[Line]:
+    for name, part in deployment.parts.items():
+        usage = replication.usage[name]
+        offer = scenario.offers[name]
+        yield from _part_lines(part, offer, scenario.assumptions, usage, replication.days)
+
+
+def _part_lines(
+    part: AnyPart, offer: Offer, assumptions: Assumptions, usage: Usage, days: int
 ) -> Iterator[Line]:
     machine = offer.machine
     if isinstance(machine, RentedOffer):
-        yield from _rented(offer, machine, day)
+        yield from _rented(offer, machine, usage, days)
     else:
-        yield from _purchased(offer, machine, assumptions, day)
-        if isinstance(deployment, EdgeDeployment):
-            yield from _visits(assumptions, day)
-    if not isinstance(deployment, EdgeDeployment):
-        yield from _services(deployment, offer, day)
-        price = deployment.network.price
+        yield from _purchased(offer, machine, assumptions, usage)
+        if isinstance(part, EdgePart):
+            yield from _visits(assumptions, usage)
+    if not isinstance(part, EdgePart):
+        yield from _services(part, offer, usage, days)
+        price = part.network.price
         if price is not None:
-            moved = (day.usage.uploaded_bytes + day.usage.downloaded_bytes) / 1e9
+            moved = (usage.uploaded_bytes + usage.downloaded_bytes) / 1e9 / days
             origin = Origin(subject="uplink", provenance="assumed", source="the scenario")
             yield _line("uplink traffic", moved, "GB", price, "bytes up and down", [origin])
 
 
-def _rented(offer: Offer, machine: RentedOffer, day: Replication) -> Iterator[Line]:
+def _rented(offer: Offer, machine: RentedOffer, usage: Usage, days: int) -> Iterator[Line]:
     if offer.billing is None:
         raise ValueError(f"the rented offer {offer.name} has no billing rule")
-    hours = billed_seconds(day.usage.holdings, offer.billing) / HOUR_S
+    hours = billed_seconds(usage.holdings, offer.billing) / HOUR_S / days
     rule = f"each holding rounded up to {offer.billing.granularity:g} s, at least {offer.billing.minimum:g} s"
     yield _line(
         "compute", hours, "machine-hours", machine.rate.price, rule,
@@ -139,15 +141,15 @@ def _rented(offer: Offer, machine: RentedOffer, day: Replication) -> Iterator[Li
     )  # fmt: skip
 
 
-def _services(deployment: Deployment, offer: Offer, day: Replication) -> Iterator[Line]:
-    services, usage = offer.services, day.usage
-    if services.load_balancer and isinstance(deployment, RealTimeDeployment):
+def _services(part: AnyPart, offer: Offer, usage: Usage, days: int) -> Iterator[Line]:
+    services = offer.services
+    if services.load_balancer and isinstance(part, RealTimePart):
         yield _line(
             "load balancer", 24.0, "hours", services.load_balancer.price, "one, all day",
             [services.load_balancer.origin(f"load balancer of {offer.provider}")],
         )  # fmt: skip
     if services.storage and usage.stored_byte_s:
-        gb_months = usage.stored_byte_s / 1e9 / (MONTH_HOURS * HOUR_S)
+        gb_months = usage.stored_byte_s / 1e9 / (MONTH_HOURS * HOUR_S) / days
         yield _line(
             "storage", gb_months, "GB-months", services.storage.price,
             "bytes kept × time until processed",
@@ -155,13 +157,13 @@ def _services(deployment: Deployment, offer: Offer, day: Replication) -> Iterato
         )  # fmt: skip
     if services.egress:
         yield _line(
-            "egress", usage.downloaded_bytes / 1e9, "GB", services.egress.price,
+            "egress", usage.downloaded_bytes / 1e9 / days, "GB", services.egress.price,
             "answers sent back", [services.egress.origin(f"egress of {offer.provider}")],
         )  # fmt: skip
 
 
 def _purchased(
-    offer: Offer, machine: PurchasedOffer, assumptions: Assumptions, day: Replication
+    offer: Offer, machine: PurchasedOffer, assumptions: Assumptions, usage: Usage
 ) -> Iterator[Line]:
     life, residual = assumptions.device_life, assumptions.residual_value
     day_share = DAY_S / life.value * (1 - residual.value)
@@ -170,7 +172,7 @@ def _purchased(
         life.origin("device life"),
         residual.origin("residual value"),
     ]
-    devices = day.usage.devices
+    devices = usage.devices
     yield _line(
         "devices", devices * day_share, "devices written off", machine.purchase.price,
         f"{devices} × 1 day ÷ life × (1 − residual)", capital,
@@ -195,9 +197,9 @@ def _purchased(
     )  # fmt: skip
 
 
-def _visits(assumptions: Assumptions, day: Replication) -> Iterator[Line]:
+def _visits(assumptions: Assumptions, usage: Usage) -> Iterator[Line]:
     rate = assumptions.failures_per_device_year
-    visits = day.usage.devices * rate.value * DAY_S / YEAR_S
+    visits = usage.devices * rate.value * DAY_S / YEAR_S
     yield _line(
         "service visits", visits, "visits", assumptions.visit.value,
         "devices × failures per device and year ÷ 365",

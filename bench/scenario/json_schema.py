@@ -12,12 +12,13 @@ from bench.scenario.resolve import Extensions
 from bench.scenario.schema import Scenario, Suite
 
 # Which fields of which records hold a part of which role.
-_DEPLOYMENTS = ("BatchDeployment", "RealTimeDeployment", "EdgeDeployment")
+_REAL_TIME = ("RealTimeDeployment", "RealTimePart")
+_PARTS = ("BatchDeployment", *_REAL_TIME, "EdgeDeployment", "EdgePart")
 _PART_FIELDS = {
     "task": [("Scenario", "task"), ("Suite", "task")],
-    "backend": [(record, "backend") for record in (*_DEPLOYMENTS, "ArmSpec")],
-    "batching": [(record, "batching") for record in _DEPLOYMENTS],
-    "scaling": [("RealTimeDeployment", "scaling")],
+    "backend": [(record, "backend") for record in (*_PARTS, "ArmSpec")],
+    "batching": [(record, "batching") for record in _PARTS],
+    "scaling": [(record, "scaling") for record in _REAL_TIME],
     "arrivals": [("Workload", "arrivals")],
     "load": [("MeasurePlan", "loads")],
 }

@@ -12,19 +12,22 @@ from bench.extensions import is_own_file
 from bench.hardware import Catalogue
 from bench.record import Record
 from bench.scenario.schema import (
+    AnyPart,
     Arm,
     ArmSpec,
     Asked,
     BatchDeployment,
     Deployment,
-    EdgeDeployment,
+    EdgePart,
+    HybridDeployment,
     MeasurePlan,
     Part,
-    RealTimeDeployment,
+    RealTimePart,
     ResolvedScenario,
     Scenario,
     Suite,
 )
+from bench.units import DAY_S, format_clock
 
 Extensions = Mapping[str, tuple[list[str], Callable[[str], type[Record]]]]
 """By role (``task``, ``backend``, …): the names there are, and the options record of a name."""
@@ -120,13 +123,16 @@ def resolve(
             "deployments": deployments,
         }
     )
+    arms: dict[str, Arm] = {}
+    for i, written in enumerate(scenario.deployments):
+        for name, part, inner in _parts(written):
+            arms[name] = look_up.arm(part, scenario.task, "deployments", i, *inner)
     return ResolvedScenario(
         scenario=resolved,
-        offers={d.name: catalogue.offer(d.offer) for d in deployments},
-        arms={
-            d.name: look_up.arm(d, scenario.task, "deployments", i)
-            for i, d in enumerate(scenario.deployments)
+        offers={
+            name: catalogue.offer(part.offer) for d in deployments for name, part in d.parts.items()
         },
+        arms=arms,
         assumptions=catalogue.assumptions,
     )
 
@@ -150,30 +156,62 @@ def resolve_suite(
     )
 
 
+def _parts(value: Deployment) -> list[tuple[str, AnyPart, tuple[str, ...]]]:
+    """The parts of a deployment: name, record, and where in the deployment it is written."""
+    inner = [("edge",), ("cloud",)] if isinstance(value, HybridDeployment) else [()]
+    return [(*named, where) for named, where in zip(value.parts.items(), inner, strict=True)]
+
+
 def _deployment(
     look_up: _Lookup, scenario: Scenario, value: Deployment, *here: str | int
 ) -> Deployment:
+    if isinstance(value, HybridDeployment):
+        parts = {
+            "edge": _part(look_up, value.edge, *here, "edge"),
+            "cloud": _part(look_up, value.cloud, *here, "cloud"),
+        }
+        return value.model_copy(update=parts)
+    if isinstance(value, BatchDeployment):
+        _require_possible_window(look_up, scenario, value, *here)
+    whole: Deployment = _part(look_up, value, *here)
+    return whole
+
+
+def _part(look_up: _Lookup, value: Any, *here: str | int) -> Any:
+    """A part of the same kind, resolved."""
     update: dict[str, Any] = {
         "backend": look_up.part("backend", value.backend, *here, "backend"),
         "batching": look_up.part("batching", value.batching, *here, "batching"),
     }
-    if isinstance(value, RealTimeDeployment):
+    if isinstance(value, RealTimePart):
         update["scaling"] = look_up.part("scaling", value.scaling, *here, "scaling")
     offers = look_up.catalogue.offers
     offer = look_up.catalogue.offer(value.offer, look_up.where(*here, "offer"))
-    if isinstance(value, EdgeDeployment) and offer.machine.kind != "purchased":
+    if isinstance(value, EdgePart) and offer.machine.kind != "purchased":
         raise InputError(
             f"an edge deployment needs machines that are bought, and {value.offer!r} is rented",
             where=look_up.where(*here, "offer"),
             allowed=", ".join(n for n, o in offers.items() if o.location == "edge"),
         )
-    if isinstance(value, BatchDeployment) and value.window.opens < scenario.workload.active.end:
+    return value.model_copy(update=update)
+
+
+def _require_possible_window(
+    look_up: _Lookup, scenario: Scenario, value: BatchDeployment, *here: str | int
+) -> None:
+    opens, due = value.window.opens, scenario.objective.due
+    if opens < scenario.workload.active.end:
         raise InputError(
             "the batch window opens before the day's last request has come",
             where=look_up.where(*here, "window", "opens"),
             allowed="a time at or after the end of workload.active",
         )
-    return value.model_copy(update=update)
+    if due is not None and DAY_S + due.by <= opens:
+        raise InputError(
+            f"the answers are due by {format_clock(due.by)}, before the batch window opens",
+            where=look_up.where(*here, "window", "opens"),
+            allowed="a time before objective.due.by of the next day",
+        )
 
 
 def _merged(task: Part, changes: dict[str, Any]) -> Part:

@@ -18,9 +18,11 @@ from bench.units import (
     BitsPerSecond,
     ClockTime,
     Fraction,
+    Joules,
     PositiveSeconds,
     Seconds,
     UsdPerGB,
+    Watts,
 )
 
 Residency = Literal["device", "site", "region", "any"]
@@ -47,7 +49,7 @@ class Part(Record):
 
 
 class Active(Record):
-    """The part of the day in which requests arrive."""
+    """A part of the day, such as that in which requests arrive."""
 
     start: ClockTime
     end: ClockTime
@@ -128,9 +130,41 @@ class MeasurePlan(Record):
 
 
 class SimulatePlan(Record):
-    """How often to simulate the day."""
+    """What to simulate, and how often."""
 
     replications: int = Field(default=6, ge=2, le=1000)
+    days: int = Field(default=1, ge=1, le=366)
+    """Consecutive days of one replication; costs are those of the mean day."""
+    start: Literal["midnight", "steady"] = "midnight"
+    """``midnight``: everything is empty at first, as a service is after a night. ``steady``: the
+    warm-up is found (MSER-5) and left out of the latencies."""
+    profile_uncertainty: bool = True
+    """Every replication draws the measured batches anew, so that intervals include how well the
+    service times are known."""
+
+
+class Spread(Record):
+    """A duration by three of its percentiles; straight between them on the normal scale."""
+
+    p50: Seconds
+    p90: Seconds
+    p99: Seconds
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Spread:
+        if not self.p50 <= self.p90 <= self.p99:
+            raise ValueError("p50, p90 and p99 must not decrease")
+        return self
+
+
+Duration = Seconds | Spread
+
+
+class MeanTimes(Record):
+    """Times between failures and to repair, exponential with these means."""
+
+    mtbf: PositiveSeconds
+    mttr: PositiveSeconds
 
 
 class Network(Record):
@@ -138,23 +172,136 @@ class Network(Record):
 
     uplink: BitsPerSecond
     downlink: BitsPerSecond
-    rtt: Seconds
+    rtt: Duration
+    """Round trip of an empty message; each way takes half."""
     jitter: Seconds = 0.0
     """Mean of the exponential part added to every round trip."""
+    loss: Fraction = Field(default=0.0, lt=1)
+    """Share of messages that are lost and sent again."""
+    retransmission: PositiveSeconds = 0.2
+    """After so long the first time, and twice as long each further time."""
+    sites: int = Field(default=1, ge=1, le=100_000)
+    """Sites with a link of their own; the sources are spread over them."""
+    outages: MeanTimes | None = None
     price: UsdPerGB | None = None
 
 
 class StartUp(Record):
-    """What a new node takes before it can load the model; the load itself is measured."""
+    """What a new replica takes before it serves."""
 
-    node: Seconds
-    image_pull: Seconds = 0.0
+    node: Duration
+    image_pull: Duration = 0.0
+    model_load: Duration | None = None
+    """By default what was measured."""
+
+
+class Spot(Record):
+    """A node the provider may take back."""
+
+    mean_life: PositiveSeconds
+    """Mean time to the eviction of a node, exponential."""
+    notice: Seconds = 120.0
+
+
+class Shed(Record):
+    """Random early drop: from one queue length to another, a growing share is turned away."""
+
+    begin: int = Field(ge=0)
+    end: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Shed:
+        if self.end <= self.begin:
+            raise ValueError("end must be above begin")
+        return self
+
+
+class AdmissionPlan(Record):
+    """Who is turned away. Shed and timed-out requests count against the SLO."""
+
+    queue_limit: int | None = Field(default=None, ge=0)
+    """Requests that may wait in a queue while none of its servers is free."""
+    timeout: PositiveSeconds | None = None
+    """Longest wait in a queue."""
+    shed: Shed | None = None
+
+
+class Checkpoint(Record):
+    """Results are safe once written; a failure loses what was done since."""
+
+    every: PositiveSeconds
+    cost: Seconds = 0.0
+    """Time that writing takes."""
 
 
 class Window(Record):
-    """When the batch node starts, on the day whose requests it processes."""
+    """When the batch nodes start, and when they must be done."""
 
     opens: ClockTime
+    closes: ClockTime | None = None
+    """On the next day if it is not after ``opens``; by default they work until all is done."""
+
+
+class Fill(Record):
+    """Work without requests that fills the troughs: done when a replica would be idle."""
+
+    items: int = Field(ge=1)
+    """A day."""
+    at: ClockTime = 0.0
+
+
+class DutyCycle(Record):
+    """A device that wakes for ``on`` of every ``period``, each from a phase of its own."""
+
+    period: PositiveSeconds
+    on: PositiveSeconds
+
+    @model_validator(mode="after")
+    def _part(self) -> DutyCycle:
+        if self.on > self.period:
+            raise ValueError("on must not be longer than period")
+        return self
+
+
+class PowerMode(Record):
+    """A mode in which the device is slower than the one it was measured in."""
+
+    slowdown: float = Field(default=1.0, ge=1, le=1000)
+    active: Watts | None = None
+    """Power while it serves."""
+
+
+class BatteryPlan(Record):
+    """What a device runs on between charges."""
+
+    capacity: Joules
+    idle: Watts
+    active: Watts
+    charger: Watts
+    charging: list[Active] = Field(default=[], max_length=48)
+    """Hours in which the charger is connected, every day."""
+    restart: Fraction = 0.05
+    """A device that ran flat starts again at this charge."""
+    saver_below: Fraction = 0.0
+    """Below this charge the device runs in its power-saving mode."""
+    saver: PowerMode = PowerMode()
+
+
+class SpillPlan(Record):
+    """Which requests go on from the device to the cloud."""
+
+    queue: int | None = Field(default=None, ge=0)
+    """Those that find so many waiting."""
+    unsure: Fraction = 0.0
+    """The share whose answer by the device is not sure enough, and is asked again."""
+    on_line: list[Active] = Field(default=[], max_length=48)
+    """Hours in which the cloud can be reached, every day; by default always."""
+
+    @model_validator(mode="after")
+    def _some(self) -> SpillPlan:
+        if self.queue is None and not self.unsure:
+            raise ValueError("give queue or unsure, or nothing ever spills")
+        return self
 
 
 class ArmSpec(Record):
@@ -167,40 +314,100 @@ class ArmSpec(Record):
     """Options of the task in place of the scenario's."""
 
 
-class _DeploymentBase(ArmSpec):
-    name: Name
+class _Part(ArmSpec):
     offer: str
     batching: Part = Part(name="none")
+    admission: AdmissionPlan = AdmissionPlan()
+    failures: MeanTimes | None = None
+    in_flight: Literal["retry", "lost"] = "retry"
+    """What becomes of requests on a machine that fails."""
 
 
-class BatchDeployment(_DeploymentBase):
+class _CloudPart(_Part):
+    start_up: StartUp
+    network: Network
+    spot: Spot | None = None
+
+
+class RealTimePart(_CloudPart):
+    """Replicas behind a load balancer answer as requests come."""
+
+    scaling: Part
+    routing: Literal["central", "round_robin", "shortest_queue", "two_choices", "sticky"] = (
+        "central"
+    )
+    """One queue for all replicas, or who of those with a queue of their own gets a request."""
+    per_node: int = Field(default=1, ge=1, le=64)
+    """Replicas that fit on one machine of the offer."""
+    fill: Fill | None = None
+
+
+class EdgePart(_Part):
+    """Each device answers its own sources, with a queue of its own."""
+
+    fleet: int = Field(ge=1, le=1_000_000)
+    awake: list[Active] = Field(default=[], max_length=48)
+    """Hours in which devices serve, every day; by default always."""
+    duty_cycle: DutyCycle | None = None
+    power_mode: PowerMode = PowerMode()
+    battery: BatteryPlan | None = None
+
+
+class _Named(Record):
+    name: Name
+
+
+class BatchDeployment(_CloudPart, _Named):
     """A day's requests are stored and processed in one go."""
 
     kind: Literal["batch"]
     window: Window
     nodes: int = Field(default=1, ge=1, le=1000)
-    start_up: StartUp
-    network: Network
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def parts(self) -> dict[str, AnyPart]:
+        return {self.name: self}
 
 
-class RealTimeDeployment(_DeploymentBase):
+class RealTimeDeployment(RealTimePart, _Named):
     """Replicas behind a load balancer answer as requests come."""
 
     kind: Literal["real_time"]
-    scaling: Part
-    start_up: StartUp
-    network: Network
+
+    @property
+    def parts(self) -> dict[str, AnyPart]:
+        return {self.name: self}
 
 
-class EdgeDeployment(_DeploymentBase):
+class EdgeDeployment(EdgePart, _Named):
     """Each device answers its own sources, with a queue of its own."""
 
     kind: Literal["edge"]
-    fleet: int = Field(ge=1, le=1_000_000)
+
+    @property
+    def parts(self) -> dict[str, AnyPart]:
+        return {self.name: self}
 
 
+class HybridDeployment(_Named):
+    """Devices answer what they can, and pass the rest on to replicas in the cloud."""
+
+    kind: Literal["hybrid"]
+    edge: EdgePart
+    cloud: RealTimePart
+    spill: SpillPlan
+
+    @property
+    def parts(self) -> dict[str, AnyPart]:
+        return {f"{self.name} (edge)": self.edge, f"{self.name} (cloud)": self.cloud}
+
+
+AnyPart = BatchDeployment | RealTimePart | EdgePart
+"""What runs on one kind of machine; a deployment has one or several, by name."""
 Deployment = Annotated[
-    BatchDeployment | RealTimeDeployment | EdgeDeployment, Field(discriminator="kind")
+    BatchDeployment | RealTimeDeployment | EdgeDeployment | HybridDeployment,
+    Field(discriminator="kind"),
 ]
 
 
@@ -252,23 +459,28 @@ class ResolvedScenario(Record):
     schema_version: int = SCHEMA_VERSION
     scenario: Scenario
     offers: dict[str, Offer]
-    """By deployment name."""
+    """By the name of the deployment's part."""
     arms: dict[str, Arm]
-    """By deployment name; deployments may share one."""
+    """By the name of the deployment's part; several may share one."""
     assumptions: Assumptions
 
     @property
     def distinct_arms(self) -> list[Arm]:
         return list({arm.name: arm for arm in self.arms.values()}.values())
 
+    def arms_of(self, deployment: Deployment) -> list[str]:
+        """The names of the arms a deployment needs."""
+        return list(dict.fromkeys(self.arms[part].name for part in deployment.parts))
+
     def without(self, names: set[str]) -> ResolvedScenario:
         """The same scenario with fewer deployments."""
         kept = [d for d in self.scenario.deployments if d.name not in names]
+        parts = [part for d in kept for part in d.parts]
         return self.model_copy(
             update={
                 "scenario": self.scenario.model_copy(update={"deployments": kept}),
-                "offers": {d.name: self.offers[d.name] for d in kept},
-                "arms": {d.name: self.arms[d.name] for d in kept},
+                "offers": {part: self.offers[part] for part in parts},
+                "arms": {part: self.arms[part] for part in parts},
             }
         )
 

@@ -1,60 +1,122 @@
-"""The requests of one day: the same for every deployment of a replication."""
+"""The requests of one replication: the same, with the same luck, for every deployment."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bench import extensions
+from bench.arrivals import Span, is_closed
 from bench.errors import InputError
-from bench.scenario import Workload
+from bench.scenario import Network, Workload
+from bench.simulate.durations import drawn
+from bench.simulate.plane import Floats, Requests
+from bench.simulate.ticks import Ticks, tick_array
 from bench.streams import Streams
 
 ARRIVALS = "bench.arrivals"
-MAX_REQUESTS = 20_000_000
-"""More than this in one day is refused: the per-request method would take hours."""
+MOST = {"reference": 20_000_000, "fast": 20_000_000_000}
+"""Requests in one replication; more would take hours."""
+_MOST_LOSSES = 12
 
 
-@dataclass(frozen=True)
 class Demand:
-    """Scheduled arrivals in seconds after midnight, sorted, and the source of each."""
+    """Draws the requests in chunks, so that a month needs no more memory than a minute.
 
-    arrival_s: npt.NDArray[np.float64]
-    source: npt.NDArray[np.int64]
+    Raises:
+        InputError: there would be more requests than the method can simulate.
+    """
 
-    def __len__(self) -> int:
-        return len(self.arrival_s)
+    def __init__(
+        self, workload: Workload, streams: Streams, days: int, method: str, since: int = 0
+    ) -> None:
+        self._module, self._options = process_of(workload)
+        self._streams, self._active = streams, workload.active
+        self.span = Span(
+            workload.sources, days * workload.active.length_s, workload.active.start,
+            workload.active.length_s,
+        )  # fmt: skip
+        self.closed = is_closed(self._module)
+        self.offered = 0
+        """Requests drawn so far; of a closed loop, think times."""
+        self.counted = 0
+        """Of these, those that arrived at ``since`` or later."""
+        self.first_arrival = 0
+        self._since = since
+        expected = mean_rate(workload) * self.span.length_s
+        if expected > MOST[method]:
+            raise InputError(
+                f"the workload makes {expected:,.0f} requests in {days} day(s)",
+                where="workload",
+                allowed=f"up to {MOST[method]:,} with --method {method}",
+                todo="Lower the rate, the number of sources, or the active hours",
+            )
+
+    def requests(self, network: Network | None = None, choice: bool = False) -> Iterator[Requests]:
+        """Request by request what it needs: its source, and its luck on the way.
+
+        Args:
+            network: what it crosses, if anything.
+            choice: whether something is decided by a uniform number of each request.
+        """
+        arrivals, service, choices, weather = (
+            self._streams.get(role) for role in ("arrivals", "service", "choice", "network")
+        )
+        for times, source in self._module.stream(self._options, self.span, arrivals):
+            count = len(times)
+            if not count:
+                continue
+            # Think times are durations; arrivals are moments of active time.
+            time = tick_array(times if self.closed else self.span.clock(times))
+            if not self.offered and not self.closed:
+                self.first_arrival = int(time[0])
+            up, down = _delays(network, count, weather)
+            yield Requests(
+                number=np.arange(self.offered, self.offered + count),
+                arrival=time,
+                time=time,
+                source=source,
+                service=service.random(count),
+                choice=choices.random(count) if choice else np.zeros(0),
+                up=up,
+                down=down,
+            )
+            self.offered += count
+            self.counted += count - int(np.searchsorted(time, self._since))
+
+
+def process_of(workload: Workload) -> tuple[Any, Any]:
+    """The arrival process, and its options."""
+    module = extensions.load(ARRIVALS, workload.arrivals.name)
+    return module, module.Options.model_validate(workload.arrivals.options)
 
 
 def mean_rate(workload: Workload) -> float:
     """Requests per second of all sources together, while they are active."""
-    module, options = _process(workload)
-    return float(module.mean_rate(options)) * workload.sources
+    module, options = process_of(workload)
+    return float(module.mean_rate(options, workload.sources))
 
 
-def draw_demand(workload: Workload, streams: Streams) -> Demand:
-    """Draw one day.
-
-    Raises:
-        InputError: the day would hold more requests than can be simulated one by one.
-    """
-    expected = mean_rate(workload) * workload.active.length_s
-    if expected > MAX_REQUESTS:
-        raise InputError(
-            f"the workload makes {expected:,.0f} requests a day",
-            where="workload",
-            allowed=f"up to {MAX_REQUESTS:,} a day",
-            todo="Lower the rate, the number of sources, or the active hours",
-        )
-    module, options = _process(workload)
-    rng = streams.get("arrivals")
-    times, source = module.draw(options, workload.sources, workload.active.length_s, rng)
-    return Demand(times + workload.active.start, source)
+def _delays(network: Network | None, count: int, rng: np.random.Generator) -> tuple[Ticks, Ticks]:
+    """Propagation up and down of ``count`` requests: half a round trip each, and retransmissions."""
+    if network is None:
+        none = np.zeros(count, np.int64)
+        return none, none
+    half = drawn(network.rtt, count, rng)
+    if network.jitter:
+        half += rng.standard_exponential(count) * network.jitter
+    half /= 2
+    if not network.loss:
+        both = tick_array(half)
+        return both, both
+    up, down = (half + _retransmissions(network, count, rng) for _ in ("up", "down"))
+    return tick_array(up), tick_array(down)
 
 
-def _process(workload: Workload) -> tuple[Any, Any]:
-    module = extensions.load(ARRIVALS, workload.arrivals.name)
-    return module, module.Options.model_validate(workload.arrivals.options)
+def _retransmissions(network: Network, count: int, rng: np.random.Generator) -> Floats:
+    """A lost message is sent again after a time-out, which doubles every time (RFC 6298, §5.5)."""
+    losses = np.minimum(rng.geometric(1 - network.loss, count) - 1, _MOST_LOSSES)
+    waits: Floats = network.retransmission * (2.0**losses - 1)
+    return waits

@@ -9,14 +9,14 @@ CURVE_POINTS = 201
 
 
 class Holding(Record):
-    """A machine held from one moment to another (seconds of the simulated day)."""
+    """A machine held from one moment to another (seconds of the simulated time)."""
 
     start_s: float
     end_s: float
 
 
 class Usage(Record):
-    """What one replication used: the quantities a ledger prices."""
+    """What one replication used of one kind of machine: the quantities a ledger prices."""
 
     holdings: list[Holding]
     """Rented machines, one entry for each time one is held."""
@@ -30,11 +30,25 @@ class Usage(Record):
     """Bytes in object storage × seconds."""
 
 
-class Replication(Record):
-    """One simulated day."""
+class OtherWork(Record):
+    """Work that filled the troughs."""
 
-    requests: int
     done: int
+    left: int
+    ended_s: float
+    """When the last item was done."""
+
+
+class Replication(Record):
+    """One simulated period. Every request is done, shed, timed out, lost or in flight."""
+
+    days: int
+    requests: int
+    """Those that count: after the warm-up, if one was left out."""
+    done: int
+    shed: int
+    timed_out: int
+    lost: int
     in_flight: int
     within_slo: int
     utilisation: float
@@ -42,20 +56,24 @@ class Replication(Record):
     mean_batch: float
     mean_s: float | None
     percentiles_s: dict[str, float | None]
-    """By name, ``p50`` …, of the response times; unfinished requests count as endless."""
+    """By name, ``p50`` …, of the response times; requests without an answer count as endless."""
     makespan_s: float
     """From the first scheduled arrival to the last answer."""
     max_replicas: int
-    usage: Usage
+    warm_up_s: float
+    """What was left out at the beginning."""
+    usage: dict[str, Usage]
+    """By the name of the deployment's part."""
+    other_work: OtherWork | None = None
 
 
 class DeploymentResult(Record):
     """All replications of one deployment, and the estimates over them."""
 
     deployment: str
-    arm: str
-    overload: str | None
-    """Why the deployment cannot keep up, or ``None``. An overloaded one has no latency."""
+    arms: list[str]
+    impossible: str | None
+    """Why the deployment cannot keep up or keep the limit, or ``None``. Such a one has no latency."""
     replications: list[Replication]
     response_s: dict[str, Estimate]
     """``mean``, ``p50``, ``p90``, ``p95``, ``p99``."""
@@ -70,7 +88,7 @@ class Simulation(Record):
     """Every deployment of the scenario on the same simulated days."""
 
     schema_version: int = SCHEMA_VERSION
-    method: str = "reference"
+    method: str
     seed: int
     replications: int
     deployments: list[DeploymentResult]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bench import extensions
+from bench.arrivals import is_closed
 from bench.errors import InputError
 from bench.executor import Executor
 from bench.profile import Profile
 from bench.record import Estimate, Record
-from bench.scenario import Arm, Deployment, DueTime, Objective, ResolvedScenario, Workload
-from bench.simulate.demand import draw_demand, mean_rate
-from bench.simulate.kinds import Outcome, Setting
+from bench.scenario import Deployment, Objective, ResolvedScenario, SimulatePlan, Workload
+from bench.simulate import cloud
+from bench.simulate.demand import Demand, mean_rate, process_of
+from bench.simulate.kinds import Played, Setting, until_of
 from bench.simulate.results import (
     CURVE_POINTS,
     PERCENTILES,
@@ -22,21 +24,26 @@ from bench.simulate.results import (
     Replication,
     Simulation,
 )
-from bench.simulate.station import Policy
-from bench.stats import empirical_quantile, mean_interval
+from bench.simulate.tally import Tally
+from bench.simulate.ticks import to_seconds
+from bench.stats import mean_interval, mser5, sample_floor
 from bench.streams import Streams
-from bench.units import DAY_S
+from bench.units import format_percent, format_seconds
 
 KINDS = "bench.simulate.kinds"
+METHODS = ("fast", "reference")
 
 
 class Job(Record):
-    """One deployment on one day: all that a worker needs."""
+    """One deployment in one replication: all that a worker needs."""
 
     deployment: Deployment
-    profile: Profile
+    profiles: dict[str, Profile]
+    """By the name of the deployment's part."""
     workload: Workload
     objective: Objective
+    plan: SimulatePlan
+    method: str
     seed: int
     replication: int
 
@@ -47,74 +54,160 @@ def simulate(
     seed: int,
     executor: Executor,
     on_done: Callable[[int, int, str], None] = lambda done, total, what: None,
+    method: str = "fast",
 ) -> Simulation:
     """Simulate every deployment on the same days.
 
     Args:
         profiles: by arm name.
-        on_done: called with (days finished, days in all).
+        on_done: called with (replications finished, replications in all).
 
     Raises:
         InputError: a profile is missing or does not cover the batch sizes a policy can form.
     """
     asked = scenario.scenario
-    matched = [_profile_for(d, scenario.arms[d.name], profiles) for d in asked.deployments]
-    overloads = [
-        _overload(d, p, asked.workload) for d, p in zip(asked.deployments, matched, strict=True)
+    matched = [_profiles_for(d, scenario, profiles) for d in asked.deployments]
+    verdicts = [
+        _impossible(d, p, asked.workload, asked.objective)
+        for d, p in zip(asked.deployments, matched, strict=True)
     ]
     jobs = [
         Job(
             deployment=d,
-            profile=profile,
+            profiles=own,
             workload=asked.workload,
             objective=asked.objective,
+            plan=asked.simulate,
+            method=method,
             seed=seed,
             replication=replication,
         )
-        for d, profile, overload in zip(asked.deployments, matched, overloads, strict=True)
-        if overload is None
+        for d, own, verdict in zip(asked.deployments, matched, verdicts, strict=True)
+        if verdict is None
         for replication in range(asked.simulate.replications)
     ]
-    played = executor.map(play_day, jobs, lambda done: on_done(done, len(jobs), "days"))
+    total = len(jobs)
+    if jobs and method == "fast":
+        on_done(0, total, "the first use on a machine compiles the simulator: half a minute")
+        prepare()
+    on_done(0, total, "")
+    played = executor.map(play_replication, jobs, lambda done: on_done(done, total, "replications"))
     by_deployment: dict[str, list[tuple[Replication, list[float | None]]]] = {}
     for job, result in zip(jobs, played, strict=True):
         by_deployment.setdefault(job.deployment.name, []).append(result)
     return Simulation(
+        method=method,
         seed=seed,
         replications=asked.simulate.replications,
         deployments=[
-            _summarise(d, p.arm, overload, by_deployment.get(d.name, []))
-            for d, p, overload in zip(asked.deployments, matched, overloads, strict=True)
+            _summarise(d, scenario.arms_of(d), verdict, by_deployment.get(d.name, []))
+            for d, verdict in zip(asked.deployments, verdicts, strict=True)
         ],
     )
 
 
-def play_day(job: Job) -> tuple[Replication, list[float | None]]:
+def play_replication(job: Job) -> tuple[Replication, list[float | None]]:
     """One replication, and its curve of response times."""
-    streams = Streams(job.seed, job.replication)
-    demand = draw_demand(job.workload, streams)
-    kind = extensions.load(KINDS, job.deployment.kind.replace("_", "-"))
-    outcome: Outcome = kind.play(
-        Setting(job.deployment, job.profile, job.workload, demand, streams)
-    )
-    response = outcome.finished_s - demand.arrival_s
-    ordered = np.sort(response)
-    answered = np.isfinite(response)
+    played, tally, demand = play(job)
+    warm_up = 0
+    if job.plan.start == "steady":
+        warm_up = _end_of_warm_up(tally)
+        played, tally, demand = play(job, since=warm_up)
+    ended = sum(tally[name] for name in ("done", "shed", "timed_out", "lost"))
+    # Who is under way in a closed loop is known at the end of its way only.
+    requests = ended + tally["late"] if demand.closed else demand.counted
+    names = _percentiles(job.objective)
+    shares = [q / 100 for q in names] + np.linspace(0, 1, CURVE_POINTS).tolist()
+    quantiles = tally.quantiles_s(shares, max(requests, 1))
+    floors = [sample_floor(q / 100) for q in names]
+    complete = tally["done"] == requests > 0
     replication = Replication(
-        requests=len(demand),
-        done=int(answered.sum()),
-        in_flight=int((~answered).sum()),
-        within_slo=_within(job.objective, response, outcome.finished_s),
-        utilisation=outcome.busy_s / outcome.ready_s,
-        mean_batch=outcome.mean_batch,
-        mean_s=float(response.mean()) if answered.any() and answered.all() else None,
-        percentiles_s={f"p{q:g}": _at(ordered, q / 100) for q in _percentiles(job.objective)},
-        makespan_s=_makespan(demand.arrival_s, outcome.finished_s),
-        max_replicas=outcome.max_replicas,
-        usage=outcome.usage,
+        days=job.plan.days,
+        requests=requests,
+        done=tally["done"],
+        shed=tally["shed"],
+        timed_out=tally["timed_out"],
+        lost=tally["lost"],
+        in_flight=requests - ended,
+        within_slo=tally["within"],
+        utilisation=played.busy / max(played.ready, 1),
+        mean_batch=played.served / max(played.batches, 1),
+        mean_s=tally.mean_s if complete else None,
+        percentiles_s={
+            f"p{q:g}": value if requests >= floor else None
+            for q, value, floor in zip(names, quantiles, floors, strict=False)
+        },
+        makespan_s=to_seconds(max(tally["last_finish"] - demand.first_arrival, 0)),
+        max_replicas=played.max_replicas,
+        warm_up_s=to_seconds(warm_up),
+        usage=played.usage,
+        other_work=played.other_work,
     )
-    curve = [_at(ordered, q) for q in np.linspace(0, 1, CURVE_POINTS).tolist()]
-    return replication, curve
+    return replication, quantiles[len(names) :]
+
+
+def play(
+    job: Job,
+    since: int = 0,
+    step_s: float | None = None,
+    watch: Callable[[Any], None] | None = None,
+) -> tuple[Played, Tally, Demand]:
+    """Simulate one replication.
+
+    Args:
+        since: requests that arrive before are not counted.
+        step_s: width of the bins of a time series, if one is wanted.
+        watch: sees every chunk of answers too.
+    """
+    streams = Streams(job.seed, job.replication)
+    demand = Demand(job.workload, streams, job.plan.days, job.method, since)
+    until = until_of(job.deployment.kind, job.deployment, job.plan.days)
+    tally = Tally(
+        job.objective, until, since, step_s, sequence=job.plan.start == "steady" and not since,
+        watch=watch,
+    )  # fmt: skip
+    setting = Setting(
+        deployment=job.deployment,
+        profiles=job.profiles,
+        workload=job.workload,
+        demand=demand,
+        streams=streams,
+        method=_method(job.method),
+        days=job.plan.days,
+        tally=tally,
+        resample=job.plan.profile_uncertainty,
+    )
+    played: Played = _kind(job.deployment).play(setting)
+    return played, tally, demand
+
+
+def prepare() -> None:
+    """Compile what the fast method needs, or take it from the cache: half a minute, or a second."""
+    from bench.simulate.fast import warm
+
+    warm()
+
+
+def _method(name: str) -> Any:
+    if name == "fast":
+        from bench.simulate import fast
+
+        return fast
+    from bench.simulate import reference
+
+    return reference
+
+
+def _kind(deployment: Deployment) -> Any:
+    return extensions.load(KINDS, deployment.kind.replace("_", "-"))
+
+
+def _end_of_warm_up(tally: Tally) -> int:
+    """When the first request arrived that MSER-5 keeps."""
+    sequence = tally.sequence
+    if sequence is None or len(sequence.means) < 10:
+        return 0
+    return sequence.arrivals[mser5(sequence.means)]
 
 
 def _percentiles(objective: Objective) -> list[float]:
@@ -122,80 +215,86 @@ def _percentiles(objective: Objective) -> list[float]:
     return sorted({*PERCENTILES, *asked})
 
 
-def _at(ordered: npt.NDArray[np.float64], q: float) -> float | None:
-    if ordered.size == 0:
-        return None
-    value = empirical_quantile(ordered, q)
-    return value if np.isfinite(value) else None
+def _profiles_for(
+    deployment: Deployment, scenario: ResolvedScenario, profiles: Mapping[str, Profile]
+) -> dict[str, Profile]:
+    found = {}
+    for name, part in deployment.parts.items():
+        arm = scenario.arms[name].name
+        if arm not in profiles:
+            raise InputError(
+                f"there is no profile of {arm!r}, which {deployment.name!r} needs",
+                where="--profiles",
+                allowed=", ".join(sorted(profiles)) or "none were found",
+                todo="Measure it with `bench measure`",
+            )
+        profile = profiles[arm]
+        needed = cloud.largest_batch(part.batching)
+        absent = [size for size in range(1, needed + 1) if size not in profile.service_s]
+        if absent:
+            raise InputError(
+                f"{name!r} can form batches of up to {needed}, but the profile of {arm!r} was "
+                f"measured for {min(profile.service_s)} to {profile.max_batch}",
+                where="batching",
+                todo=f"Measure with measure.max_batch: {needed}, or batch less",
+            )
+        found[name] = profile
+    return found
 
 
-def _makespan(arrivals: npt.NDArray[np.float64], finished: npt.NDArray[np.float64]) -> float:
-    answered = finished[np.isfinite(finished)]
-    return float(answered.max() - arrivals[0]) if answered.size else 0.0
-
-
-def _within(
+def _impossible(
+    deployment: Deployment,
+    profiles: Mapping[str, Profile],
+    workload: Workload,
     objective: Objective,
-    response: npt.NDArray[np.float64],
-    finished: npt.NDArray[np.float64],
-) -> int:
-    if objective.response is not None:
-        return int((response <= objective.response.limit).sum())
-    assert isinstance(objective.due, DueTime)  # noqa: S101  (the schema holds exactly one)
-    return int((finished <= DAY_S + objective.due.by).sum())
-
-
-def _profile_for(deployment: Deployment, arm: Arm, profiles: Mapping[str, Profile]) -> Profile:
-    if arm.name not in profiles:
-        raise InputError(
-            f"there is no profile of {arm.name!r}, which {deployment.name!r} needs",
-            where="--profiles",
-            allowed=", ".join(sorted(profiles)) or "none were found",
-            todo="Measure it with `bench measure`",
-        )
-    profile = profiles[arm.name]
-    needed = Policy(deployment.batching).largest
-    absent = [size for size in range(1, needed + 1) if size not in profile.service_s]
-    if absent:
-        raise InputError(
-            f"{deployment.name!r} can form batches of up to {needed}, but the profile of "
-            f"{arm.name!r} was measured for {min(profile.service_s)} to {profile.max_batch}",
-            where="batching",
-            todo=f"Measure with measure.max_batch: {needed}, or batch less",
-        )
-    return profile
-
-
-def _overload(deployment: Deployment, profile: Profile, workload: Workload) -> str | None:
-    kind = extensions.load(KINDS, deployment.kind.replace("_", "-"))
-    limit = float(kind.capacity(deployment, profile, workload))
+) -> str | None:
+    """Why no simulation is needed, if that can be told from the means alone."""
+    kind = _kind(deployment)
+    limit = float(kind.capacity(deployment, profiles, workload))
     rate = mean_rate(workload)
-    if rate < limit:
-        return None
-    return f"overload: {rate:.3g} requests/s arrive and at most {limit:.3g} can be served"
+    if rate >= limit and not _is_closed(workload):
+        return f"overload: {rate:.3g} requests/s arrive and at most {limit:.3g} can be served"
+    if objective.response is not None:
+        quickest = float(kind.quickest(deployment, profiles))
+        if quickest > objective.response.limit:
+            return (
+                f"the limit of {format_seconds(objective.response.limit)} cannot be kept: the "
+                f"quickest answer there can be takes {format_seconds(quickest)}"
+            )
+    return None
+
+
+def _is_closed(workload: Workload) -> bool:
+    return is_closed(process_of(workload)[0])
 
 
 def _summarise(
     deployment: Deployment,
-    arm: str,
-    overload: str | None,
+    arms: list[str],
+    impossible: str | None,
     played: Sequence[tuple[Replication, list[float | None]]],
 ) -> DeploymentResult:
     days = [day for day, _ in played]
     names = list(days[0].percentiles_s) if days else [f"p{q:g}" for q in PERCENTILES]
-    response = {"mean": _over([d.mean_s for d in days], overload)} | {
-        name: _over([d.percentiles_s[name] for d in days], overload) for name in names
+    growing = _growing(days)
+    reason = impossible or growing
+    response = {"mean": _over([d.mean_s for d in days], reason or _unanswered(days))} | {
+        name: _over(
+            [d.percentiles_s[name] for d in days],
+            reason or _too_few(days, name) or _unanswered(days),
+        )
+        for name in names
     }
     curves = [curve for _, curve in played]
     return DeploymentResult(
         deployment=deployment.name,
-        arm=arm,
-        overload=overload,
+        arms=arms,
+        impossible=reason,
         replications=days,
         response_s=response,
-        slo_attainment=_over([d.within_slo / d.requests for d in days if d.requests], overload),
-        utilisation=_over([d.utilisation for d in days], overload),
-        mean_batch=_over([d.mean_batch for d in days], overload),
+        slo_attainment=_over([d.within_slo / d.requests for d in days if d.requests], impossible),
+        utilisation=_over([d.utilisation for d in days], impossible),
+        mean_batch=_over([d.mean_batch for d in days], impossible),
         response_curve_s=[
             None if None in points else float(np.mean([p for p in points if p is not None]))
             for points in zip(*curves, strict=True)
@@ -203,11 +302,35 @@ def _summarise(
     )
 
 
-def _over(values: Sequence[float | None], overload: str | None) -> Estimate:
+def _growing(days: Sequence[Replication]) -> str | None:
+    """Overload that only the simulation shows: machines that never rest, and requests left over."""
+    left = max((day.in_flight / max(day.requests, 1) for day in days), default=0.0)
+    busy = min((day.utilisation for day in days), default=0.0)
+    if left > 0.01 and busy > 0.99:
+        return f"overload: {format_percent(left)} of the requests were still waiting at the end"
+    return None
+
+
+def _too_few(days: Sequence[Replication], name: str) -> str | None:
+    floor = sample_floor(float(name[1:]) / 100)
+    fewest = min((day.requests for day in days), default=0)
+    if fewest >= floor:
+        return None
+    return f"{name} needs {floor} requests, a replication has {fewest}: simulate more days"
+
+
+def _unanswered(days: Sequence[Replication]) -> str | None:
+    """What became of the requests that were not answered."""
+    ways = ("shed", "timed_out", "lost", "in_flight")
+    counts = {way: sum(getattr(day, way) for day in days) for way in ways}
+    said = [f"{count:,} {way.replace('_', ' ')}" for way, count in counts.items() if count]
+    total = sum(day.requests for day in days)
+    return f"of {total:,} requests, {', '.join(said)}" if said else None
+
+
+def _over(values: Sequence[float | None], reason: str | None) -> Estimate:
     """The mean over replications; none where any of them has no value."""
-    if overload is not None:
-        return Estimate.absent(overload)
     known = [v for v in values if v is not None]
     if not known or len(known) < len(values):
-        return Estimate.absent("requests were left unanswered at the end of the simulated time")
+        return Estimate.absent(reason or "no replication has one")
     return mean_interval(known)

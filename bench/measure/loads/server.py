@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from bench import extensions
+from bench.arrivals import Span, draw
 from bench.measure.budget import Budget
 from bench.measure.loads import Aim, Facts
 from bench.measure.open_loop import ask, check_generator, require_open
@@ -53,7 +54,7 @@ def drive(service: Service, options: Options, budget: Budget, phase: str) -> Fac
         budget.duration_s, MARGIN * needed / max(_rate(options.arrivals), 1e-9)
     )
     module, drawn = _process(options.arrivals)
-    times, _ = module.draw(drawn, 1, length_s, service.rng)
+    times, _ = draw(module, drawn, Span(1, length_s), service.rng)
     schedule_s = np.asarray(times, dtype=float)
     check = check_generator(service, schedule_s)
     late = ask(service, phase, schedule_s, options.max_batch, options.concurrency)
@@ -62,7 +63,7 @@ def drive(service: Service, options: Options, budget: Budget, phase: str) -> Fac
 
 def _rate(arrivals: Part) -> float:
     module, options = _process(arrivals)
-    return float(module.mean_rate(options))
+    return float(module.mean_rate(options, 1))
 
 
 def _process(arrivals: Part) -> tuple[Any, Any]:

@@ -8,23 +8,17 @@ from __future__ import annotations
 from pydantic import Field
 
 from bench.record import Record
-from bench.simulate.batching import Decision, Dispatch, WaitUntil
+from bench.simulate.batching import Expected, Rule, constant
+from bench.simulate.ticks import ticks
 from bench.units import Seconds
 
 
 class Options(Record):
     """The two limits."""
 
-    max_batch: int = Field(ge=1)
+    max_batch: int = Field(ge=1, le=1024)
     max_wait: Seconds
 
 
-def largest(options: Options) -> int:
-    return options.max_batch
-
-
-def decide(options: Options, waiting: int, oldest_s: float, now_s: float) -> Decision:
-    due = oldest_s + options.max_wait
-    if waiting >= options.max_batch or now_s >= due:
-        return Dispatch(min(waiting, options.max_batch))
-    return WaitUntil(due)
+def rule(options: Options, expected: Expected) -> Rule:
+    return constant(options.max_batch, ticks(options.max_wait))

@@ -5,18 +5,14 @@ from __future__ import annotations
 from pydantic import Field
 
 from bench.record import Record
-from bench.simulate.batching import Decision, Dispatch
+from bench.simulate.batching import Expected, Rule, constant
 
 
 class Options(Record):
     """The limit."""
 
-    max_batch: int = Field(ge=1)
+    max_batch: int = Field(ge=1, le=1024)
 
 
-def largest(options: Options) -> int:
-    return options.max_batch
-
-
-def decide(options: Options, waiting: int, oldest_s: float, now_s: float) -> Decision:
-    return Dispatch(min(waiting, options.max_batch))
+def rule(options: Options, expected: Expected) -> Rule:
+    return constant(options.max_batch, 0)

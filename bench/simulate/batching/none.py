@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from bench.record import Record
-from bench.simulate.batching import Decision, Dispatch
+from bench.simulate.batching import Expected, Rule, constant
 
 
 class Options(Record):
     """None."""
 
 
-def largest(options: Options) -> int:
-    return 1
-
-
-def decide(options: Options, waiting: int, oldest_s: float, now_s: float) -> Decision:
-    return Dispatch(1)
+def rule(options: Options, expected: Expected) -> Rule:
+    return constant(1, 0)

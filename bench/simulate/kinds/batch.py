@@ -2,67 +2,109 @@
 
 from __future__ import annotations
 
-import numpy as np
-import simpy
+from collections.abc import Mapping
 
+import numpy as np
+
+from bench.errors import InputError
 from bench.profile import Profile
 from bench.scenario import BatchDeployment, Workload
-from bench.simulate.kinds import Outcome, Setting
-from bench.simulate.link import deliver, one_way_delays
-from bench.simulate.results import Holding, Usage
-from bench.simulate.station import Policy, ServiceTimes, Station
+from bench.simulate import cloud
+from bench.simulate.control import work_through_windows
+from bench.simulate.kinds import Played, Setting, until_of
+from bench.simulate.plane import Answers, Checkpoints, Pool, PoolPlan
+from bench.simulate.ticks import FOREVER, ticks, to_seconds
 from bench.units import DAY_S
 
 
-def capacity(deployment: BatchDeployment, profile: Profile, workload: Workload) -> float:
-    """Requests/s over the day that the nodes can work off before the next window opens."""
-    sizes = range(1, Policy(deployment.batching).largest + 1)
-    one_node = max(size / profile.mean_service_s(size) for size in sizes)
-    return deployment.nodes * one_node * DAY_S / workload.active.length_s
+def capacity(
+    deployment: BatchDeployment, profiles: Mapping[str, Profile], workload: Workload
+) -> float:
+    """Requests/s over the active hours that the nodes can work off in one window."""
+    profile, window = profiles[deployment.name], deployment.window
+    open_s = DAY_S
+    if window.closes is not None:
+        open_s = (window.closes - window.opens) % DAY_S or DAY_S
+    open_s = max(open_s - cloud.start_up_s(deployment, profile), 0.0)
+    rate = cloud.best_rate(deployment, profile)
+    return deployment.nodes * rate * open_s / workload.active.length_s
 
 
-def play(setting: Setting) -> Outcome:
+def quickest(deployment: BatchDeployment, profiles: Mapping[str, Profile]) -> float:
+    profile = profiles[deployment.name]
+    way = cloud.shortest_way_s(deployment.network, profile)
+    return way + cloud.shortest_service_s(deployment, profile)
+
+
+def play(setting: Setting) -> Played:
     deployment: BatchDeployment = setting.deployment
-    profile, demand, network = setting.profile, setting.demand, setting.deployment.network
-    env = simpy.Environment()
-    finished = np.full(len(demand), np.inf)
-    delays = one_way_delays(network, len(demand), setting.streams.get("network"))
-    stored = deliver(demand.arrival_s, profile.input_bytes, network.uplink, delays)
-
-    def done(request: int) -> None:
-        finished[request] = env.now
-
-    opens = deployment.window.opens
-    service = ServiceTimes(profile, setting.streams.get("service"))
-    station = Station(env, Policy(deployment.batching), service, done)
-    on_time = np.flatnonzero(stored <= opens)
-    start_up = deployment.start_up.node + deployment.start_up.image_pull + profile.load_s
-
-    def night() -> simpy.events.ProcessGenerator:
-        yield env.timeout(opens)
-        for request in on_time[np.argsort(stored[on_time], kind="stable")].tolist():
-            station.arrive(request)
-        yield env.timeout(start_up)
-        for _ in range(deployment.nodes):
-            station.add_server()
-
-    env.process(night())
-    env.run(until=opens + DAY_S)
-    answered = np.isfinite(finished)
-    ends = float(finished[answered].max()) if answered.any() else opens + start_up
-    return Outcome(
-        finished_s=finished,
-        ready_s=deployment.nodes * max(ends - opens - start_up, 1e-9),
-        busy_s=station.busy_s,
-        mean_batch=station.served / max(station.batches, 1),
-        max_replicas=deployment.nodes,
-        usage=Usage(
-            holdings=[Holding(start_s=opens, end_s=ends)] * deployment.nodes,
-            devices=deployment.nodes,
-            busy_s=station.busy_s,
-            uploaded_bytes=profile.input_bytes * len(demand),
-            downloaded_bytes=profile.output_bytes * int(answered.sum()),
-            stored_byte_s=profile.input_bytes
-            * float((np.minimum(finished, ends) - stored).clip(min=0).sum()),
-        ),
+    if setting.demand.closed:
+        raise InputError(
+            f"{deployment.name!r} is a batch, and users of a closed loop would wait for it all day",
+            where="workload.arrivals",
+            allowed="any other arrival process",
+        )
+    name, env = deployment.name, cloud.environment()
+    profile, service = setting.profiles[name], setting.service(name)
+    until = until_of("batch", deployment, setting.days)
+    uplink, downlink = cloud.links(deployment.network, profile, until, setting.streams)
+    opens = np.array([ticks(day * DAY_S + deployment.window.opens) for day in range(setting.days)])
+    plan = PoolPlan(
+        rule=cloud.rule_of(deployment.batching, service),
+        service=service,
+        servers=cloud.servers_for(deployment.nodes),
+        admission=cloud.admission(deployment.admission),
+        retry=deployment.in_flight == "retry",
+        checkpoints=Checkpoints(
+            ticks(deployment.checkpoint.every), ticks(deployment.checkpoint.cost)
+        )
+        if deployment.checkpoint
+        else Checkpoints(),
+        uplink=uplink,
+        downlink=downlink,
+        opens=opens,
     )
+    stored = _Stored(setting)
+    requests = setting.demand.requests(deployment.network, plan.draws_choice)
+    pool: Pool = setting.method.Pool(env, plan, requests, stored)
+    replicas = cloud.replicas_of(env, pool, deployment, profile, deployment.nodes, setting.streams)
+    replicas.process(
+        work_through_windows(replicas, pool, deployment.nodes, opens, _closings(deployment, opens))
+    )
+    pool.run(until)
+    seen, spans = pool.seen(), replicas.ready_spans(until)
+    usage = cloud.usage_of(
+        replicas, until, seen.busy, profile, setting.demand.offered, setting.tally["done"]
+    )
+    return Played(
+        ready=sum(end - since for _, since, end in spans),
+        busy=seen.busy,
+        batches=seen.batches,
+        served=seen.served,
+        max_replicas=replicas.peak,
+        usage={
+            name: usage.model_copy(
+                update={"stored_byte_s": profile.input_bytes * to_seconds(stored.kept)}
+            )
+        },
+        events=replicas.events,
+        spans=spans,
+    )
+
+
+def _closings(deployment: BatchDeployment, opens: np.ndarray) -> np.ndarray:
+    closes = deployment.window.closes
+    if closes is None:
+        return np.full(len(opens), FOREVER)
+    return opens + ticks((closes - deployment.window.opens) % DAY_S or DAY_S)
+
+
+class _Stored:
+    """Counts answers, and how long their inputs lay in storage."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._tally, self.kept = setting.tally, 0
+
+    def __call__(self, answers: Answers) -> None:
+        self.kept += int((answers["served"] - answers["arrival"]).sum())
+        self._tally(answers)

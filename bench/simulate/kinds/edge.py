@@ -2,61 +2,203 @@
 
 from __future__ import annotations
 
-import numpy as np
-import simpy
+from collections.abc import Mapping
 
+import numpy as np
+
+from bench.errors import InputError
 from bench.profile import Profile
-from bench.scenario import EdgeDeployment, Workload
-from bench.simulate.kinds import Outcome, Setting
+from bench.scenario import Active, EdgeDeployment, EdgePart, SpillPlan, Workload
+from bench.simulate import cloud
+from bench.simulate.durations import breakdowns
+from bench.simulate.kinds import Played, Setting, until_of
+from bench.simulate.plane import Battery, FleetPlan, Pool, PoolPlan, Routing, Spill, Windows
 from bench.simulate.results import Usage
-from bench.simulate.station import Policy, ServiceTimes, Station
+from bench.simulate.ticks import FOREVER, Ticks, ticks, to_seconds
 from bench.units import DAY_S
 
 
-def capacity(deployment: EdgeDeployment, profile: Profile, workload: Workload) -> float:
+def capacity(
+    deployment: EdgeDeployment, profiles: Mapping[str, Profile], workload: Workload
+) -> float:
+    return capacity_of(deployment, profiles[deployment.name], workload)
+
+
+def quickest(deployment: EdgeDeployment, profiles: Mapping[str, Profile]) -> float:
+    return shortest_of(deployment, profiles[deployment.name])
+
+
+def shortest_of(part: EdgePart, profile: Profile) -> float:
+    return cloud.shortest_service_s(part, profile) * part.power_mode.slowdown
+
+
+def capacity_of(part: EdgePart, profile: Profile, workload: Workload) -> float:
     """Requests/s: the busiest device, with ``ceil(sources / fleet)`` sources, sets the limit."""
-    sizes = range(1, Policy(deployment.batching).largest + 1)
-    one_device = max(size / profile.mean_service_s(size) for size in sizes)
-    return one_device * workload.sources / -(-workload.sources // deployment.fleet)
+    rate = cloud.best_rate(part, profile) / part.power_mode.slowdown
+    if part.duty_cycle:
+        rate *= part.duty_cycle.on / part.duty_cycle.period
+    if part.awake:
+        rate *= sum(hours.length_s for hours in part.awake) / DAY_S
+        rate *= DAY_S / workload.active.length_s
+    return rate * workload.sources / -(-workload.sources // part.fleet)
 
 
-def play(setting: Setting) -> Outcome:
+def play(setting: Setting) -> Played:
     deployment: EdgeDeployment = setting.deployment
-    demand, env = setting.demand, simpy.Environment()
-    finished = np.full(len(demand), np.inf)
-
-    def done(request: int) -> None:
-        finished[request] = env.now
-
-    service = ServiceTimes(setting.profile, setting.streams.get("service"))
-    used = min(deployment.fleet, setting.workload.sources)
-    stations = [Station(env, Policy(deployment.batching), service, done) for _ in range(used)]
-    for station in stations:
-        station.add_server()
-
-    def sources() -> simpy.events.ProcessGenerator:
-        for request, (time_s, source) in enumerate(
-            zip(demand.arrival_s.tolist(), demand.source.tolist(), strict=True)
-        ):
-            yield env.timeout(max(time_s - env.now, 0.0))
-            stations[source % used].arrive(request)
-
-    env.process(sources())
-    env.run(until=2 * DAY_S)
-    busy = sum(station.busy_s for station in stations)
-    batches = sum(station.batches for station in stations)
-    return Outcome(
-        finished_s=finished,
-        ready_s=deployment.fleet * setting.workload.active.length_s,
-        busy_s=busy,
-        mean_batch=sum(s.served for s in stations) / max(batches, 1),
+    if setting.demand.closed:
+        return _play_users(setting, deployment)
+    until = until_of("edge", deployment, setting.days)
+    plan = plan_of(setting, deployment, deployment.name, until)
+    requests = setting.demand.requests(choice=plan.draws_choice)
+    fleet = setting.method.Fleet(plan, requests, setting.tally, until)
+    for _ in fleet.spilled():
+        pass
+    seen = fleet.seen()
+    return Played(
+        ready=deployment.fleet * ticks(setting.demand.span.length_s),
+        busy=seen.busy,
+        batches=seen.batches,
+        served=seen.served,
         max_replicas=deployment.fleet,
-        usage=Usage(
-            holdings=[],
-            devices=deployment.fleet,
-            busy_s=busy,
-            uploaded_bytes=0.0,
-            downloaded_bytes=0.0,
-            stored_byte_s=0.0,
-        ),
+        usage={deployment.name: usage_of(deployment, seen.busy)},
+    )
+
+
+def usage_of(part: EdgePart, busy: int) -> Usage:
+    return Usage(
+        holdings=[],
+        devices=part.fleet,
+        busy_s=to_seconds(busy),
+        uploaded_bytes=0.0,
+        downloaded_bytes=0.0,
+        stored_byte_s=0.0,
+    )
+
+
+def plan_of(
+    setting: Setting, part: EdgePart, name: str, until: int, spill: SpillPlan | None = None
+) -> FleetPlan:
+    used = min(part.fleet, setting.workload.sources)
+    service = setting.service(name).slowed(part.power_mode.slowdown)
+    limits = cloud.admission(part.admission)
+    first, failures = _failures(setting, part, used, until)
+    duty = part.duty_cycle
+    period = ticks(duty.period) if duty else 0
+    return FleetPlan(
+        devices=used,
+        rule=cloud.rule_of(part.batching, service),
+        service=service,
+        queue_limit=limits.queue_limit,
+        timeout=limits.timeout,
+        retry=part.in_flight == "retry",
+        failure_first=first,
+        failures=failures,
+        asleep=_outside(part.awake, until),
+        duty_period=period,
+        duty_on=ticks(duty.on) if duty else 0,
+        duty_phase=setting.rng("duty").integers(0, period, used) if duty else None,
+        battery=_battery(part, until),
+        spill=_spill(spill, until),
+    )
+
+
+def _failures(setting: Setting, part: EdgePart, used: int, until: int) -> tuple[Ticks, Windows]:
+    rng = setting.rng("breakdowns")
+    each = [breakdowns(part.failures, until, rng) for _ in range(used if part.failures else 0)]
+    if not each:
+        return np.zeros(used + 1, np.int64), Windows()
+    first = np.concatenate([[0], np.cumsum([len(w.start) for w in each])]).astype(np.int64)
+    starts, ends = ([getattr(w, side) for w in each] for side in ("start", "end"))
+    return first, Windows(np.concatenate(starts), np.concatenate(ends))
+
+
+def daily(hours: list[Active], until: int) -> Windows:
+    """Those hours of every day, joined where they touch."""
+    edges: list[list[int]] = []
+    for day in range(-(-until // ticks(DAY_S))):
+        for span in sorted(hours, key=lambda span: span.start):
+            start, end = ticks(day * DAY_S + span.start), ticks(day * DAY_S + span.end)
+            if edges and start <= edges[-1][1]:
+                edges[-1][1] = max(edges[-1][1], end)
+            else:
+                edges.append([start, end])
+    table = np.array(edges, np.int64).reshape(-1, 2)
+    return Windows(np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]))
+
+
+def _outside(hours: list[Active], until: int) -> Windows:
+    """The rest of every day; no hours stand for all of them."""
+    if not hours:
+        return Windows()
+    inside = daily(hours, until)
+    start = np.concatenate([[0], inside.end])
+    end = np.concatenate([inside.start, [FOREVER]])
+    kept = end > start
+    return Windows(start[kept], end[kept])
+
+
+def _battery(part: EdgePart, until: int) -> Battery | None:
+    plan = part.battery
+    if plan is None:
+        return None
+    mode = part.power_mode
+    active = mode.active if mode.active is not None else plan.active
+    saver = plan.saver.active if plan.saver.active is not None else active
+    return Battery(
+        capacity=plan.capacity,
+        idle=plan.idle,
+        active=active,
+        charger=plan.charger,
+        charging=daily(plan.charging, until),
+        restart=plan.restart * plan.capacity,
+        saver_below=plan.saver_below * plan.capacity,
+        saver_slowdown=plan.saver.slowdown,
+        saver_active=saver,
+    )
+
+
+def _spill(plan: SpillPlan | None, until: int) -> Spill:
+    if plan is None:
+        return Spill()
+    return Spill(
+        queue=FOREVER if plan.queue is None else plan.queue,
+        share=plan.unsure,
+        off_line=_outside(plan.on_line, until),
+    )
+
+
+def _play_users(setting: Setting, deployment: EdgeDeployment) -> Played:
+    """A closed loop: each user's answers come from one device, which is always there."""
+    if deployment.duty_cycle or deployment.awake or deployment.battery or deployment.failures:
+        raise InputError(
+            f"{deployment.name!r} has devices that are not always there, and the users of a closed "
+            "loop would all wait for them",
+            where="workload.arrivals",
+            allowed="closed-loop with devices that have no duty_cycle, awake, battery or failures",
+            todo="Use an open arrival process",
+        )
+    name = deployment.name
+    used = min(deployment.fleet, setting.workload.sources)
+    service = setting.service(name).slowed(deployment.power_mode.slowdown)
+    plan = PoolPlan(
+        rule=cloud.rule_of(deployment.batching, service),
+        service=service,
+        servers=used,
+        routing=Routing.STICKY,
+        admission=cloud.admission(deployment.admission),
+        users=setting.workload.sources,
+    )
+    requests = setting.demand.requests(choice=plan.draws_choice)
+    pool: Pool = setting.method.Pool(cloud.environment(), plan, requests, setting.tally)
+    for device in range(used):
+        pool.add(device)
+    pool.run(setting.midnight)
+    seen = pool.seen()
+    return Played(
+        ready=deployment.fleet * setting.midnight,
+        busy=seen.busy,
+        batches=seen.batches,
+        served=seen.served,
+        max_replicas=deployment.fleet,
+        usage={name: usage_of(deployment, seen.busy)},
     )

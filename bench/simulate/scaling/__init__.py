@@ -1,12 +1,21 @@
 """Scaling policies: one file each, a pure function of what the autoscaler sees.
 
 Each file has ``Options``, ``bounds(options) -> (initial, maximum)`` replicas,
-``period_s(options)`` between decisions (``None``: never) and
+``period_s(options)`` between decisions (``None``: never), ``idle_s(options)``, how long the service
+is empty before it is scaled to zero (``None``: it never is), and
 ``desired(options, observed, history)`` → replicas wanted. ``history`` is a list the policy may
 keep its memory in; it starts empty.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+
+from bench import extensions
+from bench.scenario import Part
+
+SCALING = "bench.simulate.scaling"
+History = list[tuple[float, int]]
 
 
 @dataclass(frozen=True)
@@ -16,6 +25,40 @@ class Observed:
     now_s: float
     replicas: int
     """Wanted so far, those still starting included."""
+    ready: int
     busy: float
     """Busy server-seconds since the last tick ÷ (ready replicas · period)."""
     waiting: int
+    in_service: int
+
+
+class Scaling:
+    """A scaling policy with its options bound, and its memory of one day."""
+
+    def __init__(self, part: Part) -> None:
+        module = extensions.load(SCALING, part.name)
+        options = module.Options.model_validate(part.options)
+        self.initial: int
+        self.maximum: int
+        self.initial, self.maximum = module.bounds(options)
+        self.period_s: float | None = module.period_s(options)
+        self.idle_s: float | None = module.idle_s(options)
+        self._history: History = []
+        self._module, self._options = module, options
+
+    def desired(self, observed: Observed) -> int:
+        wish: int = self._module.desired(self._options, observed, self._history)
+        return wish
+
+
+def stabilised(wish: int, observed: Observed, history: History, window_s: float) -> int:
+    """Scaling down waits for the highest wish of the window (Kubernetes' down-stabilisation)."""
+    history.append((observed.now_s, wish))
+    while history[0][0] < observed.now_s - window_s:
+        history.pop(0)
+    if wish >= observed.replicas:
+        return wish
+    return min(observed.replicas, max(recommendation for _, recommendation in history))
+
+
+__all__ = ["SCALING", "History", "Observed", "Scaling", "stabilised"]

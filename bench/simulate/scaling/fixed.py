@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from bench.record import Record
-from bench.simulate.scaling import Observed
+from bench.simulate.scaling import History, Observed
 
 
 class Options(Record):
@@ -22,5 +22,9 @@ def period_s(options: Options) -> float | None:
     return None
 
 
-def desired(options: Options, observed: Observed, history: list[tuple[float, int]]) -> int:
+def idle_s(options: Options) -> float | None:
+    return None
+
+
+def desired(options: Options, observed: Observed, history: History) -> int:
     return options.replicas

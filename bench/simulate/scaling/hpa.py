@@ -1,8 +1,9 @@
 """The rule of Kubernetes' horizontal pod autoscaler on utilisation.
 
-``desired = ceil(replicas · utilisation / target)`` every 15 s; no change within 10 % of the
-target; scaling down waits for the highest wish of the last 300 s (Kubernetes documentation,
-"Horizontal Pod Autoscaling", algorithm details and stabilization window).
+``desired = ceil(ready · utilisation / target)`` every 15 s; no change within 10 % of the target;
+replicas that are not ready count as idle when scaling up; scaling down waits for the highest wish
+of the last 300 s (Kubernetes documentation, "Horizontal Pod Autoscaling", algorithm details and
+stabilization window).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 from pydantic import Field, model_validator
 
 from bench.record import Record
-from bench.simulate.scaling import Observed
+from bench.simulate.scaling import History, Observed, stabilised
 from bench.units import Fraction, PositiveSeconds, Seconds
 
 
@@ -41,16 +42,23 @@ def period_s(options: Options) -> float | None:
     return options.period
 
 
-def desired(options: Options, observed: Observed, history: list[tuple[float, int]]) -> int:
+def idle_s(options: Options) -> float | None:
+    return None
+
+
+def desired(options: Options, observed: Observed, history: History) -> int:
+    wish = min(max(_wish(options, observed), options.min_replicas), options.max_replicas)
+    return stabilised(wish, observed, history, options.down_stabilisation)
+
+
+def _wish(options: Options, observed: Observed) -> int:
+    """As in Kubernetes' ``replica_calculator.go``: replicas that start dampen scaling up."""
     ratio = observed.busy / options.target
-    wish = observed.replicas
-    if abs(ratio - 1) > options.tolerance:
-        wish = math.ceil(observed.replicas * ratio - 1e-9)
-    wish = min(max(wish, options.min_replicas), options.max_replicas)
-    history.append((observed.now_s, wish))
-    horizon = observed.now_s - options.down_stabilisation
-    while history[0][0] < horizon:
-        history.pop(0)
-    if wish >= observed.replicas:
-        return wish
-    return min(observed.replicas, max(recommendation for _, recommendation in history))
+    if ratio > 1 and observed.ready < observed.replicas:
+        dampened = ratio * observed.ready / observed.replicas
+        if dampened <= 1 + options.tolerance:
+            return observed.replicas
+        return math.ceil(dampened * observed.replicas - 1e-9)
+    if abs(ratio - 1) <= options.tolerance:
+        return observed.replicas
+    return math.ceil(ratio * observed.ready - 1e-9)

@@ -1,0 +1,143 @@
+"""Records of a scenario → plans of the data plane and the control plane of a cloud pool."""
+
+from __future__ import annotations
+
+import simpy
+
+from bench import extensions
+from bench.profile import Profile
+from bench.scenario import (
+    AdmissionPlan,
+    AnyPart,
+    BatchDeployment,
+    MeanTimes,
+    Network,
+    Part,
+    RealTimePart,
+)
+from bench.simulate.batching import Rule
+from bench.simulate.control import Breakdowns, Replicas, StartTimes
+from bench.simulate.durations import breakdowns, one_by_one, typical
+from bench.simulate.plane import Admission, Link, Pool
+from bench.simulate.results import Holding, Usage
+from bench.simulate.service import ServiceTimes
+from bench.simulate.ticks import FOREVER, ticks, to_seconds
+from bench.streams import Streams
+
+BATCHING = "bench.simulate.batching"
+BITS_PER_BYTE = 8
+
+
+def rule_of(part: Part, service: ServiceTimes) -> Rule:
+    """The table of a batching policy."""
+    module = extensions.load(BATCHING, part.name)
+    found: Rule = module.rule(module.Options.model_validate(part.options), service.mean)
+    return found
+
+
+def largest_batch(part: Part) -> int:
+    """The largest batch a policy can form."""
+    module = extensions.load(BATCHING, part.name)
+    options = module.Options.model_validate(part.options)
+    found: Rule = module.rule(options, lambda size: 0.0)
+    return found.full
+
+
+def best_rate(part: AnyPart, profile: Profile) -> float:
+    """Requests/s of one server that always finds the batch it likes best."""
+    overhead = profile.loop_overhead_s or 0.0
+    sizes = range(1, largest_batch(part.batching) + 1)
+    return max(size / (profile.mean_service_s(size) + overhead) for size in sizes)
+
+
+def shortest_service_s(part: AnyPart, profile: Profile) -> float:
+    sizes = range(1, largest_batch(part.batching) + 1)
+    return min(min(profile.service_s[size]) for size in sizes)
+
+
+def shortest_way_s(network: Network, profile: Profile) -> float:
+    """Up and down an idle link, with the shortest round trip of a constant one."""
+    rtt = 0.0 if not isinstance(network.rtt, float) else network.rtt
+    up = BITS_PER_BYTE * profile.input_bytes / network.uplink
+    down = BITS_PER_BYTE * profile.output_bytes / network.downlink
+    return rtt + up + down
+
+
+def links(network: Network, profile: Profile, until: int, streams: Streams) -> tuple[Link, Link]:
+    """Up and down; an outage takes both."""
+    outages = breakdowns(network.outages, until, streams.get("outages"))
+    up = BITS_PER_BYTE * profile.input_bytes / network.uplink
+    down = BITS_PER_BYTE * profile.output_bytes / network.downlink
+    return Link(ticks(up), network.sites, outages), Link(ticks(down), network.sites, outages)
+
+
+def admission(plan: AdmissionPlan) -> Admission:
+    return Admission(
+        queue_limit=FOREVER if plan.queue_limit is None else plan.queue_limit,
+        shed_from=plan.shed.begin if plan.shed else FOREVER,
+        shed_to=plan.shed.end if plan.shed else FOREVER,
+        timeout=FOREVER if plan.timeout is None else ticks(plan.timeout),
+    )
+
+
+def servers_for(most: int) -> int:
+    """Numbers for servers: those that end, or are being replaced, overlap with the others."""
+    return 2 * most + 16
+
+
+def replicas_of(
+    env: simpy.Environment,
+    pool: Pool,
+    part: RealTimePart | BatchDeployment,
+    profile: Profile,
+    most: int,
+    streams: Streams,
+) -> Replicas:
+    """The control plane's hands: with start times and breakdowns as the part says."""
+    rng, start = streams.get("start-up"), part.start_up
+    load = profile.load_s if start.model_load is None else start.model_load
+    failures: MeanTimes | None = part.failures
+    return Replicas(
+        env,
+        pool,
+        servers_for(most),
+        StartTimes(
+            one_by_one(start.node, rng), one_by_one(start.image_pull, rng), one_by_one(load, rng)
+        ),
+        Breakdowns(
+            mtbf_s=failures.mtbf if failures else float("inf"),
+            mttr_s=failures.mttr if failures else 0.0,
+            spot_life_s=part.spot.mean_life if part.spot else float("inf"),
+            notice_s=part.spot.notice if part.spot else 0.0,
+        ),
+        streams.get("breakdowns"),
+        part.per_node if isinstance(part, RealTimePart) else 1,
+    )
+
+
+def start_up_s(part: RealTimePart | BatchDeployment, profile: Profile) -> float:
+    """A typical one, in seconds."""
+    start = part.start_up
+    load = profile.load_s if start.model_load is None else typical(start.model_load)
+    return typical(start.node) + typical(start.image_pull) + load
+
+
+def usage_of(
+    replicas: Replicas, until: int, busy: int, profile: Profile, uploads: int, downloads: int
+) -> Usage:
+    """What the pool used up to ``until``."""
+    return Usage(
+        holdings=[
+            Holding(start_s=to_seconds(start), end_s=to_seconds(end))
+            for start, end in replicas.holdings(until)
+        ],
+        devices=replicas.peak_nodes,
+        busy_s=to_seconds(busy),
+        uploaded_bytes=profile.input_bytes * uploads,
+        downloaded_bytes=profile.output_bytes * downloads,
+        stored_byte_s=0.0,
+    )
+
+
+def environment() -> simpy.Environment:
+    return simpy.Environment(0)

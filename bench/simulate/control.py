@@ -1,0 +1,362 @@
+"""The control plane of a pool: nodes and the replicas on them, started, stopped, lost and mended.
+
+SimPy runs it, in both methods alike. Policies ask for a number of replicas; :class:`Replicas` sees
+to it that they get them, with everything that takes time on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import simpy
+
+from bench.simulate.moments import Steps, control
+from bench.simulate.plane import Pool, Trigger
+from bench.simulate.scaling import Observed, Scaling
+from bench.simulate.ticks import FOREVER, Ticks, ticks, to_seconds
+
+Draw = Callable[[], float]
+"""One duration in seconds."""
+
+
+@dataclass(frozen=True)
+class StartTimes:
+    """What a replica takes before it serves: the node only if a new one is needed."""
+
+    node: Draw
+    image_pull: Draw
+    model_load: Draw
+
+
+@dataclass(frozen=True)
+class Breakdowns:
+    """Mean seconds between a node's failures and to its repair, and in a spot node's life."""
+
+    mtbf_s: float = float("inf")
+    mttr_s: float = 0.0
+    spot_life_s: float = float("inf")
+    notice_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something the control plane did, for the trace."""
+
+    time: int
+    what: str
+    node: int
+    server: int
+
+
+@dataclass(eq=False)
+class Node:
+    """A machine: held from the order to the end of its last replica."""
+
+    number: int
+    held_since: int
+    replicas: list[Replica] = field(default_factory=list)
+    """Those that have not ended."""
+    has_image: bool = False
+    takes_more: bool = True
+    held_until: int = FOREVER
+
+
+@dataclass(eq=False)
+class Replica:
+    """One copy of the model on a node."""
+
+    node: Node
+    state: str = "starting"
+    """starting, ready, draining, broken, or ended."""
+    server: int = -1
+    ready_since: int = -1
+
+
+Span = tuple[int, int, int]
+"""Server, and from when to when."""
+
+
+class Replicas:
+    """The replicas of one pool.
+
+    Args:
+        servers: numbers the pool has for servers; more than replicas, for those that end.
+        per_node: replicas that fit on a node.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        pool: Pool,
+        servers: int,
+        start_times: StartTimes,
+        breakdowns: Breakdowns,
+        rng: np.random.Generator,
+        per_node: int = 1,
+    ) -> None:
+        self._env, self._pool, self._start_times = env, pool, start_times
+        self._breakdowns, self._rng, self._per_node = breakdowns, rng, per_node
+        self._free = list(range(servers))
+        self._nodes: list[Node] = []
+        self._replicas: list[Replica] = []
+        self._past: list[Span] = []
+        self.events: list[Event] = []
+        self.peak = 0
+
+    @property
+    def peak_nodes(self) -> int:
+        """The most nodes held at once."""
+        edges = [(node.held_since, 1) for node in self._nodes]
+        edges += [(node.held_until, -1) for node in self._nodes]
+        held = peak = 0
+        for _, step in sorted(edges):
+            held += step
+            peak = max(peak, held)
+        return peak
+
+    @property
+    def now(self) -> int:
+        return int(self._env.now)
+
+    @property
+    def wanted(self) -> int:
+        """Replicas that are ready, starting or being mended."""
+        return sum(r.state in ("starting", "ready", "broken") for r in self._replicas)
+
+    @property
+    def ready(self) -> int:
+        return sum(r.state == "ready" for r in self._replicas)
+
+    def begin_with(self, number: int) -> None:
+        """These are ready at midnight: the service has been running before."""
+        for _ in range(number):
+            self._serve(self._place())
+
+    def scale_to(self, number: int) -> None:
+        """Order what is missing; end what is too much: what does not serve yet, then the youngest."""
+        self._settle()
+        living = [r for r in self._replicas if r.state in ("starting", "ready", "broken")]
+        for _ in range(number - len(living)):
+            replica = self._place()
+            self._note("order", replica)
+            self._env.process(self._start(replica))
+        keenness = {"ready": 0, "starting": 1, "broken": 2}
+        for replica in sorted(living, key=lambda r: keenness[r.state])[number:]:
+            self._end(replica)
+
+    def wait(self, seconds: float) -> simpy.Event:
+        """Until everything else of that moment has happened."""
+        return control(self._env, ticks(seconds))
+
+    def process(self, steps: Steps) -> None:
+        """Let something happen beside everything else."""
+        self._env.process(steps)
+
+    def wait_until(self, time: int) -> simpy.Event:
+        return control(self._env, max(time - self.now, 0))
+
+    def holdings(self, until: int) -> list[tuple[int, int]]:
+        """From when to when each node was held, at the latest until ``until``."""
+        self._settle()
+        return [
+            (node.held_since, min(node.held_until, until))
+            for node in self._nodes
+            if node.held_since < until
+        ]
+
+    def ready_spans(self, until: int) -> list[Span]:
+        """Every time in which a replica could work, at the latest until ``until``."""
+        self._settle()
+        still = [(r.server, r.ready_since, until) for r in self._replicas if r.server >= 0]
+        return [
+            (server, since, min(end, until))
+            for server, since, end in [*self._past, *still]
+            if since < until
+        ]
+
+    # Nodes and places on them -----------------------------------------------------------------
+
+    def _place(self) -> Replica:
+        """A place on a node that is there, or on a new one."""
+        for node in self._nodes:
+            if node.takes_more and node.replicas and len(node.replicas) < self._per_node:
+                break
+        else:
+            node = Node(len(self._nodes), self.now)
+            self._nodes.append(node)
+            if self._breakdowns.mtbf_s < float("inf"):
+                self._env.process(self._fail_and_mend(node))
+            if self._breakdowns.spot_life_s < float("inf"):
+                self._env.process(self._evict(node))
+        replica = Replica(node)
+        node.replicas.append(replica)
+        self._replicas.append(replica)
+        self.peak = max(self.peak, self.wanted)
+        return replica
+
+    def _start(self, replica: Replica) -> Steps:
+        times, node = self._start_times, replica.node
+        if not node.has_image:
+            yield self.wait(times.node() + times.image_pull())
+            node.has_image = True
+        yield self.wait(times.model_load())
+        if replica.state == "starting":
+            self._serve(replica)
+
+    def _serve(self, replica: Replica) -> None:
+        self._settle()
+        replica.node.has_image = True
+        replica.state, replica.server, replica.ready_since = "ready", self._free.pop(0), self.now
+        self._note("ready", replica)
+        self._pool.add(replica.server)
+
+    def _end(self, replica: Replica) -> None:
+        """Let it finish what it has taken on."""
+        self._note("retire", replica)
+        if replica.state == "ready":
+            replica.state = "draining"
+            self._pool.retire(replica.server)
+        else:
+            self._gone(replica, self.now)
+
+    def _settle(self) -> None:
+        """Note which replicas have finished what they had."""
+        for replica in [r for r in self._replicas if r.state == "draining"]:
+            left = self._pool.left(replica.server)
+            if left <= self.now:
+                self._off(replica, left)
+                self._gone(replica, left)
+
+    def _off(self, replica: Replica, time: int) -> None:
+        """Its server is free for others."""
+        self._past.append((replica.server, replica.ready_since, time))
+        self._free.append(replica.server)
+        self._free.sort()
+        replica.server = -1
+
+    def _gone(self, replica: Replica, time: int) -> None:
+        replica.state = "ended"
+        self._replicas.remove(replica)
+        replica.node.replicas.remove(replica)
+        if not replica.node.replicas:
+            replica.node.held_until, replica.node.takes_more = time, False
+
+    # What befalls nodes -------------------------------------------------------------------------
+
+    def _fail_and_mend(self, node: Node) -> Steps:
+        """A node that fails stays held, and starts its models again once mended."""
+        while True:
+            yield self.wait(self._rng.exponential(self._breakdowns.mtbf_s))
+            if not node.takes_more:
+                return
+            broken = [r for r in node.replicas if r.state in ("ready", "draining")]
+            for replica in broken:
+                self._fail(replica)
+            yield self.wait(self._rng.exponential(self._breakdowns.mttr_s))
+            for replica in [r for r in broken if r.state == "broken"]:
+                replica.state = "starting"
+                self._env.process(self._start(replica))
+
+    def _fail(self, replica: Replica) -> None:
+        was_draining, replica.state = replica.state == "draining", "broken"
+        if was_draining and self._pool.left(replica.server) <= self.now:
+            left = self._pool.left(replica.server)
+            self._off(replica, left)
+            self._gone(replica, left)
+            return
+        self._note("fail", replica)
+        self._pool.fail(replica.server)
+        self._off(replica, self.now)
+        if was_draining:
+            self._gone(replica, self.now)
+
+    def _evict(self, node: Node) -> Steps:
+        """Notice, a replacement at once, and at the end of the notice the plug is pulled."""
+        yield self.wait(self._rng.exponential(self._breakdowns.spot_life_s))
+        if not node.takes_more:
+            return
+        node.takes_more = False
+        before = self.wanted
+        for replica in list(node.replicas):
+            self._note("evict", replica)
+            if replica.state != "draining":
+                self._end(replica)
+        self.scale_to(before)
+        yield self.wait(self._breakdowns.notice_s)
+        for replica in [r for r in node.replicas if r.state == "draining"]:
+            self._fail(replica)
+
+    def _note(self, what: str, replica: Replica) -> None:
+        self.events.append(Event(self.now, what, replica.node.number, replica.server))
+
+
+def autoscale(replicas: Replicas, pool: Pool, policy: Scaling) -> Steps:
+    """Ask the policy every period, and do what it wants."""
+    assert policy.period_s is not None  # noqa: S101
+    before = 0
+    while True:
+        yield replicas.wait(policy.period_s)
+        seen = pool.seen()
+        ready = replicas.ready
+        busy = (seen.busy - before) / (ticks(policy.period_s) * max(ready, 1))
+        before = seen.busy
+        observed = Observed(
+            now_s=to_seconds(replicas.now),
+            replicas=replicas.wanted,
+            ready=ready,
+            busy=busy,
+            waiting=seen.waiting,
+            in_service=seen.in_service,
+        )
+        _scale(replicas, pool, policy.desired(observed))
+
+
+def sleep_when_empty(replicas: Replicas, pool: Pool, policy: Scaling) -> None:
+    """Scale to zero once the pool has been empty for a while, and to one when a request waits."""
+    assert policy.idle_s is not None  # noqa: S101
+    idle_s = policy.idle_s
+
+    def on_trigger(trigger: Trigger) -> None:
+        pool.watch_empty = True
+        if trigger == "empty":
+            replicas.process(rest(pool.seen().served))
+        elif replicas.wanted == 0:
+            replicas.scale_to(1)
+
+    def rest(served: int) -> Steps:
+        yield replicas.wait(idle_s)
+        seen = pool.seen()
+        if seen.served == served and not seen.waiting:
+            _scale(replicas, pool, 0)
+
+    pool.on_trigger = on_trigger
+    pool.watch_empty = True
+    pool.watch_wake = replicas.wanted == 0
+
+
+def _scale(replicas: Replicas, pool: Pool, number: int) -> None:
+    replicas.scale_to(number)
+    if number == 0:
+        pool.watch_wake = True
+
+
+def work_through_windows(
+    replicas: Replicas, pool: Pool, nodes: int, opens: Ticks, closes: Ticks
+) -> Steps:
+    """Batch: order the nodes when a window opens, and let them go when all is done or it closes."""
+
+    def on_trigger(trigger: Trigger) -> None:
+        if trigger == "empty":
+            replicas.scale_to(0)
+
+    pool.on_trigger = on_trigger
+    for opening, closing in zip(opens.tolist(), closes.tolist(), strict=True):
+        yield replicas.wait_until(opening)
+        if pool.seen().waiting:
+            replicas.scale_to(nodes)
+            pool.watch_empty = True
+        if closing < FOREVER:
+            yield replicas.wait_until(closing)
+            replicas.scale_to(0)

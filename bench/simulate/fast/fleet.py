@@ -1,0 +1,422 @@
+"""A fleet of devices, compiled: device by device, chunk by chunk of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.simulate import battery
+from bench.simulate.batching import decide
+from bench.simulate.compiled import compiled, compiled_with_arrays
+from bench.simulate.fast.state import Input, Structured, as_input
+from bench.simulate.plane import ANSWER, Answers, FleetPlan, FleetSeen, OnAnswers, Outcome, Requests
+from bench.simulate.ticks import FOREVER, Ticks
+
+_DONE, _SHED = int(Outcome.DONE), int(Outcome.SHED)
+_TIMED_OUT, _LOST = int(Outcome.TIMED_OUT), int(Outcome.LOST)
+_WAITING, _SPILLED = -1, -2
+
+_DEVICE = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "free_at", "dead_until", "admitted", "alarm", "block_left", "block_offset",
+            "seen_at", "due_up",
+        )
+    ]
+    + [("block_phase", "f8"), ("level", "f8")]
+)  # fmt: skip
+_SUMS = np.dtype([(name, "i8") for name in ("written", "busy", "batches", "served", "flat")])
+
+
+class Settings(NamedTuple):
+    """The plan as numbers that compiled code can read."""
+
+    full: int
+    patience: Ticks
+    values: Ticks
+    first: Ticks
+    counts: Ticks
+    block: int
+    queue_limit: int
+    timeout: int
+    retry: bool
+    failure_first: Ticks
+    failure_start: Ticks
+    failure_end: Ticks
+    sleep_start: Ticks
+    sleep_end: Ticks
+    duty_period: int
+    duty_on: int
+    duty_phase: Ticks
+    has_battery: bool
+    capacity: float
+    idle: float
+    active: float
+    charger: float
+    charge_start: Ticks
+    charge_end: Ticks
+    restart: float
+    saver_below: float
+    saver_slowdown: float
+    saver_active: float
+    spill_queue: int
+    spill_share: float
+    off_start: Ticks
+    off_end: Ticks
+
+
+_decide = compiled(decide)
+_level_after = compiled(battery.level_after)
+_charged_at = compiled(battery.charged_at)
+
+
+class Fleet:
+    """Iterating over :meth:`spilled` plays the fleet; answers go where they are asked for."""
+
+    def __init__(
+        self, plan: FleetPlan, requests: Iterator[Requests], on_answers: OnAnswers, until: int
+    ) -> None:
+        self._plan, self._requests, self._on_answers = plan, requests, on_answers
+        self._until = until
+        self._settings = _settings_of(plan)
+        self._devices = np.zeros(plan.devices, _DEVICE)
+        self._devices["alarm"] = FOREVER
+        self._devices["level"] = plan.battery.capacity if plan.battery else 0.0
+        self._sums = np.zeros(1, _SUMS)
+
+    def spilled(self) -> Iterator[Requests]:
+        """Requests that go on to the cloud, by the time at which they do."""
+        waiting, outgoing = Requests.none(), Requests.none()
+        for chunk in self._requests:
+            if len(chunk):
+                limit = int(chunk.time[-1])
+                waiting, out = self._step(waiting, chunk, limit)
+                outgoing = _by_time(outgoing, out)
+                split = int(np.searchsorted(outgoing.time, limit))
+                if split:
+                    yield outgoing.take(slice(0, split))
+                    outgoing = outgoing.take(slice(split, None))
+        _, out = self._step(waiting, Requests.none(), self._until)
+        outgoing = _by_time(outgoing, out)
+        if len(outgoing):
+            yield outgoing
+
+    def seen(self) -> FleetSeen:
+        sums = self._sums[0]
+        return FleetSeen(*(int(sums[name]) for name in ("busy", "batches", "served", "flat")))
+
+    def _step(self, waiting: Requests, chunk: Requests, limit: int) -> tuple[Requests, Requests]:
+        """Play all devices up to before ``limit``: who still waits, and who goes to the cloud."""
+        every = Requests.joined(waiting, chunk) if len(waiting) else chunk
+        rows = as_input(every)
+        order, first = _by_device(rows.source, self._plan.devices)
+        fate = np.full(len(every), _WAITING, np.int64)
+        leaves = np.zeros(len(every), np.int64)
+        out = np.zeros(len(every), ANSWER)
+        _play(
+            self._devices, self._settings, rows, order, first, fate, leaves, out, self._sums, limit
+        )
+        written = int(self._sums["written"][0])
+        if written:
+            self._on_answers(out[:written])
+        self._sums["written"] = 0
+        gone = np.flatnonzero(fate == _SPILLED)
+        return every.take(np.flatnonzero(fate == _WAITING)), every.take(gone).at(leaves[gone])
+
+
+def _by_time(a: Requests, b: Requests) -> Requests:
+    joined = Requests.joined(a, b) if len(a) else b
+    return joined.take(np.lexsort((joined.number, joined.time)))
+
+
+@compiled_with_arrays
+def _by_device(source: np.ndarray, devices: int) -> tuple[Ticks, Ticks]:
+    """The stable order of requests by device, and where each device's begin."""
+    first = np.zeros(devices + 1, np.int64)
+    for i in range(len(source)):
+        first[source[i] % devices + 1] += 1
+    for device in range(devices):
+        first[device + 1] += first[device]
+    cursor = first[:-1].copy()
+    order = np.empty(len(source), np.int64)
+    for i in range(len(source)):
+        device = source[i] % devices
+        order[cursor[device]] = i
+        cursor[device] += 1
+    return order, first
+
+
+@compiled
+def _play(
+    devices: Structured, settings: Settings, rows: Input, order: Ticks, first: Ticks,
+    fate: Ticks, leaves: Ticks, out: Answers, sums: Structured, limit: int,
+) -> None:  # fmt: skip
+    for device in range(len(devices)):
+        _play_device(
+            devices[device], device, settings, rows, order[first[device] : first[device + 1]],
+            fate, leaves, out, sums[0], limit,
+        )  # fmt: skip
+
+
+@compiled
+def _play_device(  # type: ignore[no-untyped-def]
+    one, device: int, settings: Settings, rows: Input, mine: Ticks,
+    fate: Ticks, leaves: Ticks, out: Answers, sums, limit: int,
+) -> None:  # fmt: skip
+    """Advance one device: at a moment it wakes or ends first, then requests come, then it asks.
+
+    ``mine[head:tail]`` is its queue. Requests that have gone leave a gap behind ``head``, never in
+    between: whoever gives up or is served is the oldest.
+    """
+    head, tail = 0, one.admitted
+    while True:
+        comes = rows.time[mine[tail]] if tail < len(mine) else FOREVER
+        wakes = one.due_up if head < tail else FOREVER
+        gives_up = FOREVER
+        if head < tail and settings.timeout < FOREVER:
+            gives_up = rows.time[mine[head]] + settings.timeout
+        now = min(wakes, comes, one.alarm)
+        if gives_up < now and gives_up < limit:
+            _write(out, sums, rows, mine[head], _TIMED_OUT, gives_up, gives_up, device, 0)
+            fate[mine[head]] = _TIMED_OUT
+            head += 1
+            # Fewer wait now, and the oldest is another.
+            head = _start(
+                one, device, settings, rows, mine, head, tail, gives_up, fate, leaves, out, sums
+            )
+            continue
+        if now >= limit:
+            break
+        if wakes != now and comes == now:
+            row = mine[tail]
+            waiting = tail - head
+            busy = one.free_at > now or _awake(one, device, settings, now) > now
+            if waiting >= settings.spill_queue and _on_line(settings, now):
+                fate[row], leaves[row] = _SPILLED, now
+            elif waiting >= settings.queue_limit and busy:
+                fate[row] = _SHED
+                _write(out, sums, rows, row, _SHED, now, now, device, 0)
+            else:
+                tail += 1
+                head = _start(
+                    one, device, settings, rows, mine, head, tail, now, fate, leaves, out, sums
+                )
+                continue
+            # Gone at the door: close the gap.
+            for place in range(tail, head, -1):
+                mine[place] = mine[place - 1]
+            mine[head] = row
+            head += 1
+            tail += 1
+            continue
+        head = _start(one, device, settings, rows, mine, head, tail, now, fate, leaves, out, sums)
+    one.admitted = tail - head
+
+
+@compiled
+def _start(  # type: ignore[no-untyped-def]
+    one, device: int, settings: Settings, rows: Input, mine: Ticks, head: int, tail: int, now: int,
+    fate: Ticks, leaves: Ticks, out: Answers, sums,
+) -> int:  # fmt: skip
+    """Start a batch if one can start; the queue's new head."""
+    one.alarm = FOREVER
+    while True:
+        if head == tail:
+            one.due_up = FOREVER
+            return head
+        up = max(_awake(one, device, settings, now), one.free_at)
+        if up > now:
+            one.due_up = up
+            return head
+        if settings.has_battery and _ran_flat(one, settings, now, sums):
+            continue
+        one.due_up = FOREVER
+        size, ask = _decide(
+            settings.full, settings.patience, tail - head, rows.time[mine[head]], now
+        )
+        if size == 0:
+            one.alarm = ask
+            return head
+        length, load = _draw(one, settings, size, rows.service[mine[head]])
+        stops = _stops(one, device, settings, now, now + length, load, sums)
+        sums.batches += 1
+        sums.served += size
+        sums.busy += min(stops, now + length) - now
+        one.free_at = min(stops, now + length)
+        if stops < now + length and settings.retry:
+            continue
+        for place in range(head, head + size):
+            row = mine[place]
+            if stops < now + length:
+                fate[row] = _LOST
+                _write(out, sums, rows, row, _LOST, stops, stops, device, 0)
+            elif (
+                settings.spill_share > 0
+                and rows.choice[row] < settings.spill_share
+                and _on_line(settings, now + length)
+            ):
+                fate[row], leaves[row] = _SPILLED, now + length
+            else:
+                fate[row] = _DONE
+                _write(out, sums, rows, row, _DONE, now, now + length, device, size)
+        head += size
+
+
+@compiled
+def _awake(one, device: int, settings: Settings, now: int) -> int:  # type: ignore[no-untyped-def]
+    """The earliest moment from ``now`` on at which the device can start a batch."""
+    begin, end = settings.failure_first[device], settings.failure_first[device + 1]
+    while True:
+        at = max(now, one.dead_until)
+        at = _after(settings.failure_start[begin:end], settings.failure_end[begin:end], at)
+        at = _after(settings.sleep_start, settings.sleep_end, at)
+        if settings.duty_period:
+            into = (at + settings.duty_phase[device]) % settings.duty_period
+            if into >= settings.duty_on:
+                at += settings.duty_period - into
+        if at == now:
+            return now
+        now = at
+
+
+@compiled
+def _after(starts: Ticks, ends: Ticks, at: int) -> int:
+    """``at``, or the end of the window it is in."""
+    if len(starts) == 0:
+        return at
+    place = np.searchsorted(ends, at, side="right")
+    if place < len(starts) and starts[place] <= at:
+        return ends[place]
+    return at
+
+
+@compiled
+def _on_line(settings: Settings, now: int) -> bool:
+    return _after(settings.off_start, settings.off_end, now) == now
+
+
+@compiled
+def _ran_flat(one, settings: Settings, now: int, sums) -> bool:  # type: ignore[no-untyped-def]
+    """Let idle power drain the battery up to ``now``; whether that changed what can be done."""
+    if one.seen_at >= now:
+        return False
+    one.level, flat = _level_after(
+        one.level, one.seen_at, now, settings.idle, settings.charger, settings.capacity,
+        settings.charge_start, settings.charge_end,
+    )  # fmt: skip
+    one.seen_at = now
+    if flat == FOREVER:
+        return False
+    _die(one, settings, flat, sums)
+    return True
+
+
+@compiled
+def _die(one, settings: Settings, flat: int, sums) -> None:  # type: ignore[no-untyped-def]
+    sums.flat += 1
+    one.level = settings.restart
+    one.dead_until = _charged_at(
+        settings.restart, flat, settings.charger, settings.charge_start, settings.charge_end
+    )
+    one.seen_at = one.dead_until
+
+
+@compiled
+def _draw(one, settings: Settings, size: int, luck: float) -> tuple[int, float]:  # type: ignore[no-untyped-def]
+    """A measured service time, and the power drawn meanwhile."""
+    count, begin = settings.counts[size], settings.first[size]
+    if settings.block == 1:
+        place = int(luck * count)
+    else:
+        if one.block_left == 0:
+            one.block_left, one.block_offset, one.block_phase = settings.block, 0, luck
+        place = (int(one.block_phase * count) + one.block_offset) % count
+        one.block_left -= 1
+        one.block_offset += 1
+    length = settings.values[begin + place]
+    if settings.has_battery and one.level < settings.saver_below:
+        return int(length * settings.saver_slowdown), settings.saver_active
+    return length, settings.active
+
+
+@compiled
+def _stops(  # type: ignore[no-untyped-def]
+    one, device: int, settings: Settings, start: int, end: int, load: float, sums
+) -> int:
+    """When a failure or a flat battery cuts a batch off; ``FOREVER``: neither does."""
+    begin, last = settings.failure_first[device], settings.failure_first[device + 1]
+    stops = FOREVER
+    if last > begin:
+        place = begin + np.searchsorted(settings.failure_start[begin:last], start, side="right")
+        if place < last and settings.failure_start[place] < end:
+            stops = settings.failure_start[place]
+    if settings.has_battery:
+        level, flat = _level_after(
+            one.level, start, min(end, stops), load, settings.charger, settings.capacity,
+            settings.charge_start, settings.charge_end,
+        )  # fmt: skip
+        one.level, one.seen_at = level, min(end, stops)
+        if flat < FOREVER:
+            stops = flat
+            _die(one, settings, flat, sums)
+    return stops
+
+
+@compiled
+def _write(  # type: ignore[no-untyped-def]
+    out: Answers, sums, rows: Input, row: int, outcome: int, start: int, at: int,
+    device: int, size: int,
+) -> None:  # fmt: skip
+    answer = out[sums.written]
+    answer.number, answer.arrival, answer.reach = (
+        rows.number[row],
+        rows.arrival[row],
+        rows.time[row],
+    )
+    answer.start, answer.served, answer.finished = start, at, at
+    answer.source, answer.server, answer.size = rows.source[row], device if size else -1, size
+    answer.outcome = outcome
+    sums.written += 1
+
+
+def _settings_of(plan: FleetPlan) -> Settings:
+    service, cell, spill = plan.service, plan.battery, plan.spill
+    none = np.zeros(0, np.int64)
+    zeros = np.zeros(plan.devices + 1, np.int64)
+    return Settings(
+        full=plan.rule.full,
+        patience=np.array(plan.rule.patience, np.int64),
+        values=service.values,
+        first=service.first,
+        counts=service.count,
+        block=service.block,
+        queue_limit=plan.queue_limit,
+        timeout=plan.timeout,
+        retry=plan.retry,
+        failure_first=zeros if plan.failure_first is None else plan.failure_first,
+        failure_start=plan.failures.start,
+        failure_end=plan.failures.end,
+        sleep_start=plan.asleep.start,
+        sleep_end=plan.asleep.end,
+        duty_period=plan.duty_period,
+        duty_on=plan.duty_on,
+        duty_phase=zeros if plan.duty_phase is None else plan.duty_phase,
+        has_battery=cell is not None,
+        capacity=cell.capacity if cell else 0.0,
+        idle=cell.idle if cell else 0.0,
+        active=cell.active if cell else 0.0,
+        charger=cell.charger if cell else 0.0,
+        charge_start=cell.charging.start if cell else none,
+        charge_end=cell.charging.end if cell else none,
+        restart=cell.restart if cell else 0.0,
+        saver_below=cell.saver_below if cell else -1.0,
+        saver_slowdown=cell.saver_slowdown if cell else 1.0,
+        saver_active=cell.saver_active if cell else 0.0,
+        spill_queue=spill.queue,
+        spill_share=spill.share,
+        off_start=spill.off_line.start,
+        off_end=spill.off_line.end,
+    )

@@ -1,0 +1,597 @@
+"""The data plane of a pool of servers, compiled: every request between two control events.
+
+At one moment, services end first (lowest server first), then requests come, then queues ask their
+batching rule again; control acts last. :mod:`bench.simulate.reference.pool` is the same in words
+that are easier to read.
+"""
+
+from __future__ import annotations
+
+from bench.simulate.batching import decide
+from bench.simulate.compiled import compiled
+from bench.simulate.fast.heap import put, remove, take, top_key
+from bench.simulate.fast.link import transmit
+from bench.simulate.fast.state import BUSY, IDLE, OFF, Input, Settings, Slots, State
+from bench.simulate.plane import Answers, Outcome, Routing
+from bench.simulate.ticks import FOREVER
+
+REACHED, NEEDS_INPUT, NEEDS_OUTPUT, NEEDS_SLOTS = 0, 1, 2, 3
+
+_DONE, _SHED = int(Outcome.DONE), int(Outcome.SHED)
+_TIMED_OUT, _LOST = int(Outcome.TIMED_OUT), int(Outcome.LOST)
+_CENTRAL, _ROUND_ROBIN = int(Routing.CENTRAL), int(Routing.ROUND_ROBIN)
+_SHORTEST, _TWO, _STICKY = (
+    int(Routing.SHORTEST_QUEUE), int(Routing.TWO_CHOICES), int(Routing.STICKY),
+)  # fmt: skip
+_GOLDEN = 0.6180339887498949
+"""Steps of the golden ratio cover the measured times evenly (work has no luck of its own)."""
+
+_decide = compiled(decide)
+
+
+@compiled
+def advance(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, until: int
+) -> int:
+    """Go on to the end of the moment ``until``, or to where something is needed.
+
+    A trigger that is being watched for ends the advance with the moment it happens in.
+    """
+    r = state.registers[0]
+    while True:
+        if r.woken or r.emptied:
+            until = r.now
+        if settings.closed:
+            if r.rows - r.cursor <= r.used and not r.last:
+                return NEEDS_INPUT
+            comes = min(top_key(state.sends), top_key(state.transit))
+        else:
+            if r.cursor == r.rows and not r.last:
+                return NEEDS_INPUT
+            comes = rows.time[r.cursor] if r.cursor < r.rows else FOREVER
+        if len(out) - r.written <= r.used + 1:
+            return NEEDS_OUTPUT
+        if r.free == 0 and not settings.closed:
+            return NEEDS_SLOTS
+        ends, asks = top_key(state.finishes), top_key(state.alarms)
+        next_time = min(ends, comes, asks)
+        gives_up = top_key(state.leaves)
+        if gives_up < next_time and gives_up < until:
+            r.now = gives_up
+            _give_up(state, slots, settings, rows, out, state.leaves.order[0], gives_up)
+            continue
+        if next_time > until:
+            r.now = until
+            return REACHED
+        r.now = next_time
+        if ends == next_time:
+            _end_service(state, slots, settings, rows, out, take(state.finishes), next_time)
+        elif comes == next_time:
+            _next_request(state, slots, settings, rows, out, next_time)
+        else:
+            _dispatch(state, slots, settings, rows, out, take(state.alarms), next_time)
+
+
+@compiled
+def start_users(state: State, slots: Slots, settings: Settings, rows: Input, users: int) -> None:
+    """Closed loop: every user begins to think."""
+    for user in range(users):
+        _think(state, slots, rows, user, 0)
+
+
+@compiled
+def add_server(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, server: int, now: int
+) -> None:
+    """The server is ready from now on."""
+    r = state.registers[0]
+    one = state.servers[server]
+    one.state, one.draining, one.left, one.saved_at = IDLE, 0, FOREVER, now
+    one.block_left = 0
+    place = r.ready
+    while place > 0 and state.ready[place - 1] > server:
+        state.ready[place] = state.ready[place - 1]
+        place -= 1
+    state.ready[place] = server
+    r.ready += 1
+    if settings.routing == _CENTRAL:
+        put(state.idle, server, 0)
+        _dispatch(state, slots, settings, rows, out, 0, now)
+        return
+    door = state.queues[0]
+    slot = door.head if door.length else -1
+    r.waiting -= door.length
+    door.head = door.tail = -1
+    door.length = 0
+    _head_changed(state, slots, settings, 0)
+    while slot >= 0:
+        following = slots.row[slot].next
+        queue = _route(state, slots, settings, slot)
+        _join(state, slots, settings, queue, slot)
+        _dispatch(state, slots, settings, rows, out, queue, now)
+        slot = following
+    _dispatch(state, slots, settings, rows, out, server + 1, now)
+
+
+@compiled
+def retire_server(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, server: int, now: int
+) -> None:
+    """The server takes no more; it is off once it has done what it has."""
+    one = state.servers[server]
+    _not_ready(state, server)
+    one.draining = 1
+    remove(state.idle, server)
+    if settings.routing != _CENTRAL:
+        _dispatch(state, slots, settings, rows, out, server + 1, now)
+    if one.state == IDLE:
+        _off(state, slots, settings, rows, out, server, now)
+
+
+@compiled
+def fail_server(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, server: int, now: int
+) -> None:
+    """The server stops at once; what it had in hand is tried again, or lost."""
+    r = state.registers[0]
+    one = state.servers[server]
+    _not_ready(state, server)
+    remove(state.idle, server)
+    remove(state.finishes, server)
+    remove(state.alarms, server + 1)
+    was_busy, had_work = one.state == BUSY, one.work
+    one.state, one.draining, one.left = OFF, 0, now
+    if was_busy and had_work:
+        r.filling -= one.finish - now
+        r.work += one.size
+    elif was_busy:
+        r.busy -= one.finish - now
+        r.in_service -= one.size
+    one.work = 0
+    in_hand = (
+        one.unsaved,
+        one.batch if was_busy and not had_work else -1,
+        _own(state, settings, server),
+    )
+    one.unsaved = one.batch = -1
+    for first in in_hand:
+        slot = first
+        while slot >= 0:
+            following = slots.row[slot].next
+            if settings.retry:
+                _try_again(state, slots, settings, rows, out, slot, now)
+            else:
+                _leave(state, slots, settings, rows, out, slot, _LOST, now, -1, 0)
+            slot = following
+    _note_empty(state)
+
+
+@compiled
+def give_work(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, items: int, now: int
+) -> None:
+    """Other work for servers that would be idle."""
+    r = state.registers[0]
+    r.work += items
+    if settings.routing == _CENTRAL:
+        _dispatch(state, slots, settings, rows, out, 0, now)
+    else:
+        for place in range(r.ready):
+            _dispatch(state, slots, settings, rows, out, state.ready[place] + 1, now)
+
+
+@compiled
+def _next_request(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, now: int
+) -> None:
+    r = state.registers[0]
+    if settings.closed:
+        if top_key(state.sends) == now:
+            user = take(state.sends)
+            one = slots.row[user]
+            site = one.source % len(state.up_free)
+            leaves = transmit(
+                state.up_free, site, now, settings.up_transmit, settings.up_starts, settings.up_ends
+            )
+            put(state.transit, user, leaves + one.up)
+            return
+        slot = take(state.transit)
+    else:
+        r.free -= 1
+        slot = slots.free[r.free]
+        _fill(slots, rows, slot, r.cursor)
+        slots.row[slot].arrival = rows.arrival[r.cursor]
+        slots.row[slot].source = rows.source[r.cursor]
+        r.cursor += 1
+        r.used += 1
+    slots.row[slot].reach = now
+    queue = _route(state, slots, settings, slot)
+    if _turned_away(state, slots, settings, queue, slot):
+        _leave(state, slots, settings, rows, out, slot, _SHED, now, -1, 0)
+        return
+    _join(state, slots, settings, queue, slot)
+    _dispatch(state, slots, settings, rows, out, queue, now)
+    if r.watch_wake and r.ready == 0 and r.waiting > 0:
+        r.woken, r.watch_wake = 1, 0
+
+
+@compiled
+def _fill(slots: Slots, rows: Input, slot: int, row: int) -> None:
+    one = slots.row[slot]
+    one.number = rows.number[row]
+    one.service = rows.service[row]
+    if len(rows.choice):
+        one.choice = rows.choice[row]
+    one.up = rows.up[row]
+    one.down = rows.down[row]
+
+
+@compiled
+def _think(state: State, slots: Slots, rows: Input, user: int, now: int) -> None:
+    r = state.registers[0]
+    if r.cursor == r.rows:  # the users' last requests have been made
+        return
+    _fill(slots, rows, user, r.cursor)
+    sends = now + rows.time[r.cursor]
+    slots.row[user].arrival, slots.row[user].source = sends, user
+    r.cursor += 1
+    r.used += 1
+    put(state.sends, user, sends)
+
+
+@compiled
+def _route(state: State, slots: Slots, settings: Settings, slot: int) -> int:
+    """The queue a request joins: 0 where all share one, or none is ready."""
+    r = state.registers[0]
+    ready = r.ready
+    if settings.routing == _CENTRAL or ready == 0:
+        return 0
+    if settings.routing == _ROUND_ROBIN:
+        r.turn += 1
+        return state.ready[(r.turn - 1) % ready] + 1
+    if settings.routing == _STICKY:
+        return state.ready[slots.row[slot].source % ready] + 1
+    if settings.routing == _TWO:
+        scaled = slots.row[slot].choice * ready
+        a = min(int(scaled), ready - 1)
+        if ready == 1:
+            return state.ready[0] + 1
+        b = min(int((scaled - a) * (ready - 1)), ready - 2)
+        b += b >= a
+        low, high = min(a, b), max(a, b)
+        shorter = low if _load(state, low) <= _load(state, high) else high
+        return state.ready[shorter] + 1
+    best, least = 0, _load(state, 0)
+    for place in range(1, ready):
+        load = _load(state, place)
+        if load < least:
+            best, least = place, load
+    return state.ready[best] + 1
+
+
+@compiled
+def _load(state: State, place: int) -> int:
+    server = state.ready[place]
+    one = state.servers[server]
+    in_service = one.size if one.state == BUSY and not one.work else 0
+    return state.queues[server + 1].length + in_service
+
+
+@compiled
+def _turned_away(state: State, slots: Slots, settings: Settings, queue: int, slot: int) -> bool:
+    if settings.queue_limit == FOREVER and settings.shed_from == FOREVER:
+        return False
+    waiting = state.queues[queue].length
+    if waiting >= settings.queue_limit and not _has_idle(state, settings, queue):
+        return True
+    if waiting < settings.shed_from:
+        return False
+    span = max(settings.shed_to - settings.shed_from, 1)
+    # Its own bits of the uniform number: the first ones may have chosen the queue.
+    luck = slots.row[slot].choice * 1048576.0
+    return (luck - int(luck)) * span < waiting - settings.shed_from + 1
+
+
+@compiled
+def _has_idle(state: State, settings: Settings, queue: int) -> bool:
+    if settings.routing == _CENTRAL:
+        return state.idle.size[0] > 0
+    return queue > 0 and state.servers[queue - 1].state == IDLE
+
+
+@compiled
+def _join(state: State, slots: Slots, settings: Settings, queue: int, slot: int) -> None:
+    q = state.queues[queue]
+    slots.row[slot].next = -1
+    if q.length == 0:
+        q.head = slot
+    else:
+        slots.row[q.tail].next = slot
+    q.tail = slot
+    q.length += 1
+    state.registers[0].waiting += 1
+    if q.length == 1:
+        _head_changed(state, slots, settings, queue)
+
+
+@compiled
+def _try_again(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, slot: int, now: int
+) -> None:
+    """Back into a queue, at the place its age gives it."""
+    queue = _route(state, slots, settings, slot)
+    q, one = state.queues[queue], slots.row[slot]
+    before, place = -1, q.head
+    while place >= 0 and (
+        slots.row[place].reach < one.reach
+        or (slots.row[place].reach == one.reach and slots.row[place].number < one.number)
+    ):
+        before, place = place, slots.row[place].next
+    one.next = place
+    if before < 0:
+        q.head = slot
+    else:
+        slots.row[before].next = slot
+    if place < 0:
+        q.tail = slot
+    q.length += 1
+    state.registers[0].waiting += 1
+    _head_changed(state, slots, settings, queue)
+    _dispatch(state, slots, settings, rows, out, queue, now)
+
+
+@compiled
+def _give_up(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, queue: int, now: int
+) -> None:
+    """The oldest of a queue has waited as long as it is allowed to."""
+    q = state.queues[queue]
+    slot = q.head
+    q.head = slots.row[slot].next
+    q.length -= 1
+    state.registers[0].waiting -= 1
+    _head_changed(state, slots, settings, queue)
+    _leave(state, slots, settings, rows, out, slot, _TIMED_OUT, now, -1, 0)
+    _dispatch(state, slots, settings, rows, out, queue, now)
+    _note_empty(state)
+
+
+@compiled
+def _head_changed(state: State, slots: Slots, settings: Settings, queue: int) -> None:
+    """Keep in mind when the oldest of a queue gives up."""
+    if settings.timeout == FOREVER:
+        return
+    q = state.queues[queue]
+    if q.length == 0:
+        remove(state.leaves, queue)
+    else:
+        at = slots.row[q.head].reach + settings.timeout
+        put(state.leaves, queue, max(at, state.registers[0].now))
+
+
+@compiled
+def _dispatch(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, queue: int, now: int
+) -> None:
+    """Start the batches that can start, and set the alarm for the next one."""
+    q = state.queues[queue]
+    while _has_idle(state, settings, queue):
+        if q.length == 0:
+            break
+        if queue > 0 and state.servers[queue - 1].draining:
+            size, ask = min(q.length, settings.full), 0
+        else:
+            size, ask = _decide(
+                settings.full, settings.patience, q.length, slots.row[q.head].reach, now
+            )
+        if size == 0:
+            if ask < FOREVER:
+                put(state.alarms, queue, ask)
+            else:
+                remove(state.alarms, queue)
+            return
+        server = take(state.idle) if settings.routing == _CENTRAL else queue - 1
+        _start_batch(state, slots, settings, queue, server, size, now)
+    remove(state.alarms, queue)
+    if state.registers[0].work > 0 and q.length == 0:
+        while state.registers[0].work > 0 and _has_idle(state, settings, queue):
+            if queue > 0 and state.servers[queue - 1].draining:
+                return
+            server = take(state.idle) if settings.routing == _CENTRAL else queue - 1
+            _start_work(state, settings, server, now)
+
+
+@compiled
+def _start_batch(
+    state: State, slots: Slots, settings: Settings, queue: int, server: int, size: int, now: int
+) -> None:
+    r, q, one = state.registers[0], state.queues[queue], state.servers[server]
+    first = q.head
+    slot, last = first, first
+    for _ in range(size):
+        slots.row[slot].start, slots.row[slot].size = now, size
+        last = slot
+        slot = slots.row[slot].next
+    slots.row[last].next = -1
+    q.head = slot
+    q.length -= size
+    r.waiting -= size
+    _head_changed(state, slots, settings, queue)
+    length = _draw(one, settings, size, slots.row[first].service)
+    one.saving = 0
+    if now + length - one.saved_at >= settings.save_every:
+        one.saving = 1
+        length += settings.save_cost
+    one.state, one.work, one.batch, one.size = BUSY, 0, first, size
+    one.start, one.finish = now, now + length
+    r.busy += length
+    r.batches += 1
+    r.served += size
+    r.in_service += size
+    put(state.finishes, server, now + length)
+
+
+@compiled
+def _start_work(state: State, settings: Settings, server: int, now: int) -> None:
+    r, one = state.registers[0], state.servers[server]
+    size = min(r.work, settings.full)
+    luck = (r.work_serial * _GOLDEN) % 1.0
+    length = _draw(one, settings, size, luck)
+    r.work -= size
+    r.work_serial += 1
+    r.filling += length
+    one.state, one.work, one.size, one.start, one.finish = BUSY, 1, size, now, now + length
+    put(state.finishes, server, now + length)
+
+
+@compiled
+def _draw(one, settings: Settings, size: int, luck: float) -> int:  # type: ignore[no-untyped-def]
+    """A measured service time; in blocks, if neighbours depend on each other."""
+    count, first = settings.counts[size], settings.first[size]
+    if settings.block == 1:
+        return settings.values[first + int(luck * count)]
+    if one.block_left == 0:
+        one.block_left, one.block_offset, one.block_phase = settings.block, 0, luck
+    place = (int(one.block_phase * count) + one.block_offset) % count
+    one.block_left -= 1
+    one.block_offset += 1
+    return settings.values[first + place]
+
+
+@compiled
+def _end_service(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, server: int, now: int
+) -> None:
+    r, one = state.registers[0], state.servers[server]
+    one.state = IDLE
+    if one.work:
+        r.work_done += one.size
+        r.work_ended = now
+        one.work = 0
+    else:
+        r.in_service -= one.size
+        if settings.save_every == FOREVER:
+            _answer_all(state, slots, settings, rows, out, one.batch, server, now)
+        else:
+            _keep_unsaved(state, slots, one)
+            if one.saving:
+                _save(state, slots, settings, rows, out, server, now)
+        one.batch = -1
+    if settings.routing == _CENTRAL:
+        if one.draining:
+            _off(state, slots, settings, rows, out, server, now)
+        else:
+            put(state.idle, server, 0)
+            _dispatch(state, slots, settings, rows, out, 0, now)
+    else:
+        _dispatch(state, slots, settings, rows, out, server + 1, now)
+        if one.draining and one.state == IDLE:
+            _off(state, slots, settings, rows, out, server, now)
+    if one.state == IDLE and one.unsaved >= 0:  # nothing to do: what it has is written at once
+        _save(state, slots, settings, rows, out, server, now)
+    _note_empty(state)
+
+
+@compiled
+def _keep_unsaved(state: State, slots: Slots, one) -> None:  # type: ignore[no-untyped-def]
+    last = one.batch
+    while slots.row[last].next >= 0:
+        last = slots.row[last].next
+    if one.unsaved < 0:
+        one.unsaved = one.batch
+    else:
+        slots.row[one.unsaved_last].next = one.batch
+    one.unsaved_last = last
+
+
+@compiled
+def _save(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, server: int, now: int
+) -> None:
+    one = state.servers[server]
+    first, one.unsaved, one.saved_at = one.unsaved, -1, now
+    _answer_all(state, slots, settings, rows, out, first, server, now)
+
+
+@compiled
+def _off(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, server: int, now: int
+) -> None:
+    one = state.servers[server]
+    if one.unsaved >= 0:
+        _save(state, slots, settings, rows, out, server, now)
+    one.state, one.draining, one.left = OFF, 0, now
+
+
+@compiled
+def _answer_all(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers,
+    first: int, server: int, now: int,
+) -> None:  # fmt: skip
+    slot = first
+    while slot >= 0:
+        following = slots.row[slot].next
+        _leave(state, slots, settings, rows, out, slot, _DONE, now, server, slots.row[slot].size)
+        slot = following
+
+
+@compiled
+def _leave(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers,
+    slot: int, outcome: int, at: int, server: int, size: int,
+) -> None:  # fmt: skip
+    """Write what became of a request, and let its place go."""
+    r, one, answer = state.registers[0], slots.row[slot], out[state.registers[0].written]
+    finished = at
+    if outcome == _DONE:
+        site = one.source % len(state.down_free)
+        finished = one.down + transmit(
+            state.down_free, site, at,
+            settings.down_transmit, settings.down_starts, settings.down_ends,
+        )  # fmt: skip
+    answer.number, answer.arrival, answer.reach = one.number, one.arrival, one.reach
+    answer.start = one.start if size else at
+    answer.served, answer.finished = at, finished
+    answer.source, answer.server, answer.size = one.source, server, size
+    answer.outcome = outcome
+    r.written += 1
+    r.used -= 1
+    if settings.closed:
+        _think(state, slots, rows, slot, finished)
+    else:
+        slots.free[r.free] = slot
+        r.free += 1
+
+
+@compiled
+def _note_empty(state: State) -> None:
+    r = state.registers[0]
+    if r.watch_empty and r.waiting == 0 and r.in_service == 0:
+        r.emptied, r.watch_empty = 1, 0
+
+
+@compiled
+def _not_ready(state: State, server: int) -> None:
+    r = state.registers[0]
+    place = 0
+    while place < r.ready and state.ready[place] != server:
+        place += 1
+    if place == r.ready:
+        return
+    r.ready -= 1
+    for later in range(place, r.ready):
+        state.ready[later] = state.ready[later + 1]
+
+
+@compiled
+def _own(state: State, settings: Settings, server: int) -> int:
+    """The requests in a server's own queue, which is empty afterwards."""
+    if settings.routing == _CENTRAL:
+        return -1
+    q = state.queues[server + 1]
+    first = q.head if q.length else -1
+    state.registers[0].waiting -= q.length
+    q.head = q.tail = -1
+    q.length = 0
+    remove(state.leaves, server + 1)
+    return first

@@ -1,0 +1,170 @@
+"""A pool whose requests are advanced by compiled code between control events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import simpy
+
+from bench.simulate.fast import kernel
+from bench.simulate.fast.link import cross, wait_for_opening
+from bench.simulate.fast.state import (
+    BUSY,
+    as_input,
+    more_slots,
+    new_output,
+    new_slots,
+    new_state,
+    settings_of,
+)
+from bench.simulate.moments import control_at
+from bench.simulate.plane import OnAnswers, PoolPlan, Requests, Seen, Trigger
+
+SLOTS = 1024
+OUTPUT_ROWS = 1 << 14
+
+
+class Pool:
+    """See :class:`bench.simulate.plane.Pool`."""
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        plan: PoolPlan,
+        requests: Iterator[Requests],
+        on_answers: OnAnswers,
+    ) -> None:
+        self._env, self._plan, self._on_answers = env, plan, on_answers
+        self._settings, self._state = settings_of(plan), new_state(plan)
+        self._slots = new_slots(plan.users or SLOTS)
+        self._out = new_output(max(OUTPUT_ROWS, 4 * plan.users))
+        self._registers = self._state.registers[0]
+        self._registers["free"] = 0 if plan.users else SLOTS
+        self._chunks = requests if plan.users else self._at_the_queue(requests)
+        self._held = Requests.none()
+        self._rows = as_input(self._held)
+        self.watch_wake = self.watch_empty = False
+        self.on_trigger: Callable[[Trigger], None] = lambda trigger: None
+        if plan.users:
+            while len(self._held) <= plan.users and not self._registers["last"]:
+                self._more_input()
+            kernel.start_users(self._state, self._slots, self._settings, self._rows, plan.users)
+
+    def _at_the_queue(self, requests: Iterator[Requests]) -> Iterator[Requests]:
+        crossed = cross(requests, self._plan.uplink)
+        return crossed if self._plan.opens is None else wait_for_opening(crossed, self._plan.opens)
+
+    def run(self, until: int) -> None:
+        while True:
+            control = min(self._env.peek(), until)
+            self._advance(int(control) if control < until else until - 1)
+            if self._triggered():
+                continue
+            if control >= until:
+                break
+            self._env.step()
+        self._env.run(until=until)
+        self._flush()
+
+    def _triggered(self) -> bool:
+        registers, found = self._registers, False
+        for flag, trigger in (("woken", "wake"), ("emptied", "empty")):
+            if registers[flag]:
+                registers[flag] = 0
+                found = True
+                control_at(self._env, int(registers["now"]), self._calls(trigger))
+        return found
+
+    def _calls(self, trigger: str) -> Callable[[], None]:
+        return lambda: self.on_trigger(trigger)  # type: ignore[arg-type]
+
+    def _advance(self, until: int) -> None:
+        registers = self._registers
+        registers["watch_wake"], registers["watch_empty"] = self.watch_wake, self.watch_empty
+        while True:
+            status = kernel.advance(
+                self._state, self._slots, self._settings, self._rows, self._out, until
+            )
+            if status == kernel.REACHED:
+                break
+            if status == kernel.NEEDS_INPUT:
+                self._more_input()
+            elif status == kernel.NEEDS_OUTPUT:
+                self._flush()
+                if len(self._out) <= registers["used"] + 1:
+                    self._out = new_output(4 * len(self._out))
+            else:
+                self._slots, free = more_slots(self._slots, int(registers["free"]))
+                registers["free"] = free
+        self.watch_wake, self.watch_empty = (
+            bool(registers["watch_wake"]),
+            bool(registers["watch_empty"]),
+        )
+
+    def _more_input(self) -> None:
+        registers = self._registers
+        rest = self._held.take(slice(int(registers["cursor"]), None))
+        chunk = next(self._chunks, None)
+        if chunk is None:
+            registers["last"] = 1
+        else:
+            rest = Requests.joined(rest, chunk) if len(rest) else chunk
+        self._held, self._rows = rest, as_input(rest)
+        registers["cursor"], registers["rows"] = 0, len(rest)
+
+    def _flush(self) -> None:
+        written = int(self._registers["written"])
+        if written:
+            self._on_answers(self._out[:written])
+            self._registers["written"] = 0
+
+    def _act(self, action: Callable[..., None], *arguments: int) -> None:
+        """Control acts at the present moment, up to whose end requests have been advanced."""
+        registers = self._registers
+        if len(self._out) - registers["written"] <= registers["used"] + 1:
+            self._flush()
+            if len(self._out) <= registers["used"] + 1:
+                self._out = new_output(2 * int(registers["used"]) + 2)
+        registers["watch_wake"], registers["watch_empty"] = self.watch_wake, self.watch_empty
+        now = int(self._env.now)
+        action(self._state, self._slots, self._settings, self._rows, self._out, *arguments, now)
+        self.watch_wake, self.watch_empty = (
+            bool(registers["watch_wake"]),
+            bool(registers["watch_empty"]),
+        )
+        self._triggered()
+
+    def add(self, server: int) -> None:
+        self._act(kernel.add_server, server)
+
+    def retire(self, server: int) -> None:
+        self._act(kernel.retire_server, server)
+
+    def fail(self, server: int) -> None:
+        self._act(kernel.fail_server, server)
+
+    def give_work(self, items: int) -> None:
+        self._act(kernel.give_work, items)
+
+    def left(self, server: int) -> int:
+        return int(self._state.servers["left"][server])
+
+    def seen(self) -> Seen:
+        registers, servers = self._registers, self._state.servers
+        busy = servers["state"] == BUSY
+        remaining = np.where(
+            busy, servers["finish"] - max(int(self._env.now), int(registers["now"])), 0
+        )
+        other = servers["work"] == 1
+        return Seen(
+            waiting=int(registers["waiting"]),
+            in_service=int(registers["in_service"]),
+            busy=int(registers["busy"] - remaining[~other].sum()),
+            filling=int(registers["filling"] - remaining[other].sum()),
+            batches=int(registers["batches"]),
+            served=int(registers["served"]),
+            work_left=int(registers["work"]),
+            work_done=int(registers["work_done"]),
+            work_ended=int(registers["work_ended"]),
+        )

@@ -1,0 +1,187 @@
+"""The memory of the compiled data plane: plain arrays, grown when they are full."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.simulate.fast.heap import Heap, new_heap
+from bench.simulate.plane import ANSWER, Answers, Floats, PoolPlan, Requests
+from bench.simulate.ticks import FOREVER, Ticks
+
+Structured = npt.NDArray[Any]
+OFF, IDLE, BUSY = 0, 1, 2
+
+_REGISTERS = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "now", "cursor", "rows", "last", "written", "free", "used", "waiting", "in_service",
+            "ready", "turn", "busy", "filling", "batches", "served", "work", "work_serial",
+            "work_done", "work_ended", "watch_wake", "watch_empty", "woken", "emptied",
+        )
+    ]
+)  # fmt: skip
+_SLOT = np.dtype(
+    [
+        (name, "i8") for name in ("number", "arrival", "reach", "up", "down", "start", "next")
+    ]
+    + [("service", "f8"), ("choice", "f8"), ("source", "i4"), ("size", "i4")]
+)  # fmt: skip
+_SERVER = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "state", "draining", "work", "start", "finish", "left", "size", "batch",
+            "block_left", "block_offset", "unsaved", "unsaved_last", "saved_at", "saving",
+        )
+    ]
+    + [("block_phase", "f8")]
+)  # fmt: skip
+_QUEUE = np.dtype([(name, "i8") for name in ("head", "tail", "length")])
+
+
+class Settings(NamedTuple):
+    """The plan as numbers that compiled code can read."""
+
+    full: int
+    patience: Ticks
+    values: Ticks
+    first: Ticks
+    counts: Ticks
+    block: int
+    routing: int
+    queue_limit: int
+    shed_from: int
+    shed_to: int
+    timeout: int
+    retry: bool
+    save_every: int
+    save_cost: int
+    closed: bool
+    up_transmit: int
+    up_starts: Ticks
+    up_ends: Ticks
+    down_transmit: int
+    down_starts: Ticks
+    down_ends: Ticks
+
+
+class State(NamedTuple):
+    """What changes. ``registers`` has one element, for the scalars."""
+
+    registers: Structured
+    servers: Structured
+    queues: Structured
+    """The first is the central queue, or the door where each server has its own."""
+    ready: Ticks
+    """Servers that take requests, in order; the first ``registers.ready`` count."""
+    finishes: Heap
+    alarms: Heap
+    """When a queue asks its batching rule again."""
+    leaves: Heap
+    """When the oldest of a queue gives up."""
+    idle: Heap
+    up_free: Ticks
+    down_free: Ticks
+    sends: Heap
+    """Closed loop: when each user sends."""
+    transit: Heap
+    """Closed loop: when each user's request reaches the queue."""
+
+
+class Slots(NamedTuple):
+    """The requests that are waiting or served, and the stack of places for more."""
+
+    row: Structured
+    free: Ticks
+
+
+class Input(NamedTuple):
+    """A chunk of requests, as they come to the queue."""
+
+    number: Ticks
+    arrival: Ticks
+    time: Ticks
+    source: npt.NDArray[np.int32]
+    service: Floats
+    choice: Floats
+    up: Ticks
+    down: Ticks
+
+
+def settings_of(plan: PoolPlan) -> Settings:
+    service, admission = plan.service, plan.admission
+    up, down = plan.uplink, plan.downlink
+    return Settings(
+        full=plan.rule.full,
+        patience=np.array(plan.rule.patience, np.int64),
+        values=service.values,
+        first=service.first,
+        counts=service.count,
+        block=service.block,
+        routing=int(plan.routing),
+        queue_limit=admission.queue_limit,
+        shed_from=admission.shed_from,
+        shed_to=admission.shed_to,
+        timeout=admission.timeout,
+        retry=plan.retry,
+        save_every=plan.checkpoints.every,
+        save_cost=plan.checkpoints.cost,
+        closed=plan.users > 0,
+        up_transmit=up.transmit,
+        up_starts=up.outages.start,
+        up_ends=up.outages.end,
+        down_transmit=down.transmit,
+        down_starts=down.outages.start,
+        down_ends=down.outages.end,
+    )
+
+
+def new_state(plan: PoolPlan) -> State:
+    servers = np.zeros(plan.servers, _SERVER)
+    servers["batch"] = servers["unsaved"] = -1
+    servers["left"] = servers["finish"] = FOREVER
+    queues = np.zeros(plan.servers + 1, _QUEUE)
+    queues["head"] = queues["tail"] = -1
+    return State(
+        registers=np.zeros(1, _REGISTERS),
+        servers=servers,
+        queues=queues,
+        ready=np.zeros(plan.servers, np.int64),
+        finishes=new_heap(plan.servers),
+        alarms=new_heap(plan.servers + 1),
+        leaves=new_heap(plan.servers + 1),
+        idle=new_heap(plan.servers),
+        up_free=np.zeros(plan.uplink.sites, np.int64),
+        down_free=np.zeros(plan.downlink.sites, np.int64),
+        sends=new_heap(plan.users),
+        transit=new_heap(plan.users),
+    )
+
+
+def new_slots(count: int) -> Slots:
+    return Slots(np.zeros(count, _SLOT), np.arange(count - 1, -1, -1, dtype=np.int64))
+
+
+def more_slots(slots: Slots, free: int) -> tuple[Slots, int]:
+    """Twice as many, and how many of them are free."""
+    old = len(slots.row)
+    row = np.concatenate([slots.row, np.zeros(old, _SLOT)])
+    stack = np.zeros(2 * old, np.int64)
+    stack[:old] = np.arange(2 * old - 1, old - 1, -1)
+    stack[old : old + free] = slots.free[:free]
+    return Slots(row, stack), old + free
+
+
+def as_input(requests: Requests) -> Input:
+    return Input(
+        requests.number, requests.arrival, requests.time, requests.source, requests.service,
+        requests.choice, requests.up, requests.down,
+    )  # fmt: skip
+
+
+def new_output(rows: int) -> Answers:
+    return np.zeros(rows, ANSWER)

@@ -1,0 +1,326 @@
+"""What both methods of simulating are given, and what both give back.
+
+The *data plane* is the way of the requests: link, queue, batch, server, link. The *control plane*
+is everything that changes which servers there are. A method is a package with ``Pool`` and
+``fleet``, of these meanings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import simpy
+
+from bench.simulate.batching import Rule
+from bench.simulate.service import ServiceTimes
+from bench.simulate.ticks import FOREVER, Ticks
+
+Floats = npt.NDArray[np.float64]
+
+
+class Outcome(IntEnum):
+    """How a request ended; one that has not is in flight."""
+
+    DONE = 0
+    SHED = 1
+    """Turned away at the door."""
+    TIMED_OUT = 2
+    """Left the queue after the longest wait."""
+    LOST = 3
+    """In flight on a server, device or link that failed, and not tried again."""
+
+
+class Routing(IntEnum):
+    """Who takes a request: one queue for all servers, or a queue each."""
+
+    CENTRAL = 0
+    ROUND_ROBIN = 1
+    SHORTEST_QUEUE = 2
+    TWO_CHOICES = 3
+    STICKY = 4
+
+
+ANSWER = np.dtype(
+    [
+        ("number", "i8"),
+        ("arrival", "i8"),
+        ("reach", "i8"),
+        ("start", "i8"),
+        ("served", "i8"),
+        ("finished", "i8"),
+        ("source", "i4"),
+        ("server", "i4"),
+        ("size", "i4"),
+        ("outcome", "i4"),
+    ]
+)
+"""One request that ended. Ticks: scheduled arrival, reached the queue, service began, service
+ended (or the request left unserved), answer back at the source. ``server`` is -1 and ``size`` 0
+where there was no service."""
+Answers = npt.NDArray[Any]
+OnAnswers = Callable[[Answers], None]
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Consecutive requests, by the time they set out, and the luck each of them carries.
+
+    Luck belongs to the request, not to the server: whatever the deployment, request 17 draws the
+    same uniform numbers.
+    """
+
+    number: Ticks
+    arrival: Ticks
+    """Scheduled; think times in a closed loop, whose users set out when they have thought."""
+    time: Ticks
+    source: npt.NDArray[np.int32]
+    service: Floats
+    """Uniform: the service time of a batch this request leads."""
+    choice: Floats
+    """Uniform: routing, shedding and escalation. Empty where nothing asks."""
+    up: Ticks
+    """Propagation to the server, retransmissions included."""
+    down: Ticks
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def take(self, places: npt.NDArray[np.intp] | slice) -> Requests:
+        """The requests at ``places``."""
+        return Requests(
+            number=self.number[places],
+            arrival=self.arrival[places],
+            time=self.time[places],
+            source=self.source[places],
+            service=self.service[places],
+            choice=self.choice[places] if len(self.choice) else self.choice,
+            up=self.up[places],
+            down=self.down[places],
+        )
+
+    def at(self, time: Ticks) -> Requests:
+        """The same requests at other times."""
+        return replace(self, time=time)
+
+    @classmethod
+    def none(cls) -> Requests:
+        ints, floats = np.zeros(0, np.int64), np.zeros(0)
+        return cls(ints, ints, ints, np.zeros(0, np.int32), floats, floats, ints, ints)
+
+    @classmethod
+    def joined(cls, first: Requests, second: Requests) -> Requests:
+        def both(name: str) -> Any:
+            return np.concatenate([getattr(first, name), getattr(second, name)])
+
+        return cls(**{name: both(name) for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Periods in which something is out of order: sorted, apart, in ticks."""
+
+    start: Ticks = field(default_factory=lambda: np.zeros(0, np.int64))
+    end: Ticks = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True)
+class Link:
+    """One direction of the sites' links: first come, first served, one message at a time."""
+
+    transmit: int = 0
+    """Ticks a message occupies the link."""
+    sites: int = 1
+    """Source ``s`` sends over link ``s % sites``."""
+    outages: Windows = Windows()
+    """A transmission an outage cuts off starts anew when it is over."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Who is turned away: shed and timed-out requests count against the SLO."""
+
+    queue_limit: int = FOREVER
+    """Requests that may wait in one queue while none of its servers is free."""
+    shed_from: int = FOREVER
+    shed_to: int = FOREVER
+    """Between these queue lengths a growing share is shed (random early drop)."""
+    timeout: int = FOREVER
+    """Longest wait in the queue."""
+
+    @property
+    def draws(self) -> bool:
+        return self.shed_from < FOREVER
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Results are safe only once written: a failure loses those since the last time."""
+
+    every: int = FOREVER
+    cost: int = 0
+
+
+@dataclass(frozen=True)
+class PoolPlan:
+    """Servers behind queues."""
+
+    rule: Rule
+    service: ServiceTimes
+    servers: int
+    """The most there can be at once; their numbers are below it."""
+    routing: Routing = Routing.CENTRAL
+    admission: Admission = Admission()
+    retry: bool = True
+    """What was in flight on a failed server is tried again; otherwise it is lost."""
+    checkpoints: Checkpoints = Checkpoints()
+    uplink: Link = Link()
+    downlink: Link = Link()
+    opens: Ticks | None = None
+    """Sorted: requests wait in storage for the next of these moments; ``None``: they do not."""
+    users: int = 0
+    """Of a closed loop; 0 for an open one."""
+
+    @property
+    def draws_choice(self) -> bool:
+        return self.admission.draws or self.routing is Routing.TWO_CHOICES
+
+
+Trigger = Literal["wake", "empty"]
+
+
+class Pool(Protocol):
+    """The data plane as the control plane sees it. Calls act at the present moment."""
+
+    watch_wake: bool
+    """Call ``on_trigger("wake")`` when a request waits and no server is ready."""
+    watch_empty: bool
+    """Call ``on_trigger("empty")`` when the last request has left."""
+    on_trigger: Callable[[Trigger], None]
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        plan: PoolPlan,
+        requests: Iterator[Requests],
+        on_answers: OnAnswers,
+    ) -> None: ...
+
+    def run(self, until: int) -> None:
+        """Simulate every moment before ``until``."""
+        ...
+
+    def add(self, server: int) -> None:
+        """The server, which was out of service, is ready."""
+        ...
+
+    def retire(self, server: int) -> None:
+        """The server ends what it has taken on, and takes nothing more."""
+        ...
+
+    def fail(self, server: int) -> None:
+        """The server stops at once."""
+        ...
+
+    def left(self, server: int) -> int:
+        """When the server, which was retired, was done; ``FOREVER`` if it is not yet."""
+        ...
+
+    def give_work(self, items: int) -> None:
+        """So many items of work without requests, done when a server would be idle."""
+        ...
+
+    def seen(self) -> Seen: ...
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Counts of the pool at the present moment, and sums since midnight."""
+
+    waiting: int
+    in_service: int
+    busy: int
+    """Server-ticks spent on requests until now."""
+    filling: int
+    """Server-ticks spent on the other work."""
+    batches: int
+    served: int
+    """Requests in those batches, retries included."""
+    work_left: int
+    work_done: int
+    work_ended: int
+    """When the last item of other work was done."""
+
+
+@dataclass(frozen=True)
+class Battery:
+    """What a device runs on between charges. Energies in joules, powers in watts."""
+
+    capacity: float
+    idle: float
+    active: float
+    charger: float
+    charging: Windows
+    """When the charger is connected."""
+    restart: float
+    """A device that ran flat starts again with so much in its battery."""
+    saver_below: float = -1.0
+    """With less in the battery than this, a device runs in its power-saving mode, …"""
+    saver_slowdown: float = 1.0
+    """… takes so many times as long, …"""
+    saver_active: float = 0.0
+    """… and draws so much."""
+
+
+@dataclass(frozen=True)
+class Spill:
+    """Which requests of a device go on to the cloud, while it is on line."""
+
+    queue: int = FOREVER
+    """A request that finds so many waiting goes to the cloud instead."""
+    share: float = 0.0
+    """This share of the device's own answers is not sure enough, and asked again."""
+    off_line: Windows = Windows()
+
+
+@dataclass(frozen=True)
+class FleetPlan:
+    """Devices with a queue and one server each; source ``s`` belongs to device ``s % devices``."""
+
+    devices: int
+    rule: Rule
+    service: ServiceTimes
+    queue_limit: int = FOREVER
+    timeout: int = FOREVER
+    retry: bool = True
+    failure_first: Ticks | None = None
+    """By device, and one more: where its windows begin in ``failures``."""
+    failures: Windows = Windows()
+    """A batch that one cuts off starts anew when it is over, or is lost."""
+    asleep: Windows = Windows()
+    """No batch starts in one; the batch that runs is ended first."""
+    duty_period: int = 0
+    duty_on: int = 0
+    duty_phase: Ticks | None = None
+    """A device is awake ``duty_on`` of every ``duty_period``; by device, where it begins."""
+    battery: Battery | None = None
+    spill: Spill = Spill()
+
+    @property
+    def draws_choice(self) -> bool:
+        return self.spill.share > 0
+
+
+@dataclass(frozen=True)
+class FleetSeen:
+    """Sums over all devices."""
+
+    busy: int
+    batches: int
+    served: int
+    flat: int
+    """Times a battery ran flat."""

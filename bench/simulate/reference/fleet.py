@@ -1,0 +1,258 @@
+"""A fleet of devices: a SimPy process for each device, and one for each request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import simpy
+
+from bench.simulate.batching import decide
+from bench.simulate.battery import charged_at, level_after
+from bench.simulate.moments import Steps, patience_ends, queue_asks, request_comes
+from bench.simulate.plane import (
+    ANSWER,
+    FleetPlan,
+    FleetSeen,
+    OnAnswers,
+    Outcome,
+    Requests,
+    Windows,
+)
+from bench.simulate.reference.pool import Row, rows_of
+from bench.simulate.ticks import FOREVER
+
+
+@dataclass(eq=False)
+class Request:
+    """One request, and its place in the chunk it came in."""
+
+    row: Row
+    number: int
+    arrival: int
+    reach: int
+    source: int
+    service: float
+    choice: float
+
+
+class Fleet:
+    """See :class:`bench.simulate.fast.fleet.Fleet`."""
+
+    def __init__(
+        self, plan: FleetPlan, requests: Iterator[Requests], on_answers: OnAnswers, until: int
+    ) -> None:
+        self._plan, self._requests, self._on_answers = plan, requests, on_answers
+        self._until = until
+        self._env = simpy.Environment(0)
+        self._ended: list[tuple[int, ...]] = []
+        self._gone: list[tuple[int, Row]] = []
+        self._devices = [_Device(self._env, plan, number, self) for number in range(plan.devices)]
+
+    def spilled(self) -> Iterator[Requests]:
+        self._env.process(self._sources())
+        self._env.run(until=self._until)
+        self._on_answers(np.array(self._ended, ANSWER))
+        if self._gone:
+            yield _as_requests(sorted(self._gone, key=lambda gone: (gone[0], gone[1][0])))
+
+    def seen(self) -> FleetSeen:
+        sums = [(d.busy, d.batches, d.served, d.flat) for d in self._devices]
+        return FleetSeen(*(sum(column) for column in zip(*sums, strict=True)))
+
+    def _sources(self) -> Steps:
+        for rank, row in enumerate(rows_of(self._requests)):
+            number, arrival, time, source, service, choice, _, _ = row
+            if time >= self._until:
+                return
+            yield request_comes(self._env, time - int(self._env.now), rank)
+            device = self._devices[source % len(self._devices)]
+            device.ask(Request(row, number, arrival, time, source, service, choice))
+
+    def end(
+        self, request: Request, outcome: Outcome, start: int, at: int, device: int, size: int
+    ) -> None:
+        self._ended.append(
+            (request.number, request.arrival, request.reach, start, at, at,
+             request.source, device, size, int(outcome))
+        )  # fmt: skip
+
+    def send_on(self, request: Request, at: int) -> None:
+        self._gone.append((at, request.row))
+
+
+class _Device:
+    """Serves its own queue while it is awake, whole and charged."""
+
+    def __init__(self, env: simpy.Environment, plan: FleetPlan, number: int, fleet: Fleet) -> None:
+        self._env, self._plan, self._number, self._fleet = env, plan, number, fleet
+        self._queue: list[Request] = []
+        self._came = env.event()
+        self._free_at = self._dead_until = self._seen_at = 0
+        self._block_left = self._block_offset = 0
+        self._block_phase = 0.0
+        self._level = plan.battery.capacity if plan.battery else 0.0
+        self.busy = self.batches = self.served = self.flat = 0
+        failures = plan.failures
+        if plan.failure_first is not None:
+            own = slice(int(plan.failure_first[number]), int(plan.failure_first[number + 1]))
+            self._failures = Windows(failures.start[own], failures.end[own])
+        else:
+            self._failures = Windows()
+        env.process(self._work())
+
+    def ask(self, request: Request) -> None:
+        plan, now = self._plan, int(self._env.now)
+        out_of_order = self._free_at > now or self._awake(now) > now
+        if len(self._queue) >= plan.spill.queue and not _inside(plan.spill.off_line, now):
+            self._fleet.send_on(request, now)
+        elif len(self._queue) >= plan.queue_limit and out_of_order:
+            self._fleet.end(request, Outcome.SHED, now, now, -1, 0)
+        else:
+            self._queue.append(request)
+            if plan.timeout < FOREVER:
+                self._env.process(self._lose_patience(request))
+            self._stir()
+
+    def _stir(self) -> None:
+        """Let the device look at its queue again."""
+        came, self._came = self._came, self._env.event()
+        came.succeed()
+
+    def _lose_patience(self, request: Request) -> Steps:
+        yield patience_ends(self._env, self._plan.timeout, self._number)
+        if request in self._queue:
+            self._queue.remove(request)
+            now = int(self._env.now)
+            self._fleet.end(request, Outcome.TIMED_OUT, now, now, -1, 0)
+            self._stir()
+
+    def _work(self) -> Steps:
+        while True:
+            now = int(self._env.now)
+            if not self._queue:
+                yield self._came
+                continue
+            up = max(self._awake(now), self._free_at)
+            if up > now:
+                wakes = self._env.timeout(up - now) if up < FOREVER else self._env.event()
+                yield wakes | self._came
+                continue
+            if self._ran_flat(now):
+                continue
+            rule, waiting = self._plan.rule, len(self._queue)
+            size, ask = decide(rule.full, rule.patience, waiting, self._queue[0].reach, now)
+            if size == 0:
+                asks = queue_asks(self._env, ask - now, 0) if ask < FOREVER else self._env.event()
+                yield asks | self._came
+                continue
+            self._serve(size, now)
+
+    def _serve(self, size: int, now: int) -> None:
+        batch = self._queue[:size]
+        length, load = self._draw(size, batch[0].service)
+        stops = self._stops(now, now + length, load)
+        cut = stops < now + length
+        self.batches += 1
+        self.served += size
+        self._free_at = min(stops, now + length)
+        self.busy += self._free_at - now
+        if cut and self._plan.retry:
+            return
+        self._queue = self._queue[size:]
+        spill = self._plan.spill
+        for request in batch:
+            if cut:
+                self._fleet.end(request, Outcome.LOST, stops, stops, -1, 0)
+            elif request.choice < spill.share and not _inside(spill.off_line, now + length):
+                self._fleet.send_on(request, now + length)
+            else:
+                self._fleet.end(request, Outcome.DONE, now, now + length, self._number, size)
+
+    def _awake(self, now: int) -> int:
+        """The earliest moment from ``now`` on at which a batch can start."""
+        plan = self._plan
+        while True:
+            at = max(now, self._dead_until)
+            for windows in (self._failures, plan.asleep):
+                for start, end in zip(windows.start.tolist(), windows.end.tolist(), strict=True):
+                    if start <= at < end:
+                        at = end
+            if plan.duty_period and plan.duty_phase is not None:
+                into = (at + int(plan.duty_phase[self._number])) % plan.duty_period
+                if into >= plan.duty_on:
+                    at += plan.duty_period - into
+            if at == now:
+                return now
+            now = at
+
+    def _ran_flat(self, now: int) -> bool:
+        cell = self._plan.battery
+        if cell is None or self._seen_at >= now:
+            return False
+        self._level, flat = level_after(
+            self._level, self._seen_at, now, cell.idle, cell.charger, cell.capacity,
+            cell.charging.start, cell.charging.end,
+        )  # fmt: skip
+        self._seen_at = now
+        if flat == FOREVER:
+            return False
+        self._die(flat)
+        return True
+
+    def _die(self, flat: int) -> None:
+        cell = self._plan.battery
+        assert cell is not None  # noqa: S101
+        self.flat += 1
+        self._level = cell.restart
+        self._dead_until = self._seen_at = int(
+            charged_at(cell.restart, flat, cell.charger, cell.charging.start, cell.charging.end)
+        )
+
+    def _draw(self, size: int, luck: float) -> tuple[int, float]:
+        measured, cell = self._plan.service.of_size(size), self._plan.battery
+        if self._plan.service.block == 1:
+            place = int(luck * len(measured))
+        else:
+            if self._block_left == 0:
+                self._block_left, self._block_offset = self._plan.service.block, 0
+                self._block_phase = luck
+            place = (int(self._block_phase * len(measured)) + self._block_offset) % len(measured)
+            self._block_left -= 1
+            self._block_offset += 1
+        length = int(measured[place])
+        if cell is not None and self._level < cell.saver_below:
+            return int(length * cell.saver_slowdown), cell.saver_active
+        return length, cell.active if cell else 0.0
+
+    def _stops(self, start: int, end: int, load: float) -> int:
+        """When a failure or a flat battery cuts a batch off; ``FOREVER``: neither does."""
+        cell = self._plan.battery
+        stops = min((s for s in self._failures.start.tolist() if start < s < end), default=FOREVER)
+        if cell is not None:
+            self._seen_at = min(end, stops)
+            self._level, flat = level_after(
+                self._level, start, self._seen_at, load, cell.charger, cell.capacity,
+                cell.charging.start, cell.charging.end,
+            )  # fmt: skip
+            if flat < FOREVER:
+                stops = int(flat)
+                self._die(stops)
+        return stops
+
+
+def _inside(windows: Windows, now: int) -> bool:
+    return bool(((windows.start <= now) & (now < windows.end)).any())
+
+
+def _as_requests(gone: list[tuple[int, Row]]) -> Requests:
+    number, arrival, _, source, service, choice, up, down = zip(
+        *(row for _, row in gone), strict=True
+    )
+    ints = np.int64
+    return Requests(
+        np.array(number, ints), np.array(arrival, ints), np.array([at for at, _ in gone], ints),
+        np.array(source, np.int32), np.array(service), np.array(choice), np.array(up, ints),
+        np.array(down, ints),
+    )  # fmt: skip

@@ -1,0 +1,248 @@
+"""Both methods of simulating tell the same story, request by request, to the nanosecond."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import simpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.simulate import fast, reference
+from bench.simulate.batching import Rule, constant
+from bench.simulate.moments import control_at
+from bench.simulate.plane import (
+    ANSWER,
+    Admission,
+    Answers,
+    Battery,
+    Checkpoints,
+    FleetPlan,
+    Link,
+    PoolPlan,
+    Requests,
+    Routing,
+    Spill,
+    Windows,
+)
+from bench.simulate.service import ServiceTimes
+from bench.simulate.ticks import FOREVER
+
+SERVERS = 4
+END = 4000
+
+spans = st.integers(0, 60)
+limits = st.one_of(st.just(FOREVER), st.integers(0, 80))
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Rule:
+    full = draw(st.integers(1, 4))
+    return draw(
+        st.one_of(
+            st.builds(constant, st.just(full), st.one_of(spans, st.just(FOREVER))),
+            st.lists(spans, min_size=full - 1, max_size=full - 1).map(
+                lambda patience: Rule(full, tuple(patience))
+            ),
+        )
+    )
+
+
+@st.composite
+def services(draw: st.DrawFn, largest: int) -> ServiceTimes:
+    times = st.lists(st.integers(1, 50), min_size=1, max_size=4)
+    measured = {size: [t * 1e-9 for t in draw(times)] for size in range(1, largest + 1)}
+    return ServiceTimes.of(measured, block=draw(st.sampled_from([1, 3])))
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Windows:
+    edges = np.cumsum(draw(st.lists(st.integers(1, 200), max_size=8))).astype(np.int64)
+    edges = edges[: len(edges) // 2 * 2]
+    return Windows(edges[::2].copy(), edges[1::2].copy())
+
+
+@st.composite
+def links(draw: st.DrawFn) -> Link:
+    return Link(draw(st.integers(0, 20)), draw(st.integers(1, 3)), draw(windows()))
+
+
+@st.composite
+def plans(draw: st.DrawFn, closed: bool) -> PoolPlan:
+    rule = draw(rules())
+    shed_from = draw(limits)
+    opens = None
+    if not closed and draw(st.booleans()):
+        opens = np.array(sorted(draw(st.lists(st.integers(0, 1500), max_size=3))), np.int64)
+    checkpoints = st.builds(Checkpoints, st.integers(1, 200), st.integers(0, 20))
+    return PoolPlan(
+        rule=rule,
+        service=draw(services(rule.full)),
+        servers=SERVERS,
+        routing=draw(st.sampled_from(Routing)),
+        admission=Admission(
+            queue_limit=draw(st.one_of(st.just(FOREVER), st.integers(0, 6))),
+            shed_from=min(shed_from, 5) if shed_from < FOREVER else FOREVER,
+            shed_to=8 if shed_from < FOREVER else FOREVER,
+            timeout=draw(limits),
+        ),
+        retry=draw(st.booleans()),
+        checkpoints=draw(st.one_of(st.just(Checkpoints()), checkpoints)),
+        uplink=draw(links()),
+        downlink=draw(links()),
+        opens=opens,
+        users=draw(st.integers(1, 6)) if closed else 0,
+    )
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> list[Requests]:
+    """A few chunks of requests; ties are as likely as not."""
+    gaps = draw(st.lists(st.integers(0, 30), min_size=1, max_size=60))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    time, n = np.cumsum(gaps).astype(np.int64), len(gaps)
+    up = rng.integers(0, draw(st.sampled_from([1, 40])), n)
+    every = Requests(
+        np.arange(n), time, time, rng.integers(0, 5, n, dtype=np.int32), rng.random(n),
+        rng.random(n), up, rng.integers(0, 10, n),
+    )  # fmt: skip
+    cut = draw(st.integers(0, n))
+    return [every.take(slice(0, cut)), every.take(slice(cut, None))]
+
+
+Script = list[tuple[int, str, int]]
+scripts = st.lists(
+    st.tuples(
+        st.integers(0, 1200), st.sampled_from(["turn", "fail", "work"]), st.integers(0, SERVERS - 1)
+    ),
+    max_size=12,
+)
+
+
+def play(method: Any, plan: PoolPlan, chunks: list[Requests], script: Script) -> dict[str, Any]:
+    """One pool under a scripted control plane."""
+    env = simpy.Environment(0)
+    rows: list[Answers] = []
+    pool = method.Pool(env, plan, iter(chunks), lambda answers: rows.append(answers.copy()))
+    pool.watch_wake = pool.watch_empty = True
+    up: set[int] = set()
+    story: list[Any] = []
+
+    def look(what: str) -> None:
+        story.append((int(env.now), what, pool.seen()))
+
+    def act(action: str, server: int) -> None:
+        look(action)
+        if action == "work":
+            pool.give_work(5)
+        elif server not in up:
+            if pool.left(server) <= env.now or server not in used:
+                pool.add(server)
+                up.add(server)
+                used.add(server)
+        else:
+            (pool.fail if action == "fail" else pool.retire)(server)
+            up.discard(server)
+
+    def trigger(what: str) -> None:
+        look(what)
+        pool.watch_empty = True
+
+    used: set[int] = set()
+    pool.on_trigger = trigger
+    for time, action, server in sorted(script, key=lambda step: step[0]):
+        control_at(env, time, lambda a=action, s=server: act(a, s))  # type: ignore[misc]
+    pool.run(END)
+    look("end")
+    answers = np.concatenate([np.zeros(0, ANSWER), *rows])
+    return {
+        "answers": sorted(a for a in answers.tolist() if a[5] < END),
+        "story": story,
+        "left": [pool.left(s) for s in range(SERVERS)],
+    }
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[PoolPlan, list[Requests], Script]:
+    closed = draw(st.booleans())
+    at_first: Script = [(0, "turn", server) for server in range(draw(st.integers(0, SERVERS)))]
+    return draw(plans(closed)), draw(requests()), at_first + draw(scripts)
+
+
+@given(cases())
+@settings(max_examples=400, deadline=None, report_multiple_bugs=False)
+def test_the_fast_method_is_the_reference(case: tuple[PoolPlan, list[Requests], Script]) -> None:
+    plan, chunks, script = case
+    expected = play(reference, plan, chunks, script)
+    found = play(fast, plan, chunks, script)
+    assert found["answers"] == expected["answers"]
+    assert found["story"] == expected["story"]
+    assert found["left"] == expected["left"]
+
+
+@st.composite
+def fleet_plans(draw: st.DrawFn) -> FleetPlan:
+    rule, devices = draw(rules()), draw(st.integers(1, 3))
+    failures = [draw(windows()) for _ in range(devices)]
+    period = draw(st.one_of(st.just(0), st.integers(2, 80)))
+    battery = st.builds(
+        Battery,
+        capacity=st.floats(1e-7, 1e-5),
+        idle=st.floats(0.0, 2.0),
+        active=st.floats(2.0, 9.0),
+        charger=st.floats(1.0, 9.0),
+        charging=windows(),
+        restart=st.floats(1e-8, 1e-7),
+        saver_below=st.floats(-1.0, 1e-5),
+        saver_slowdown=st.floats(1.0, 3.0),
+        saver_active=st.floats(1.0, 5.0),
+    )
+    spill = st.builds(
+        Spill,
+        queue=st.one_of(st.just(FOREVER), st.integers(0, 4)),
+        share=st.sampled_from([0.0, 0.3, 1.0]),
+        off_line=windows(),
+    )
+    return FleetPlan(
+        devices=devices,
+        rule=rule,
+        service=draw(services(rule.full)),
+        queue_limit=draw(st.one_of(st.just(FOREVER), st.integers(0, 6))),
+        timeout=draw(limits),
+        retry=draw(st.booleans()),
+        failure_first=np.cumsum([0] + [len(f.start) for f in failures]).astype(np.int64),
+        failures=Windows(
+            np.concatenate([f.start for f in failures]), np.concatenate([f.end for f in failures])
+        ),
+        asleep=draw(windows()),
+        duty_period=period,
+        duty_on=draw(st.integers(1, period)) if period else 0,
+        duty_phase=np.array(draw(st.lists(st.integers(0, 80), min_size=devices, max_size=devices))),
+        battery=draw(st.one_of(st.none(), battery)),
+        spill=draw(spill),
+    )
+
+
+def play_fleet(method: Any, plan: FleetPlan, chunks: list[Requests]) -> dict[str, Any]:
+    rows: list[Answers] = []
+    fleet = method.Fleet(plan, iter(chunks), lambda answers: rows.append(answers.copy()), END)
+    gone = [chunk for chunk in fleet.spilled() if len(chunk)]
+    answers = np.concatenate([np.zeros(0, ANSWER), *rows])
+    columns = ("number", "time", "source", "arrival", "service", "choice", "up", "down")
+    return {
+        "answers": sorted(answers.tolist()),
+        "spilled": [
+            row
+            for chunk in gone
+            for row in zip(*(getattr(chunk, name).tolist() for name in columns), strict=True)
+        ],
+        "seen": fleet.seen(),
+    }
+
+
+@given(fleet_plans(), requests())
+@settings(max_examples=400, deadline=None, report_multiple_bugs=False)
+def test_the_fast_fleet_is_the_reference(plan: FleetPlan, chunks: list[Requests]) -> None:
+    expected, found = play_fleet(reference, plan, chunks), play_fleet(fast, plan, chunks)
+    assert found == expected
