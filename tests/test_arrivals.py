@@ -3,42 +3,151 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from bench.arrivals import gamma, poisson, trace
+from bench import extensions
+from bench.arrivals import (
+    Span,
+    backlog,
+    closed_loop,
+    diurnal,
+    draw,
+    gamma,
+    is_closed,
+    mmpp,
+    periodic,
+    poisson,
+    trace,
+    weibull,
+)
 from bench.errors import InputError
+from bench.folders import data_folder
+from bench.units import DAY_S, HOUR_S
+
+CONVERSATION = data_folder("scenarios") / "traces" / "azure-conversation-2023.csv"
 
 
-def test_gamma_gaps_have_the_rate_and_the_variation_asked_for() -> None:
-    for cv in (0.5, 1.0, 3.0):
-        options = gamma.Options(rate=50.0, cv=cv)
-        times, source = gamma.draw(options, 1, 4000.0, np.random.default_rng(1))
-        gaps = np.diff(times)
-        assert len(times) / 4000 == pytest.approx(50, rel=0.05)
-        assert gaps.std() / gaps.mean() == pytest.approx(cv, rel=0.05)
-        assert not source.any()
+def times_of(module: Any, options: Any, sources: int, length_s: float, seed: int = 1) -> Any:
+    return draw(module, options, Span(sources, length_s), np.random.default_rng(seed))
 
 
-def test_gamma_starts_in_its_steady_state() -> None:
-    """Counts in the first second have the same mean as later ones, for bursty arrivals too."""
-    rng = np.random.default_rng(2)
-    options = gamma.Options(rate=10.0, cv=3.0)
-    first, later = [], []
-    for _ in range(3000):
-        times, _ = gamma.draw(options, 1, 6.0, rng)
-        first.append((times < 1).sum())
-        later.append(((times >= 5) & (times < 6)).sum())
-    assert np.mean(first) == pytest.approx(10, rel=0.08)
-    assert np.mean(later) == pytest.approx(10, rel=0.08)
+OPEN = [
+    (poisson, poisson.Options(rate=5.0)),
+    (gamma, gamma.Options(rate=5.0, cv=3.0)),
+    (weibull, weibull.Options(rate=5.0, cv=3.0)),
+    (
+        mmpp,
+        mmpp.Options(
+            states=[mmpp.Phase(rate=1.0, mean_length=5.0), mmpp.Phase(rate=21.0, mean_length=1.25)]
+        ),
+    ),
+    (diurnal, diurnal.Options(rate=5.0)),
+    (periodic, periodic.Options(period=0.2, jitter=0.05)),
+    (trace, trace.Options(file=CONVERSATION, column="TIMESTAMP", rate=20.0)),
+]
 
 
-def test_several_sources_come_in_order_with_their_names() -> None:
-    for module, options in ((gamma, gamma.Options(rate=5.0)), (poisson, poisson.Options(rate=5.0))):
-        times, source = module.draw(options, 4, 100.0, np.random.default_rng(3))
-        assert (np.diff(times) >= 0).all()
-        assert set(source) == {0, 1, 2, 3}
+@pytest.mark.parametrize(
+    ("module", "options"), OPEN, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_every_process_has_its_rate_in_order_and_in_chunks(module: Any, options: Any) -> None:
+    span = Span(4, DAY_S, day_s=DAY_S)
+    chunks = list(module.stream(options, span, np.random.default_rng(3)))
+    assert len(chunks) > 10
+    assert max(len(times) for times, _ in chunks) < 200_000
+    times, source = (np.concatenate(column) for column in zip(*chunks, strict=True))
+    assert (np.diff(times) >= 0).all()
+    assert times[0] >= 0
+    assert times[-1] < DAY_S
+    assert set(source.tolist()) == {0, 1, 2, 3}
+    rate = module.mean_rate(options, 4)
+    assert rate == pytest.approx(20.0)
+    assert len(times) / DAY_S == pytest.approx(rate, rel=0.05)
+
+
+def test_every_member_is_tested_here() -> None:
+    tested = {module.__name__.rpartition(".")[2] for module, _ in OPEN} | {"backlog", "closed_loop"}
+    assert {name.replace("-", "_") for name in extensions.names("bench.arrivals")} == tested
+
+
+@pytest.mark.parametrize("module", [gamma, weibull])
+@pytest.mark.parametrize("cv", [0.5, 1.0, 3.0])
+def test_gaps_have_the_rate_and_the_variation_asked_for(module: Any, cv: float) -> None:
+    times, source = times_of(module, module.Options(rate=50.0, cv=cv), 1, 20_000.0)
+    gaps = np.diff(times)
+    assert len(times) / 20_000 == pytest.approx(50, rel=0.03)
+    assert gaps.std() / gaps.mean() == pytest.approx(cv, rel=0.05)
+    assert not source.any()
+
+
+@pytest.mark.parametrize("module", [gamma, weibull])
+def test_bursty_sources_start_in_their_steady_state(module: Any) -> None:
+    """Counts in the first second have the same mean as later ones."""
+    times, _ = times_of(module, module.Options(rate=10.0, cv=3.0), 3000, 6.0)
+    assert (times < 1).sum() / 3000 == pytest.approx(10, rel=0.08)
+    assert ((times >= 5) & (times < 6)).sum() / 3000 == pytest.approx(10, rel=0.08)
+
+
+def test_bursts_of_a_modulated_process_are_shared_by_all_sources() -> None:
+    options = OPEN[3][1]
+    times, _ = times_of(mmpp, options, 10, 20_000.0)
+    counts = np.histogram(times, bins=20_000, range=(0, 20_000))[0]
+    # 10 or 210 requests a second: far more spread than a Poisson process of the same mean.
+    assert counts.var() / counts.mean() > 50
+
+
+def test_a_diurnal_process_follows_the_clock_of_every_day() -> None:
+    hours = [0.0] * 24
+    hours[9], hours[18] = 1.0, 3.0
+    options = diurnal.Options(rate=1.0, hours=hours)
+    span = Span(1, 3 * 14 * HOUR_S, start_s=8 * HOUR_S, day_s=14 * HOUR_S)
+    times, _ = draw(diurnal, options, span, np.random.default_rng(1))
+    clock = span.clock(times) % DAY_S
+    assert np.unique(span.clock(times) // DAY_S).tolist() == [0, 1, 2]
+    assert ((clock >= 8.5 * HOUR_S) & (clock < 19.5 * HOUR_S)).all()
+    morning, evening = (clock < 12 * HOUR_S).sum(), (clock > 15 * HOUR_S).sum()
+    assert evening / morning == pytest.approx(3, rel=0.05)
+
+
+def test_periodic_sources_keep_their_period() -> None:
+    times, source = times_of(periodic, periodic.Options(period=10.0), 3, 100_000.0)
+    for which in range(3):
+        np.testing.assert_allclose(np.diff(times[source == which]), 10)
+    times, source = times_of(periodic, periodic.Options(period=10.0, jitter=2.0), 2, 100_000.0)
+    gaps = np.diff(times[source == 0])
+    assert gaps.std() == pytest.approx(2.0 * 2**0.5, rel=0.05)
+
+
+def test_a_backlog_comes_at_one_moment_of_every_day() -> None:
+    span = Span(2, 3 * HOUR_S * 2, start_s=8 * HOUR_S, day_s=3 * HOUR_S)
+    options = backlog.Options(count=50_000, after=HOUR_S)
+    times, source = draw(backlog, options, span, np.random.default_rng(0))
+    assert len(times) == 200_000
+    assert np.unique(span.clock(times) / HOUR_S).tolist() == [9.0, 33.0]
+    assert np.bincount(source).tolist() == [100_000, 100_000]
+
+
+def test_a_closed_loop_yields_think_times() -> None:
+    assert is_closed(closed_loop)
+    assert not is_closed(poisson)
+    stream = closed_loop.stream(
+        closed_loop.Options(think=2.0), Span(5, 1.0), np.random.default_rng(0)
+    )
+    assert next(iter(stream))[0].mean() == pytest.approx(2.0, rel=0.03)
+    constant = closed_loop.Options(think=2.0, spread="constant")
+    stream = closed_loop.stream(constant, Span(5, 1.0), np.random.default_rng(0))
+    assert set(next(iter(stream))[0]) == {2.0}
+
+
+def test_the_day_is_cut_at_the_end_of_the_active_hours() -> None:
+    span = Span(1, 20.0, start_s=100.0, day_s=10.0)
+    assert span.clock(np.array([0.0, 9.5, 10.0, 19.0])).tolist() == [
+        100.0, 109.5, 86_500.0, 86_509.0,
+    ]  # fmt: skip
 
 
 def write(path: Path, text: str) -> Path:
@@ -46,13 +155,26 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_a_trace_is_replayed_as_recorded(tmp_path: Path) -> None:
+def test_a_trace_is_played_as_recorded(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "time_s,size\n100,1\n100.5,2\n103,3\n")
-    options = trace.Options(file=path, speed=2.0)
-    times, _ = trace.draw(options, 1, 10.0, np.random.default_rng(0))
-    assert times.tolist() == [0.0, 0.25, 1.5]
-    assert trace.mean_rate(options) == pytest.approx(2.0)
-    assert trace.draw(options, 1, 1.0, np.random.default_rng(0))[0].tolist() == [0.0, 0.25]
+    options = trace.Options(file=path)
+    assert times_of(trace, options, 1, 10.0)[0].tolist() == [0.0, 0.5, 3.0]
+    assert trace.mean_rate(options, 7) == pytest.approx(1.0)
+    assert times_of(trace, options, 1, 1.0)[0].tolist() == [0.0, 0.5]
+
+
+def test_the_conversation_trace_is_resampled_and_never_stretched() -> None:
+    recorded = trace.read(CONVERSATION, "TIMESTAMP")
+    assert len(recorded) == 19_366
+    assert recorded[-1] == pytest.approx(3501.7, abs=0.1)
+    half = trace.Options(file=CONVERSATION, column="TIMESTAMP", rate=2.765)
+    double = trace.Options(file=CONVERSATION, column="TIMESTAMP", rate=11.06)
+    thin, thick = (times_of(trace, options, 1, 40_000.0)[0] for options in (half, double))
+    assert len(thin) / 40_000 == pytest.approx(2.765, rel=0.05)
+    assert len(thick) / 40_000 == pytest.approx(11.06, rel=0.05)
+    # Stretched, the shortest gaps would grow with the trace; laid over each other, they do not.
+    assert np.quantile(np.diff(thin), 0.01) < 2 * np.quantile(np.diff(recorded), 0.02)
+    assert np.diff(thick).min() <= np.diff(recorded).min() * 1.01
 
 
 @pytest.mark.parametrize(
@@ -60,7 +182,9 @@ def test_a_trace_is_replayed_as_recorded(tmp_path: Path) -> None:
     [
         ("when\n1\n", "no column 'time_s'"),
         ("time_s\n", "holds no arrival"),
+        ("", "cannot be read"),
         ("time_s\n1\nsoon\n", r"t\.csv:3: 'soon' is not a time"),
+        ("time_s\n2023-11-16 18:15:46.68\n2023-11-16 18:15:45\n", r"t\.csv:3: the trace goes back"),
         ("time_s\n1\n3\n2\n", r"t\.csv:4: the trace goes back in time"),
         ("time_s\nnan\n", "is not a time"),
     ],
@@ -68,6 +192,19 @@ def test_a_trace_is_replayed_as_recorded(tmp_path: Path) -> None:
 def test_traces_that_cannot_be_used(tmp_path: Path, text: str, said: str) -> None:
     path = write(tmp_path / "t.csv", text)
     with pytest.raises(InputError, match=said):
-        trace.mean_rate(trace.Options(file=path))
+        trace.mean_rate(trace.Options(file=path), 1)
     with pytest.raises(InputError, match="cannot be read"):
-        trace.mean_rate(trace.Options(file=tmp_path / "none.csv"))
+        trace.mean_rate(trace.Options(file=tmp_path / "none.csv"), 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (lambda: diurnal.Options(rate=1.0, hours=[0.0] * 24), "not all zero"),
+        (lambda: mmpp.Options(states=[mmpp.Phase(rate=0, mean_length=1)] * 2), "above zero"),
+        (lambda: gamma.Options(rate=1.0, cv=0), "greater than 0"),
+    ],
+)
+def test_processes_that_would_never_send(options: Any, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        options()

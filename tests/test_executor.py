@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -55,7 +56,8 @@ def dask_address() -> Iterator[str]:
         f"        host='127.0.0.1', scheduler_port={port}, dashboard_address=None)\n"
         "    time.sleep(120)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program])
+    # From the root of the repository: other packages bring a folder called "tests" too.
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[1])
     for _ in range(600):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

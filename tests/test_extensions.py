@@ -15,10 +15,10 @@ CONTRACTS = {
     "bench.measure.tasks": ("Options", "build"),
     "bench.measure.loads": ("Options", "aim", "drive"),
     "bench.measure.power": ("MEASURES", "find"),
-    "bench.arrivals": ("Options", "mean_rate", "draw"),
-    "bench.simulate.batching": ("Options", "largest", "decide"),
-    "bench.simulate.scaling": ("Options", "bounds", "period_s", "desired"),
-    "bench.simulate.kinds": ("capacity", "play"),
+    "bench.arrivals": ("Options", "mean_rate", "stream"),
+    "bench.simulate.batching": ("Options", "rule"),
+    "bench.simulate.scaling": ("Options", "bounds", "period_s", "idle_s", "desired"),
+    "bench.simulate.kinds": ("capacity", "quickest", "play"),
 }
 MEMBERS = [(folder, name) for folder in CONTRACTS for name in extensions.names(folder)]
 

@@ -10,7 +10,7 @@ import numpy as np
 from bench import extensions
 from bench.arrivals import is_closed
 from bench.errors import InputError
-from bench.executor import Executor
+from bench.executor import Executor, Inline, LocalProcesses
 from bench.profile import Profile
 from bench.record import Estimate, Record
 from bench.scenario import Deployment, Objective, ResolvedScenario, SimulatePlan, Workload
@@ -32,6 +32,8 @@ from bench.units import format_percent, format_seconds
 
 KINDS = "bench.simulate.kinds"
 METHODS = ("fast", "reference")
+LITTLE = 20_000_000
+"""Requests that the fast method simulates sooner here than worker processes start."""
 
 
 class Job(Record):
@@ -91,6 +93,8 @@ def simulate(
         on_done(0, total, "the first use on a machine compiles the simulator: half a minute")
         prepare()
     on_done(0, total, "")
+    if method == "fast" and isinstance(executor, LocalProcesses) and _requests(jobs) < LITTLE:
+        executor = Inline()
     played = executor.map(play_replication, jobs, lambda done: on_done(done, total, "replications"))
     by_deployment: dict[str, list[tuple[Replication, list[float | None]]]] = {}
     for job, result in zip(jobs, played, strict=True):
@@ -179,6 +183,12 @@ def play(
     )
     played: Played = _kind(job.deployment).play(setting)
     return played, tally, demand
+
+
+def _requests(jobs: Sequence[Job]) -> float:
+    """About how many all jobs simulate."""
+    each = (mean_rate(job.workload) * job.workload.active.length_s * job.plan.days for job in jobs)
+    return sum(each)
 
 
 def prepare() -> None:

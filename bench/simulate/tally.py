@@ -24,9 +24,11 @@ _BINS = 63 << _BITS
 _SUMS = np.dtype(
     [
         (name, "i8")
-        for name in ("done", "shed", "timed_out", "lost", "late", "within", "kept", "last_finish")
+        for name in (
+            "done", "shed", "timed_out", "lost", "late", "within", "kept", "last_finish",
+            "response_s", "response_ns", "wait_s", "wait_ns",
+        )
     ]
-    + [("response", "f8"), ("wait", "f8")]
 )  # fmt: skip
 _DONE, _SHED, _TIMED_OUT = int(Outcome.DONE), int(Outcome.SHED), int(Outcome.TIMED_OUT)
 SERIES = ("arrived", "reached", "began", "ended", "answered", "failed")
@@ -85,12 +87,12 @@ class Tally:
     @property
     def mean_s(self) -> float:
         """Of the response times of answered requests."""
-        return float(self._sums["response"][0]) / max(self["done"], 1) / PER_SECOND
+        return (self["response_s"] + self["response_ns"] / PER_SECOND) / max(self["done"], 1)
 
     @property
     def mean_wait_s(self) -> float:
         """From reaching the queue to the start of service, of answered requests."""
-        return float(self._sums["wait"][0]) / max(self["done"], 1) / PER_SECOND
+        return (self["wait_s"] + self["wait_ns"] / PER_SECOND) / max(self["done"], 1)
 
     def quantiles_s(self, shares: list[float], requests: int) -> list[float | None]:
         """Response times that these shares of ``requests`` do not exceed.
@@ -179,8 +181,12 @@ def _count(
             bits = np.float64(max(response, 1)).view(np.int64)
             histogram[(bits >> (52 - _BITS)) - (1023 << _BITS)] += 1
             s.done += 1
-            s.response += response
-            s.wait += answer.start - answer.reach
+            wait = answer.start - answer.reach
+            # In two parts, so that sums are exact and do not overflow.
+            s.response_s += response // PER_SECOND
+            s.response_ns += response % PER_SECOND
+            s.wait_s += wait // PER_SECOND
+            s.wait_ns += wait % PER_SECOND
             s.last_finish = max(s.last_finish, answer.finished)
             if due == FOREVER:
                 s.within += response <= limit
