@@ -8,17 +8,17 @@ import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.arrivals import periodic, poisson
+
 from bench.cost.billing import billed_seconds
 from bench.hardware import Billing
 from bench.profile import Profile
 from bench.record import Origin
 from bench.scenario import Part
 from bench.simulate import Holding
-from bench.simulate.batching import Dispatch, WaitUntil, dynamic
-from bench.simulate.link import deliver
+
+
 from bench.simulate.scaling import Observed, hpa
-from bench.simulate.station import Policy, ServiceTimes, Station
+
 
 GREEDY = {"name": "greedy", "max_batch": 4}
 

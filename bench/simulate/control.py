@@ -100,6 +100,8 @@ class Replicas:
         self._breakdowns, self._rng, self._per_node = breakdowns, rng, per_node
         self._free = list(range(servers))
         self._nodes: list[Node] = []
+        """All there ever were."""
+        self._held: list[Node] = []
         self._replicas: list[Replica] = []
         self._past: list[Span] = []
         self.events: list[Event] = []
@@ -180,12 +182,13 @@ class Replicas:
 
     def _place(self) -> Replica:
         """A place on a node that is there, or on a new one."""
-        for node in self._nodes:
-            if node.takes_more and node.replicas and len(node.replicas) < self._per_node:
+        for node in self._held:
+            if node.takes_more and len(node.replicas) < self._per_node:
                 break
         else:
             node = Node(len(self._nodes), self.now)
             self._nodes.append(node)
+            self._held.append(node)
             if self._breakdowns.mtbf_s < float("inf"):
                 self._env.process(self._fail_and_mend(node))
             if self._breakdowns.spot_life_s < float("inf"):
@@ -242,6 +245,7 @@ class Replicas:
         replica.node.replicas.remove(replica)
         if not replica.node.replicas:
             replica.node.held_until, replica.node.takes_more = time, False
+            self._held.remove(replica.node)
 
     # What befalls nodes -------------------------------------------------------------------------
 

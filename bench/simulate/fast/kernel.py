@@ -10,7 +10,7 @@ from __future__ import annotations
 from bench.simulate.batching import decide
 from bench.simulate.compiled import compiled
 from bench.simulate.fast.heap import put, remove, take, top_key
-from bench.simulate.fast.link import transmit
+from bench.simulate.fast.link import site_of, transmit
 from bench.simulate.fast.state import BUSY, IDLE, OFF, Input, Settings, Slots, State
 from bench.simulate.plane import Answers, Outcome, Routing
 from bench.simulate.ticks import FOREVER
@@ -189,7 +189,7 @@ def _next_request(
         if top_key(state.sends) == now:
             user = take(state.sends)
             one = slots.row[user]
-            site = one.source % len(state.up_free)
+            site = site_of(one.source, len(state.up_free))
             leaves = transmit(
                 state.up_free, site, now, settings.up_transmit, settings.up_starts, settings.up_ends
             )
@@ -544,7 +544,7 @@ def _leave(
     r, one, answer = state.registers[0], slots.row[slot], out[state.registers[0].written]
     finished = at
     if outcome == _DONE:
-        site = one.source % len(state.down_free)
+        site = site_of(one.source, len(state.down_free))
         finished = one.down + transmit(
             state.down_free, site, at,
             settings.down_transmit, settings.down_starts, settings.down_ends,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.simulate.compiled import compiled, compiled_with_arrays
+from bench.simulate.compiled import compiled
+from bench.simulate.fast.state import Input, as_input
 from bench.simulate.plane import Link, Requests
 from bench.simulate.ticks import Ticks
 
@@ -31,6 +32,11 @@ def transmit(free: Ticks, site: int, sent: int, length: int, starts: Ticks, ends
 
 
 @compiled
+def site_of(source: int, sites: int) -> int:
+    return 0 if sites == 1 else source % sites  # a division takes as long as all the rest
+
+
+@compiled
 def _send(
     time: Ticks,
     source: np.ndarray,
@@ -43,27 +49,50 @@ def _send(
 ) -> None:
     sites = len(free)
     for i in range(len(time)):
-        site = source[i] % sites
+        site = site_of(source[i], sites)
         reach[i] = transmit(free, site, time[i], length, starts, ends) + delay[i]
 
 
-@compiled_with_arrays
-def _insertion_order(reach: Ticks, most: int) -> Ticks:
-    """The stable order of nearly sorted times; an empty array after ``most`` moves."""
-    n = len(reach)
-    order = np.empty(n, np.int64)
+@compiled
+def _insert(times: Ticks, order: Ticks, most: int) -> bool:
+    """Sort nearly sorted times, and with them ``order``; whether ``most`` moves were enough."""
     moves = 0
-    for i in range(n):
-        key = reach[i]
+    for i in range(len(times)):
+        key, mine = times[i], order[i]
         place = i
-        while place > 0 and reach[order[place - 1]] > key:
+        while place > 0 and times[place - 1] > key:
+            times[place] = times[place - 1]
             order[place] = order[place - 1]
             place -= 1
-        order[place] = i
+        times[place], order[place] = key, mine
         moves += i - place
         if moves > most:
-            return np.empty(0, np.int64)
-    return order
+            return False
+    return True
+
+
+@compiled
+def _pick(order: Ticks, held: Input, chunk: Input, out: Input) -> None:
+    """Those of ``held`` followed by ``chunk``, in this order; times are there already."""
+    before = len(held.number)
+    for i in range(len(order)):
+        place = order[i]
+        if place < before:
+            _copy(held, place, out, i)
+        else:
+            _copy(chunk, place - before, out, i)
+
+
+@compiled
+def _copy(rows: Input, place: int, out: Input, to: int) -> None:
+    out.number[to] = rows.number[place]
+    out.arrival[to] = rows.arrival[place]
+    out.source[to] = rows.source[place]
+    out.service[to] = rows.service[place]
+    if len(out.choice):
+        out.choice[to] = rows.choice[place]
+    out.up[to] = rows.up[place]
+    out.down[to] = rows.down[place]
 
 
 def cross(requests: Iterator[Requests], link: Link) -> Iterator[Requests]:
@@ -73,7 +102,7 @@ def cross(requests: Iterator[Requests], link: Link) -> Iterator[Requests]:
     still come before it.
     """
     free = np.zeros(link.sites, np.int64)
-    held: Requests | None = None
+    held = Requests.none()
     for chunk in requests:
         if not len(chunk):
             continue
@@ -84,22 +113,30 @@ def cross(requests: Iterator[Requests], link: Link) -> Iterator[Requests]:
             outages.start, outages.end, reach,
         )  # fmt: skip
         safe = int(chunk.time[-1]) + link.transmit
-        arrived = chunk.at(reach)
-        held = arrived if held is None or not len(held) else Requests.joined(held, arrived)
-        held = _sorted(held)
+        held = _merged(held, chunk.at(reach))
         split = int(np.searchsorted(held.time, safe, side="right"))
         yield held.take(slice(0, split))
         held = held.take(slice(split, None))
-    if held is not None and len(held):
+    if len(held):
         yield held
 
 
-def _sorted(requests: Requests) -> Requests:
-    time = requests.time
-    if (time[1:] >= time[:-1]).all():
-        return requests
-    order = _insertion_order(time, MOVES * len(time))
-    return requests.take(order if len(order) else np.argsort(time, kind="stable"))
+def _merged(held: Requests, chunk: Requests) -> Requests:
+    """Both, by time; those that were sent first go first where times are equal."""
+    times = np.concatenate([held.time, chunk.time])
+    if (times[1:] >= times[:-1]).all():
+        return Requests.joined(held, chunk) if len(held) else chunk
+    order = np.arange(len(times))
+    if not _insert(times, order, MOVES * len(times)):
+        order = order[np.argsort(times, kind="stable")]
+        times = np.concatenate([held.time, chunk.time])[order]
+    n = len(times)
+    out = Requests(
+        np.empty(n, np.int64), np.empty(n, np.int64), times, np.empty(n, np.int32), np.empty(n),
+        np.empty(n if len(chunk.choice) else 0), np.empty(n, np.int64), np.empty(n, np.int64),
+    )  # fmt: skip
+    _pick(order, as_input(held), as_input(chunk), as_input(out))
+    return out
 
 
 def wait_for_opening(requests: Iterator[Requests], opens: Ticks) -> Iterator[Requests]:

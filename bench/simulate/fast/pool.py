@@ -44,6 +44,7 @@ class Pool:
         self._chunks = requests if plan.users else self._at_the_queue(requests)
         self._held = Requests.none()
         self._rows = as_input(self._held)
+        self._reached = -1
         self.watch_wake = self.watch_empty = False
         self.on_trigger: Callable[[Trigger], None] = lambda trigger: None
         if plan.users:
@@ -80,6 +81,8 @@ class Pool:
         return lambda: self.on_trigger(trigger)  # type: ignore[arg-type]
 
     def _advance(self, until: int) -> None:
+        if until == self._reached:  # several control events at one moment
+            return
         registers = self._registers
         registers["watch_wake"], registers["watch_empty"] = self.watch_wake, self.watch_empty
         while True:
@@ -87,6 +90,7 @@ class Pool:
                 self._state, self._slots, self._settings, self._rows, self._out, until
             )
             if status == kernel.REACHED:
+                self._reached = int(registers["now"])
                 break
             if status == kernel.NEEDS_INPUT:
                 self._more_input()
@@ -128,6 +132,7 @@ class Pool:
                 self._out = new_output(2 * int(registers["used"]) + 2)
         registers["watch_wake"], registers["watch_empty"] = self.watch_wake, self.watch_empty
         now = int(self._env.now)
+        self._reached = -1
         action(self._state, self._slots, self._settings, self._rows, self._out, *arguments, now)
         self.watch_wake, self.watch_empty = (
             bool(registers["watch_wake"]),
