@@ -116,6 +116,8 @@ def _reader(parse_text: Callable[[object], Any], stored: type) -> Any:
     def read(value: object, info: ValidationInfo) -> Any:
         if info.context is WRITTEN_BY_HAND:
             return parse_text(value)
+        if not isinstance(value, int | float | str | Decimal):
+            raise ValueError(f"{str(value)[:40]!r} is not a number")
         return stored(value)
 
     return BeforeValidator(read, json_schema_input_type=str)

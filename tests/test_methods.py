@@ -93,6 +93,7 @@ def plans(draw: st.DrawFn, closed: bool) -> PoolPlan:
         downlink=draw(links()),
         opens=opens,
         users=draw(st.integers(1, 6)) if closed else 0,
+        away=draw(windows()) if closed else Windows(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Durations that are drawn: a constant, or three percentiles of a distribution."""
+"""Durations that are drawn, and periods: out of order by chance, or by the clock."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
-from bench.scenario import Duration, MeanTimes, Spread
+from bench.scenario import Active, Duration, MeanTimes, Spread
 from bench.simulate.plane import Floats, Windows
-from bench.simulate.ticks import tick_array, ticks
+from bench.simulate.ticks import FOREVER, tick_array, ticks
+from bench.units import DAY_S
 
 
 def drawn(duration: Duration, count: int, rng: np.random.Generator) -> Floats:
@@ -55,3 +56,28 @@ def breakdowns(times: MeanTimes | None, until: int, rng: np.random.Generator) ->
     every = tick_array(np.concatenate(edges)).reshape(-1, 2)
     inside = every[every[:, 0] < until]
     return Windows(np.ascontiguousarray(inside[:, 0]), np.ascontiguousarray(inside[:, 1]))
+
+
+def daily(hours: list[Active], until: int) -> Windows:
+    """Those hours of every day, joined where they touch."""
+    edges: list[list[int]] = []
+    for day in range(-(-until // ticks(DAY_S))):
+        for span in sorted(hours, key=lambda span: span.start):
+            start, end = ticks(day * DAY_S + span.start), ticks(day * DAY_S + span.end)
+            if edges and start <= edges[-1][1]:
+                edges[-1][1] = max(edges[-1][1], end)
+            else:
+                edges.append([start, end])
+    table = np.array(edges, np.int64).reshape(-1, 2)
+    return Windows(np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]))
+
+
+def outside(hours: list[Active], until: int) -> Windows:
+    """The rest of every day; no hours stand for all of them."""
+    if not hours:
+        return Windows()
+    inside = daily(hours, until)
+    start = np.concatenate([[0], inside.end])
+    end = np.concatenate([inside.start, [FOREVER]])
+    kept = end > start
+    return Windows(start[kept], end[kept])

@@ -184,6 +184,8 @@ class PoolPlan:
     """Sorted: requests wait in storage for the next of these moments; ``None``: they do not."""
     users: int = 0
     """Of a closed loop; 0 for an open one."""
+    away: Windows = Windows()
+    """When users do not ask: one who would, thinks again when the window ends."""
 
     @property
     def draws_choice(self) -> bool:

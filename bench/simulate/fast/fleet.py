@@ -11,6 +11,7 @@ from bench.simulate import battery
 from bench.simulate.batching import decide
 from bench.simulate.compiled import compiled, compiled_with_arrays
 from bench.simulate.fast.state import Input, Structured, as_input
+from bench.simulate.fast.windows import after_window
 from bench.simulate.plane import ANSWER, Answers, FleetPlan, FleetSeen, OnAnswers, Outcome, Requests
 from bench.simulate.ticks import FOREVER, Ticks
 
@@ -271,8 +272,8 @@ def _awake(one, device: int, settings: Settings, now: int) -> int:  # type: igno
     begin, end = settings.failure_first[device], settings.failure_first[device + 1]
     while True:
         at = max(now, one.dead_until)
-        at = _after(settings.failure_start[begin:end], settings.failure_end[begin:end], at)
-        at = _after(settings.sleep_start, settings.sleep_end, at)
+        at = after_window(settings.failure_start[begin:end], settings.failure_end[begin:end], at)
+        at = after_window(settings.sleep_start, settings.sleep_end, at)
         if settings.duty_period:
             into = (at + settings.duty_phase[device]) % settings.duty_period
             if into >= settings.duty_on:
@@ -283,19 +284,8 @@ def _awake(one, device: int, settings: Settings, now: int) -> int:  # type: igno
 
 
 @compiled
-def _after(starts: Ticks, ends: Ticks, at: int) -> int:
-    """``at``, or the end of the window it is in."""
-    if len(starts) == 0:
-        return at
-    place = np.searchsorted(ends, at, side="right")
-    if place < len(starts) and starts[place] <= at:
-        return ends[place]
-    return at
-
-
-@compiled
 def _on_line(settings: Settings, now: int) -> bool:
-    return _after(settings.off_start, settings.off_end, now) == now
+    return after_window(settings.off_start, settings.off_end, now) == now
 
 
 @compiled

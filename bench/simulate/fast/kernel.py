@@ -12,6 +12,7 @@ from bench.simulate.compiled import compiled
 from bench.simulate.fast.heap import put, remove, take, top_key
 from bench.simulate.fast.link import site_of, transmit
 from bench.simulate.fast.state import BUSY, IDLE, OFF, Input, Settings, Slots, State
+from bench.simulate.fast.windows import after_window
 from bench.simulate.plane import Answers, Outcome, Routing
 from bench.simulate.ticks import FOREVER
 
@@ -76,7 +77,7 @@ def advance(
 def start_users(state: State, slots: Slots, settings: Settings, rows: Input, users: int) -> None:
     """Closed loop: every user begins to think."""
     for user in range(users):
-        _think(state, slots, rows, user, 0)
+        _think(state, slots, settings, rows, user, 0)
 
 
 @compiled
@@ -227,14 +228,22 @@ def _fill(slots: Slots, rows: Input, slot: int, row: int) -> None:
 
 
 @compiled
-def _think(state: State, slots: Slots, rows: Input, user: int, now: int) -> None:
+def _think(
+    state: State, slots: Slots, settings: Settings, rows: Input, user: int, now: int
+) -> None:
     r = state.registers[0]
     if r.cursor == r.rows:  # the users' last requests have been made
         return
+    thinks = rows.time[r.cursor]
     _fill(slots, rows, user, r.cursor)
-    sends = now + rows.time[r.cursor]
-    slots.row[user].arrival, slots.row[user].source = sends, user
     r.cursor += 1
+    sends = now + thinks
+    back = after_window(settings.away_start, settings.away_end, sends)
+    if back == FOREVER:
+        return
+    if back > sends:
+        sends = back + thinks
+    slots.row[user].arrival, slots.row[user].source = sends, user
     r.used += 1
     put(state.sends, user, sends)
 
@@ -557,7 +566,7 @@ def _leave(
     r.written += 1
     r.used -= 1
     if settings.closed:
-        _think(state, slots, rows, slot, finished)
+        _think(state, slots, settings, rows, slot, finished)
     else:
         slots.free[r.free] = slot
         r.free += 1

@@ -61,6 +61,8 @@ class Settings(NamedTuple):
     save_every: int
     save_cost: int
     closed: bool
+    away_start: Ticks
+    away_end: Ticks
     up_transmit: int
     up_starts: Ticks
     up_ends: Ticks
@@ -131,6 +133,8 @@ def settings_of(plan: PoolPlan) -> Settings:
         save_every=plan.checkpoints.every,
         save_cost=plan.checkpoints.cost,
         closed=plan.users > 0,
+        away_start=plan.away.start,
+        away_end=plan.away.end,
         up_transmit=up.transmit,
         up_starts=up.outages.start,
         up_ends=up.outages.end,

@@ -8,9 +8,9 @@ import numpy as np
 
 from bench.errors import InputError
 from bench.profile import Profile
-from bench.scenario import Active, EdgeDeployment, EdgePart, SpillPlan, Workload
+from bench.scenario import EdgeDeployment, EdgePart, SpillPlan, Workload
 from bench.simulate import cloud
-from bench.simulate.durations import breakdowns
+from bench.simulate.durations import breakdowns, daily, outside
 from bench.simulate.kinds import Played, Setting, until_of
 from bench.simulate.plane import Battery, FleetPlan, Pool, PoolPlan, Routing, Spill, Windows
 from bench.simulate.results import Usage
@@ -93,7 +93,7 @@ def plan_of(
         retry=part.in_flight == "retry",
         failure_first=first,
         failures=failures,
-        asleep=_outside(part.awake, until),
+        asleep=outside(part.awake, until),
         duty_period=period,
         duty_on=ticks(duty.on) if duty else 0,
         duty_phase=setting.rng("duty").integers(0, period, used) if duty else None,
@@ -110,31 +110,6 @@ def _failures(setting: Setting, part: EdgePart, used: int, until: int) -> tuple[
     first = np.concatenate([[0], np.cumsum([len(w.start) for w in each])]).astype(np.int64)
     starts, ends = ([getattr(w, side) for w in each] for side in ("start", "end"))
     return first, Windows(np.concatenate(starts), np.concatenate(ends))
-
-
-def daily(hours: list[Active], until: int) -> Windows:
-    """Those hours of every day, joined where they touch."""
-    edges: list[list[int]] = []
-    for day in range(-(-until // ticks(DAY_S))):
-        for span in sorted(hours, key=lambda span: span.start):
-            start, end = ticks(day * DAY_S + span.start), ticks(day * DAY_S + span.end)
-            if edges and start <= edges[-1][1]:
-                edges[-1][1] = max(edges[-1][1], end)
-            else:
-                edges.append([start, end])
-    table = np.array(edges, np.int64).reshape(-1, 2)
-    return Windows(np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]))
-
-
-def _outside(hours: list[Active], until: int) -> Windows:
-    """The rest of every day; no hours stand for all of them."""
-    if not hours:
-        return Windows()
-    inside = daily(hours, until)
-    start = np.concatenate([[0], inside.end])
-    end = np.concatenate([inside.start, [FOREVER]])
-    kept = end > start
-    return Windows(start[kept], end[kept])
 
 
 def _battery(part: EdgePart, until: int) -> Battery | None:
@@ -163,7 +138,7 @@ def _spill(plan: SpillPlan | None, until: int) -> Spill:
     return Spill(
         queue=FOREVER if plan.queue is None else plan.queue,
         share=plan.unsure,
-        off_line=_outside(plan.on_line, until),
+        off_line=outside(plan.on_line, until),
     )
 
 
@@ -187,6 +162,7 @@ def _play_users(setting: Setting, deployment: EdgeDeployment) -> Played:
         routing=Routing.STICKY,
         admission=cloud.admission(deployment.admission),
         users=setting.workload.sources,
+        away=outside([setting.workload.active], setting.midnight),
     )
     requests = setting.demand.requests(choice=plan.draws_choice)
     pool: Pool = setting.method.Pool(cloud.environment(), plan, requests, setting.tally)

@@ -8,9 +8,10 @@ from bench.profile import Profile
 from bench.scenario import RealTimeDeployment, RealTimePart, Workload
 from bench.simulate import cloud
 from bench.simulate.control import Replicas, autoscale, sleep_when_empty
+from bench.simulate.durations import outside
 from bench.simulate.kinds import Played, Setting, until_of
 from bench.simulate.moments import Steps
-from bench.simulate.plane import Pool, PoolPlan, Requests, Routing
+from bench.simulate.plane import Pool, PoolPlan, Requests, Routing, Windows
 from bench.simulate.results import OtherWork
 from bench.simulate.scaling import Scaling
 from bench.simulate.ticks import ticks, to_seconds
@@ -56,6 +57,7 @@ def plan_of(setting: Setting, part: RealTimePart, name: str, until: int) -> Pool
         uplink=uplink,
         downlink=downlink,
         users=setting.workload.sources if setting.demand.closed else 0,
+        away=outside([setting.workload.active], until) if setting.demand.closed else Windows(),
     )
 
 

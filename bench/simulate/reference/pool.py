@@ -155,10 +155,20 @@ class Pool:
     def _user(self, user: int, row: Row | None) -> Steps:
         """Closed loop: think, ask, wait for the answer."""
         while row is not None:
-            yield request_comes(self._env, row[2], user)
+            sends = self._when_back(int(self._env.now) + row[2], row[2])
+            if sends >= FOREVER:
+                return
+            yield request_comes(self._env, sends - int(self._env.now), user)
             request = Request(row[0], int(self._env.now), user, *row[4:])
             yield self._env.process(self._life(request))
             row = request.next_row
+
+    def _when_back(self, sends: int, thinks: int) -> int:
+        away = self._plan.away
+        for start, end in zip(away.start.tolist(), away.end.tolist(), strict=True):
+            if start <= sends < end:
+                return int(end) + thinks
+        return sends
 
     def _life(self, request: Request) -> Steps:
         rank = request.source if self._plan.users else next(self._ranks)
