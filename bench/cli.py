@@ -187,6 +187,35 @@ def simulate(
 
 
 @app.command()
+def trace(
+    folder: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
+    deployment: Annotated[str, typer.Option(help="Whose events.")],
+    start: Annotated[str, typer.Option(help="Time of day of the first request.")] = "12:00",
+    length: Annotated[str, typer.Option(help="How long requests are followed.")] = "60 s",
+    out: Annotated[Path | None, typer.Option(help="[default: trace.json in the run]")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Every event of a simulated minute, for Perfetto (ui.perfetto.dev) or chrome://tracing."""
+    from bench import pipeline
+    from bench.store import atomic_write
+    from bench.units import parse, parse_clock
+
+    try:
+        window = parse_clock(start), parse(length, "time")
+    except ValueError as error:
+        raise InputError(str(error), where="--start, --length") from error
+    events = pipeline.trace(folder, deployment, *window)
+    path = out or folder / "trace.json"
+    with atomic_write(path) as file:
+        file.write(json.dumps(events).encode())
+    if as_json:
+        _print_json({"file": str(path), "events": len(events["traceEvents"])})
+    elif not quiet:
+        typer.echo(path)
+
+
+@app.command()
 def keep(
     folder: Annotated[Path, typer.Argument(help="A run, or a folder of profiles.", metavar="RUN")],
     name: Annotated[str, typer.Option("--as", help="What this machine is called elsewhere.")],

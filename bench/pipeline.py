@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from bench import __version__, extensions
 from bench.compare import Comparison, compare
-from bench.cost import Costs, cost_simulation
+from bench.cost import Costs, cost_simulation, usd_per_hour
 from bench.errors import InputError, MeasurementInvalid, MissingRequirement, UnknownName
 from bench.executor import engine, here, isolated
 from bench.hardware import Catalogue
@@ -33,7 +36,14 @@ from bench.scenario import (
     resolve,
     resolve_suite,
 )
-from bench.simulate import Simulation, simulate
+from bench.simulate import (
+    BINS,
+    Simulation,
+    day_table,
+    event_trace,
+    first_job,
+    simulate,
+)
 from bench.store import Header, Run, read_record
 
 Notify = Callable[[str, int, int, str], None]
@@ -121,9 +131,53 @@ def _continue(run: Run, settings: Settings, notify: Notify) -> Run:
             Comparison,
             lambda: compare(asked, profiles, simulation, costs, excluded),
         )
+        if not run.has("day.parquet"):
+            run.save_table("day.parquet", day(asked, profiles, simulation, costs))
         report(run, notify)
     run.finish()
     return run
+
+
+def day(
+    asked: ResolvedScenario,
+    profiles: Mapping[str, Profile],
+    simulation: Simulation,
+    costs: Costs,
+) -> pd.DataFrame:
+    """The first simulated day of every deployment, bin by bin, with what it costs."""
+    costed = {c.deployment: c for c in costs.deployments}
+    tables = []
+    for deployment in asked.scenario.deployments:
+        if deployment.name in costed:
+            job = first_job(asked, deployment, profiles, simulation.seed, simulation.method)
+            table = day_table(job)
+            held = table["held"].tolist()
+            table["usd_per_hour"] = usd_per_hour(costed[deployment.name], held, BINS)
+            tables.append(table)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def trace(folder: Path, name: str, start_s: float, length_s: float) -> dict[str, Any]:
+    """The events of one deployment of a run, for a trace viewer.
+
+    Raises:
+        InputError: no such deployment, or it was not simulated.
+    """
+    run = Run.open(folder)
+    asked = run.load("scenario.json", ResolvedScenario)
+    simulation = run.load("simulation.json", Simulation)
+    found = {d.name: d for d in asked.scenario.deployments}
+    if name not in found:
+        raise UnknownName("deployment", name, found, where="--deployment")
+    result = next((d for d in simulation.deployments if d.deployment == name), None)
+    if result is None or not result.replications:
+        raise InputError(
+            f"{name!r} was not simulated", where=str(folder),
+            allowed="a deployment with a latency in the report",
+        )  # fmt: skip
+    profiles = load_profiles(folder)
+    job = first_job(asked, found[name], profiles, simulation.seed, simulation.method)
+    return event_trace(job, start_s, length_s)
 
 
 def _usable(
@@ -280,6 +334,7 @@ def report(run: Run, notify: Notify = _quiet) -> View:
         simulation=run.load("simulation.json", Simulation),
         costs=run.load("costs.json", Costs),
         comparison=run.load("comparison.json", Comparison),
+        day=run.table("day.parquet") if run.has("day.parquet") else None,
     )
     run.save("report.json", view)
     run.save_text("report.html", render_html(view))

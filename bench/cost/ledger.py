@@ -6,7 +6,7 @@ day's share.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from statistics import fmean
 
@@ -67,6 +67,18 @@ class Costs(Record):
 
     schema_version: int = SCHEMA_VERSION
     deployments: list[CostedDeployment]
+
+
+def usd_per_hour(costed: CostedDeployment, held: Sequence[float], bins: int) -> list[float]:
+    """A day's cost over its ``bins``: what is rented follows what is held, the rest is even.
+
+    Bins beyond the day have what is still held in them. The mean over a day is the total ÷ 24.
+    """
+    compute = float(sum(line.amount_usd for line in costed.ledger.lines if line.item == "compute"))
+    rest = float(costed.ledger.total_usd) - compute
+    mean = sum(held) / bins
+    moving = [compute * number / mean if mean else 0.0 for number in held]
+    return [(usd + (rest if place < bins else 0.0)) / 24 for place, usd in enumerate(moving)]
 
 
 def cost_simulation(scenario: ResolvedScenario, simulation: Simulation) -> Costs:

@@ -76,6 +76,47 @@ def latency_ecdf(view: View) -> str:
         return _svg(figure, "Latency: share of requests answered within a time")
 
 
+_PANELS = (
+    ("arrived_per_s", "requests/s"),
+    ("waiting", "waiting"),
+    ("ready", "servers ready"),
+    ("power_w", "power (W)"),
+    ("usd_per_hour", "$ an hour"),
+)
+
+
+def day_panels(view: View) -> str:
+    """A simulated day: what came, what waited, what ran, what it drew and cost."""
+    panels = [panel for panel in _PANELS if any(getattr(day, panel[0]) for day in view.day)]
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 0.9 + 1.35 * len(panels)), layout="constrained")
+        rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (column, label) in zip(rows, panels, strict=True):
+            for day in view.day:
+                values = getattr(day, column)
+                if values is not None:
+                    axes.step(
+                        [t / 3600 for t in day.time_s], values, where="post", linewidth=1.1,
+                        label=_plain(day.deployment), color=colour_of(view, day.deployment),
+                    )  # fmt: skip
+            axes.set_ylabel(label)
+            axes.set_ylim(bottom=0)
+        hours = max(day.time_s[-1] / 3600 for day in view.day)
+        step = 3 if hours <= 48 else 24
+        marks = np.arange(0, hours + step / 2, step)
+        rows[-1].set_xticks(
+            marks,
+            [
+                f"{mark % 24:02.0f}:00" if step < 24 else f"day {mark // 24 + 1:.0f}"
+                for mark in marks
+            ],
+        )
+        figure.legend(
+            *rows[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False
+        )
+        return _svg(figure, "A simulated day: requests, queue, servers and cost over time")
+
+
 def step_bars(view: View) -> str:
     """The six steps of one request (batch size 1), stacked, for every measured arm."""
     with mpl.rc_context(_STYLE):

@@ -39,6 +39,7 @@ def render_html(view: View) -> str:
         forms={"usd": format_usd, "seconds": format_seconds, "percent": format_percent},
         view=view,
         latency=Markup(charts.latency_ecdf(view)),  # noqa: S704
+        day=Markup(charts.day_panels(view) if view.day else ""),  # noqa: S704
         steps=Markup(charts.step_bars(view)),  # noqa: S704
         ledger=Markup(charts.ledger_bars(view)),  # noqa: S704
         colour=lambda name: charts.colour_of(view, name),

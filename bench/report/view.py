@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pandas as pd
+
 from bench.compare import Comparison
 from bench.cost import Costs
 from bench.hardware import Assumptions
@@ -19,6 +23,21 @@ class Curve(Record):
     quantiles_s: list[float | None]
 
 
+class DaySeries(Record):
+    """One deployment over the simulated day, bin by bin; ``None`` where nothing was measured."""
+
+    deployment: str
+    time_s: list[float]
+    arrived_per_s: list[float]
+    answered_per_s: list[float]
+    failed_per_s: list[float]
+    waiting: list[int]
+    ready: list[float]
+    held: list[float]
+    power_w: list[float] | None
+    usd_per_hour: list[float]
+
+
 class View(Record):
     """All that a report says."""
 
@@ -31,6 +50,8 @@ class View(Record):
     arms: list[ArmMeasurement]
     failed: list[FailedArm]
     curves: list[Curve]
+    day: list[DaySeries]
+    """The first replication."""
     replications: int
     method: str
     warnings: list[str]
@@ -45,8 +66,9 @@ def build_view(
     simulation: Simulation,
     costs: Costs,
     comparison: Comparison,
+    day: pd.DataFrame | None = None,
 ) -> View:
-    """Gather the records of a run."""
+    """Gather the records of a run; ``day`` is the table of the simulated day."""
     warnings = [w for arm in measurement.arms for w in arm.warnings]
     stand_ins = {arm.device.name: arm.device.note for arm in asked.distinct_arms}
     return View(
@@ -61,9 +83,28 @@ def build_view(
             Curve(deployment=d.deployment, quantiles_s=d.response_curve_s)
             for d in simulation.deployments
         ],
+        day=[] if day is None else list(_day(day)),
         replications=simulation.replications,
         method=simulation.method,
         warnings=list(dict.fromkeys([*warnings, *stand_ins.values()])),
         scenario=asked.scenario,
         assumptions=asked.assumptions,
     )
+
+
+def _day(table: pd.DataFrame) -> Iterator[DaySeries]:
+    """Five significant digits: enough for a figure."""
+    for name, rows in table.groupby("deployment", sort=False):
+        power = rows["power_w"]
+        rates = ("arrived_per_s", "answered_per_s", "failed_per_s", "ready", "held", "usd_per_hour")
+        yield DaySeries(
+            deployment=str(name),
+            time_s=rows["time_s"].tolist(),
+            waiting=rows["waiting"].tolist(),
+            power_w=None if power.isna().any() else [_short(value) for value in power],
+            **{column: [_short(value) for value in rows[column]] for column in rates},
+        )
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")

@@ -1,5 +1,6 @@
 """Simulated days of requests against a deployment, from measured service times."""
 
+from bench.simulate.day import BINS, day_table, event_trace
 from bench.simulate.results import (
     DeploymentResult,
     Holding,
@@ -8,9 +9,10 @@ from bench.simulate.results import (
     Simulation,
     Usage,
 )
-from bench.simulate.run import METHODS, simulate
+from bench.simulate.run import METHODS, first_job, simulate
 
 __all__ = [
+    "BINS",
     "METHODS",
     "DeploymentResult",
     "Holding",
@@ -18,5 +20,8 @@ __all__ = [
     "Replication",
     "Simulation",
     "Usage",
+    "day_table",
+    "event_trace",
+    "first_job",
     "simulate",
 ]

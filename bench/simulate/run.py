@@ -74,16 +74,7 @@ def simulate(
         for d, p in zip(asked.deployments, matched, strict=True)
     ]
     jobs = [
-        Job(
-            deployment=d,
-            profiles=own,
-            workload=asked.workload,
-            objective=asked.objective,
-            plan=asked.simulate,
-            method=method,
-            seed=seed,
-            replication=replication,
-        )
+        _job(scenario, d, own, seed, method, replication)
         for d, own, verdict in zip(asked.deployments, matched, verdicts, strict=True)
         if verdict is None
         for replication in range(asked.simulate.replications)
@@ -107,6 +98,40 @@ def simulate(
             _summarise(d, scenario.arms_of(d), verdict, by_deployment.get(d.name, []))
             for d, verdict in zip(asked.deployments, verdicts, strict=True)
         ],
+    )
+
+
+def first_job(
+    scenario: ResolvedScenario,
+    deployment: Deployment,
+    profiles: Mapping[str, Profile],
+    seed: int,
+    method: str = "fast",
+) -> Job:
+    """The first replication of one deployment."""
+    return _job(
+        scenario, deployment, _profiles_for(deployment, scenario, profiles), seed, method, 0
+    )
+
+
+def _job(
+    scenario: ResolvedScenario,
+    deployment: Deployment,
+    profiles: dict[str, Profile],
+    seed: int,
+    method: str,
+    replication: int,
+) -> Job:
+    asked = scenario.scenario
+    return Job(
+        deployment=deployment,
+        profiles=profiles,
+        workload=asked.workload,
+        objective=asked.objective,
+        plan=asked.simulate,
+        method=method,
+        seed=seed,
+        replication=replication,
     )
 
 
