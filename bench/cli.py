@@ -155,6 +155,9 @@ def simulate(
         Path | None,
         typer.Option(help="A folder of profiles, or a run with one. [default: those kept]"),
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a run folder, with the sweep and the report.")
+    ] = None,
     method: Method = "fast",
     engine: Engine = "local",
     seed: Seed = 1,
@@ -166,6 +169,15 @@ def simulate(
     from bench.report.terminal import ranking_table
 
     settings = _settings(seed, None, engine, None, method=method)
+    if out is not None:
+        found = pipeline.load_profiles(profiles) if profiles else pipeline.kept_profiles(scenario)
+        with _progress(quiet or as_json) as notify:
+            run_ = pipeline.simulate_into(scenario, found, out, settings, notify)
+        if as_json:
+            _print_json(_summary(run_))
+        elif not quiet:
+            _print_run(run_)
+        return
     with _progress(quiet or as_json) as notify:
         _, simulation, costs, comparison = pipeline.simulate_only(
             scenario,

@@ -1,7 +1,8 @@
 """Where independent work runs: this process, local processes, or a Dask cluster by address.
 
-All engines have one method, ``map``; results come back in the order of the items, and are the
-same wherever they were computed, because every item carries its own seed.
+All engines have one method, ``each``, which yields results as they come; :func:`in_order` puts them
+back in the order of the items. They are the same wherever they were computed, because every item
+carries its own seed: a worker that is lost costs time, and its items are computed elsewhere.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import Any, Protocol, TypeVar
@@ -25,6 +27,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 OnDone = Callable[[int], None]
 CONNECT_TIMEOUT_S = 10.0
+MOST_LOSSES = 5
+"""Worker processes may die so many times before it is the work that is to blame."""
 REPORT_EVERY_S = 0.2
 SIGN_OF_LIFE_S = 5.0
 LONGEST_SILENCE_S = 3600.0
@@ -34,31 +38,35 @@ _HAS_MASK = hasattr(signal, "pthread_sigmask")  # not on Windows
 class Executor(Protocol):
     """Runs independent work."""
 
-    def map(
-        self, function: Callable[[Item], Result], items: Sequence[Item], on_done: OnDone = ...
-    ) -> list[Result]:
-        """Apply a module-level ``function`` to each item; ``on_done(k)`` after each one ends."""
+    def each(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result]]:
+        """Apply a module-level ``function`` to each item; yield its place and result as it ends."""
         ...
 
 
-def _silent(_: int) -> None:
-    return None
+def in_order(
+    executor: Executor,
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    on_done: OnDone = lambda count: None,
+) -> list[Result]:
+    """All results, in the order of the items; ``on_done(k)`` after the ``k``-th to end."""
+    found: dict[int, Result] = {}
+    for place, result in executor.each(function, items):
+        found[place] = result
+        on_done(len(found))
+    return [found[place] for place in range(len(items))]
 
 
 class Inline:
     """One item after another in this process: for tests, debuggers and small work."""
 
-    def map(
-        self,
-        function: Callable[[Item], Result],
-        items: Sequence[Item],
-        on_done: OnDone = _silent,
-    ) -> list[Result]:
-        results = []
-        for count, item in enumerate(items, start=1):
-            results.append(function(item))
-            on_done(count)
-        return results
+    def each(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result]]:
+        for place, item in enumerate(items):
+            yield place, function(item)
 
 
 class LocalProcesses:
@@ -73,16 +81,32 @@ class LocalProcesses:
         self.workers = workers or os.cpu_count() or 1
         self.fresh = fresh
 
-    def map(
-        self,
-        function: Callable[[Item], Result],
-        items: Sequence[Item],
-        on_done: OnDone = _silent,
-    ) -> list[Result]:
-        with self._pool(min(self.workers, max(len(items), 1))) as pool:
+    def each(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result]]:
+        left = dict(enumerate(items))
+        for _ in range(MOST_LOSSES):
+            if not left:
+                return
+            try:
+                for place, result in self._attempt(function, left):
+                    del left[place]
+                    yield place, result
+            except BrokenProcessPool:  # a worker was killed: what it had not finished is done anew
+                continue
+        if left:
+            raise WorkerLost(
+                f"worker processes were ended {MOST_LOSSES} times, perhaps for want of memory"
+            )
+
+    def _attempt(
+        self, function: Callable[[Item], Result], items: Mapping[int, Item]
+    ) -> Iterator[tuple[int, Result]]:
+        with self._pool(min(self.workers, len(items))) as pool:
             with _interrupts_wait():
-                futures = [pool.submit(function, item) for item in items]
-            return _gather(futures, on_done)
+                place = {pool.submit(function, item): i for i, item in items.items()}
+            for future in as_completed(place):
+                yield place[future], future.result()
 
     @contextmanager
     def _pool(self, workers: int) -> Iterator[ProcessPoolExecutor]:
@@ -241,14 +265,17 @@ class DaskCluster:
                 allowed="'local', 'inline', or the address of a running scheduler as tcp://HOST:PORT",
             ) from error
 
-    def map(
-        self,
-        function: Callable[[Item], Result],
-        items: Sequence[Item],
-        on_done: OnDone = _silent,
-    ) -> list[Result]:
+    def each(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result]]:
+        import distributed
+
+        as_they_come: Any = distributed.as_completed
         try:
-            return _gather(self._client.map(function, items, pure=False), on_done)
+            futures = self._client.map(function, items, pure=False)
+            place = {future.key: i for i, future in enumerate(futures)}
+            for future in as_they_come(futures):
+                yield place[future.key], future.result()
         finally:
             self._client.close()
 
@@ -269,14 +296,6 @@ def engine(name: str) -> Executor:
     raise InputError(
         f"unknown engine {name!r}", where="--engine", allowed="local, inline, tcp://HOST:PORT"
     )
-
-
-def _gather(futures: Sequence[Future[Result]], on_done: OnDone) -> list[Result]:
-    results = []
-    for count, future in enumerate(futures, start=1):
-        results.append(future.result())
-        on_done(count)
-    return results
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from bench import __version__, extensions
 from bench.compare import Comparison, compare
 from bench.cost import Costs, cost_simulation, usd_per_hour
 from bench.errors import InputError, MeasurementInvalid, MissingRequirement, UnknownName
-from bench.executor import engine, here, isolated
+from bench.executor import Executor, engine, here, isolated
 from bench.hardware import Catalogue
 from bench.measure import Measurement, measure_all, missing_backends
 from bench.profile import Profile, build_profile, file_name, keep
@@ -31,10 +31,12 @@ from bench.scenario import (
     ResolvedScenario,
     Scenario,
     Suite,
+    Sweep,
     read_scenario,
     read_suite,
     resolve,
     resolve_suite,
+    sweep_of,
 )
 from bench.simulate import (
     BINS,
@@ -43,8 +45,9 @@ from bench.simulate import (
     event_trace,
     first_job,
     simulate,
+    simulate_all,
 )
-from bench.store import Header, Run, read_record
+from bench.store import Header, Journal, Run, read_record
 
 Notify = Callable[[str, int, int, str], None]
 """Called with a stage, steps done, steps in all, and what is going on."""
@@ -96,6 +99,9 @@ def run(
     run = Run.create(Path(out), _header(asked.scenario.name, settings))
     run.save("scenario.json", asked)
     run.save("asked.json", asked.to_measure)
+    sweep = prepare_sweep(Path(scenario), settings, asked)
+    if sweep is not None:
+        run.save("sweep.json", sweep)
     return _continue(run, settings, notify)
 
 
@@ -122,7 +128,13 @@ def _continue(run: Run, settings: Settings, notify: Notify) -> Run:
             "simulation.json",
             Simulation,
             lambda: simulate(
-                asked, profiles, seed, workers, partial(notify, "simulate"), settings.method
+                asked,
+                profiles,
+                seed,
+                workers,
+                partial(notify, "simulate"),
+                settings.method,
+                Journal(run.path / "replications.jsonl"),
             ),
         )
         costs = run.obtain("costs.json", Costs, lambda: cost_simulation(asked, simulation))
@@ -133,9 +145,51 @@ def _continue(run: Run, settings: Settings, notify: Notify) -> Run:
         )
         if not run.has("day.parquet"):
             run.save_table("day.parquet", day(asked, profiles, simulation, costs))
+        if run.has("sweep.json") and not run.has("sweep.parquet"):
+            sweep(run, profiles, set(excluded), workers, settings.method, notify)
         report(run, notify)
+        Journal(run.path / "replications.jsonl").remove()
     run.finish()
     return run
+
+
+def sweep(
+    run: Run,
+    profiles: Mapping[str, Profile],
+    excluded: set[str],
+    workers: Executor,
+    method: str,
+    notify: Notify = _quiet,
+) -> pd.DataFrame:
+    """Simulate, cost and compare every point of a sweep; one row for each point and deployment."""
+    points = run.load("sweep.json", Sweep).points
+    scenarios = [point.scenario.without(excluded) for point in points]
+    journal = Journal(run.path / "sweep.jsonl")
+    simulations = simulate_all(
+        scenarios, profiles, run.header.seed, workers, partial(notify, "sweep"), method, journal
+    )
+    rows = []
+    for number, (point, scenario, simulation) in enumerate(
+        zip(points, scenarios, simulations, strict=True)
+    ):
+        costs = cost_simulation(scenario, simulation)
+        for entry in compare(scenario, profiles, simulation, costs, {}).ranking:
+            figures = ("usd_per_million", "p50_s", "p99_s", "slo_attainment", "utilisation")
+            rows.append(
+                {
+                    "point": number,
+                    **{path: str(value) for path, value in point.settings.items()},
+                    "deployment": entry.deployment,
+                    "feasible": entry.feasible,
+                    "rank": entry.rank,
+                    **{name: getattr(entry, name).value for name in figures},
+                    "reasons": "; ".join(entry.reasons),
+                }
+            )
+    table = pd.DataFrame(rows).astype({"rank": "Int64"})
+    run.save_table("sweep.parquet", table)
+    journal.remove()
+    return table
 
 
 def day(
@@ -212,6 +266,34 @@ def prepare(path: Path, settings: Settings) -> ResolvedScenario:
     scenario, source = read_scenario(path)
     changed = scenario.model_copy(update=_changes(scenario, settings))
     return resolve(changed, source, Catalogue(), find_extensions())
+
+
+def prepare_sweep(path: Path, settings: Settings, base: ResolvedScenario) -> Sweep | None:
+    """The points of a scenario's sweep, if it has one.
+
+    Raises:
+        InputError: a point cannot be used, or needs another measurement.
+    """
+    scenario, source = read_scenario(path)
+    catalogue, found = Catalogue(), find_extensions()
+
+    def resolve_one(point: Scenario) -> ResolvedScenario:
+        changed = point.model_copy(update=_changes(point, settings))
+        return resolve(changed, source, catalogue, found)
+
+    points = sweep_of(scenario, source, resolve_one)
+    measured = {arm.name for arm in base.distinct_arms}
+    for point in points.points if points else []:
+        new = {arm.name for arm in point.scenario.distinct_arms} - measured
+        if new:
+            raise InputError(
+                f"the sweep changes what is measured: {', '.join(sorted(new))}",
+                where=source.where(("sweep",)),
+                allowed="fields of the workload, the objective, and deployments but for backend, "
+                "device and task",
+                todo="Write a deployment for it",
+            )
+    return points
 
 
 def prepare_measurement(path: Path, settings: Settings) -> Asked:
@@ -322,6 +404,30 @@ def simulate_only(
     )  # fmt: skip
     costs = cost_simulation(asked, simulation)
     return asked, simulation, costs, compare(asked, profiles, simulation, costs, excluded)
+
+
+def simulate_into(
+    path: Path,
+    profiles: Mapping[str, Profile],
+    out: Path,
+    settings: Settings,
+    notify: Notify = _quiet,
+) -> Run:
+    """As :func:`simulate_only`, into a run folder, with the sweep and the report."""
+    asked = prepare(path, settings)
+    _require_task(asked, profiles)
+    points = prepare_sweep(path, settings, asked)
+    run = Run.create(out, _header(asked.scenario.name, settings))
+    run.save("scenario.json", asked)
+    run.save("asked.json", asked.to_measure)
+    if points is not None:
+        run.save("sweep.json", points)
+    (run.path / "profiles").mkdir(exist_ok=True)
+    for profile in profiles.values():
+        run.save(f"profiles/{file_name(profile.arm)}", profile)
+    # Nothing is measured here; the profiles say where and when they were.
+    run.save("measurement.json", Measurement(arms=[], failed=[]))
+    return _continue(run, settings, notify)
 
 
 def report(run: Run, notify: Notify = _quiet) -> View:

@@ -144,6 +144,41 @@ class Run:
         return self.load(name, kind)
 
 
+class Journal:
+    """Finished pieces of work, appended as they end: a kill loses only those under way.
+
+    Lines of JSON, ``{"key": …, "value": …}``. A last line that was cut off is dropped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: dict[str, Any] = {}
+        whole = 0
+        if path.is_file():
+            for line in path.read_bytes().splitlines(keepends=True):
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    break
+                self._found[entry["key"]] = entry["value"]
+                whole += len(line)
+            os.truncate(path, whole)
+
+    def get(self, key: str) -> Any:
+        """The value kept under ``key``, or ``None``."""
+        return self._found.get(key)
+
+    def add(self, key: str, value: Any) -> None:
+        self._found[key] = value
+        line = json.dumps({"key": key, "value": value}, allow_nan=False)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def remove(self) -> None:
+        """All is in the records now."""
+        self._path.unlink(missing_ok=True)
+
+
 def load(path: str | os.PathLike[str]) -> Run:
     """Open the run folder at ``path``: ``.table("batches.parquet")`` is a pandas frame.
 

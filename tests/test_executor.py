@@ -21,6 +21,7 @@ from bench.executor import (
     Report,
     engine,
     here,
+    in_order,
     signs_of_life,
 )
 
@@ -71,13 +72,13 @@ def dask_address() -> Iterator[str]:
 
 def test_results_come_in_order_with_progress(executor: Executor) -> None:
     seen: list[int] = []
-    assert executor.map(square, [3, 1, 2], seen.append) == [9, 1, 4]
+    assert in_order(executor, square, [3, 1, 2], seen.append) == [9, 1, 4]
     assert seen == [1, 2, 3]
 
 
 def test_an_error_keeps_its_kind_and_its_words(executor: Executor) -> None:
     with pytest.raises(InputError) as caught:
-        executor.map(square, [1, -1])
+        in_order(executor, square, [1, -1])
     assert str(caught.value) == "item: a negative number."
 
 
@@ -93,12 +94,12 @@ def test_errors_survive_the_way_between_processes(error: InputError) -> None:
 
 
 def test_fresh_means_a_process_for_each_item() -> None:
-    found = LocalProcesses(1, fresh=True).map(process_id, [0, 0, 0])
+    found = in_order(LocalProcesses(1, fresh=True), process_id, [0, 0, 0])
     assert len({*found, os.getpid()}) == 4
 
 
 def test_inline_stays_here() -> None:
-    assert Inline().map(process_id, [0]) == [os.getpid()]
+    assert in_order(Inline(), process_id, [0]) == [os.getpid()]
 
 
 def test_an_unknown_engine_is_named() -> None:

@@ -38,6 +38,7 @@ from bench.scenario.schema import (
     Window,
     Workload,
 )
+from bench.scenario.sweep import Point, Sweep, sweep_of
 
 __all__ = [
     "BUDGET_NAMES",
@@ -62,6 +63,7 @@ __all__ = [
     "Network",
     "Objective",
     "Part",
+    "Point",
     "RealTimeDeployment",
     "RealTimePart",
     "ResolvedScenario",
@@ -72,6 +74,7 @@ __all__ = [
     "Spread",
     "StartUp",
     "Suite",
+    "Sweep",
     "Window",
     "Workload",
     "json_schema",
@@ -79,4 +82,5 @@ __all__ = [
     "read_suite",
     "resolve",
     "resolve_suite",
+    "sweep_of",
 ]

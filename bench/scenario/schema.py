@@ -432,6 +432,9 @@ class Scenario(_Asked):
     objective: Objective
     simulate: SimulatePlan = SimulatePlan()
     deployments: list[Deployment] = Field(min_length=1, max_length=100)
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default={}, max_length=8)
+    """Other values for fields, by path (``deployments.NAME.scaling.max_replicas``): every
+    combination is simulated too."""
 
 
 class Arm(Record):

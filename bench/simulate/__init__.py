@@ -9,7 +9,7 @@ from bench.simulate.results import (
     Simulation,
     Usage,
 )
-from bench.simulate.run import METHODS, first_job, simulate
+from bench.simulate.run import METHODS, first_job, simulate, simulate_all
 
 __all__ = [
     "BINS",
@@ -24,4 +24,5 @@ __all__ = [
     "event_trace",
     "first_job",
     "simulate",
+    "simulate_all",
 ]

@@ -42,8 +42,11 @@ def day_table(job: Job) -> pd.DataFrame:
     waiting = np.cumsum(counts["reached"] - counts["began"])
     in_service = np.cumsum(counts["began"] - counts["ended"])
     ready, held = _machines(played, edges)
+    # Nothing happens after the last day but late answers: the table ends with them.
+    stirs = np.flatnonzero(tally.series.any(axis=0))
+    kept = max(BINS, int(stirs[-1]) + 1 if len(stirs) else 0)
     busy = in_service / max(played.served / max(played.batches, 1), 1.0)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "deployment": job.deployment.name,
             "time_s": edges[:-1],
@@ -57,6 +60,7 @@ def day_table(job: Job) -> pd.DataFrame:
             "power_w": _power(list(job.profiles.values()), ready, busy),
         }
     )
+    return table.iloc[:kept]
 
 
 def _machines(played: Played, edges: Floats) -> tuple[Floats, Floats]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from bench.simulate.results import (
 from bench.simulate.tally import Tally
 from bench.simulate.ticks import to_seconds
 from bench.stats import mean_interval, mser5, sample_floor
+from bench.store import Journal
 from bench.streams import Streams
 from bench.units import format_percent, format_seconds
 
@@ -34,6 +35,15 @@ KINDS = "bench.simulate.kinds"
 METHODS = ("fast", "reference")
 LITTLE = 20_000_000
 """Requests that the fast method simulates sooner here than worker processes start."""
+
+
+OnDone = Callable[[int, int, str], None]
+Result = tuple[Replication, list[float | None]]
+"""One replication, and its curve of response times."""
+
+
+def _quiet(done: int, total: int, what: str) -> None:
+    return None
 
 
 class Job(Record):
@@ -55,50 +65,108 @@ def simulate(
     profiles: Mapping[str, Profile],
     seed: int,
     executor: Executor,
-    on_done: Callable[[int, int, str], None] = lambda done, total, what: None,
+    on_done: OnDone = _quiet,
     method: str = "fast",
+    journal: Journal | None = None,
 ) -> Simulation:
     """Simulate every deployment on the same days.
 
     Args:
         profiles: by arm name.
-        on_done: called with (replications finished, replications in all).
+        on_done: called with (replications finished, replications in all, what is going on).
+        journal: where finished replications are kept, and those of an earlier attempt found.
 
     Raises:
         InputError: a profile is missing or does not cover the batch sizes a policy can form.
     """
+    return simulate_all([scenario], profiles, seed, executor, on_done, method, journal)[0]
+
+
+def simulate_all(
+    scenarios: Sequence[ResolvedScenario],
+    profiles: Mapping[str, Profile],
+    seed: int,
+    executor: Executor,
+    on_done: OnDone = _quiet,
+    method: str = "fast",
+    journal: Journal | None = None,
+) -> list[Simulation]:
+    """Simulate several scenarios, all their replications side by side: see :func:`simulate`."""
+    plans = [_plan(scenario, profiles) for scenario in scenarios]
+    jobs = {
+        f"{place}/{deployment.name}/{replication}": _job(
+            scenario, deployment, own, seed, method, replication
+        )
+        for place, (scenario, plan) in enumerate(zip(scenarios, plans, strict=True))
+        for deployment, own, impossible in plan
+        if impossible is None
+        for replication in range(scenario.scenario.simulate.replications)
+    }
+    played = _play_all(jobs, executor, on_done, method, journal)
+    return [
+        Simulation(
+            method=method,
+            seed=seed,
+            replications=scenario.scenario.simulate.replications,
+            deployments=[
+                _summarise(
+                    deployment,
+                    scenario.arms_of(deployment),
+                    impossible,
+                    [
+                        played[f"{place}/{deployment.name}/{replication}"]
+                        for replication in range(scenario.scenario.simulate.replications)
+                        if impossible is None
+                    ],
+                )
+                for deployment, _, impossible in plan
+            ],
+        )
+        for place, (scenario, plan) in enumerate(zip(scenarios, plans, strict=True))
+    ]
+
+
+def _plan(
+    scenario: ResolvedScenario, profiles: Mapping[str, Profile]
+) -> list[tuple[Deployment, dict[str, Profile], str | None]]:
+    """Every deployment with its profiles, and why it need not be simulated."""
     asked = scenario.scenario
-    matched = [_profiles_for(d, scenario, profiles) for d in asked.deployments]
-    verdicts = [
-        _impossible(d, p, asked.workload, asked.objective)
-        for d, p in zip(asked.deployments, matched, strict=True)
-    ]
-    jobs = [
-        _job(scenario, d, own, seed, method, replication)
-        for d, own, verdict in zip(asked.deployments, matched, verdicts, strict=True)
-        if verdict is None
-        for replication in range(asked.simulate.replications)
-    ]
-    total = len(jobs)
-    if jobs and method == "fast":
-        on_done(0, total, "the first use on a machine compiles the simulator: half a minute")
+    plan = []
+    for deployment in asked.deployments:
+        own = _profiles_for(deployment, scenario, profiles)
+        impossible = _impossible(deployment, own, asked.workload, asked.objective)
+        plan.append((deployment, own, impossible))
+    return plan
+
+
+def _play_all(
+    jobs: Mapping[str, Job],
+    executor: Executor,
+    on_done: OnDone,
+    method: str,
+    journal: Journal | None,
+) -> dict[str, Result]:
+    """Every job's result: from the journal, or played now."""
+    found: dict[str, Result] = {}
+    for key in jobs:
+        kept = journal.get(key) if journal else None
+        if kept is not None:
+            found[key] = Replication.model_validate(kept[0]), kept[1]
+    left = [key for key in jobs if key not in found]
+    if not left:
+        return found
+    if method == "fast":
+        on_done(len(found), len(jobs), "the first use compiles the simulator: half a minute")
         prepare()
-    on_done(0, total, "")
-    if method == "fast" and isinstance(executor, LocalProcesses) and _requests(jobs) < LITTLE:
-        executor = Inline()
-    played = executor.map(play_replication, jobs, lambda done: on_done(done, total, "replications"))
-    by_deployment: dict[str, list[tuple[Replication, list[float | None]]]] = {}
-    for job, result in zip(jobs, played, strict=True):
-        by_deployment.setdefault(job.deployment.name, []).append(result)
-    return Simulation(
-        method=method,
-        seed=seed,
-        replications=asked.simulate.replications,
-        deployments=[
-            _summarise(d, scenario.arms_of(d), verdict, by_deployment.get(d.name, []))
-            for d, verdict in zip(asked.deployments, verdicts, strict=True)
-        ],
-    )
+        if isinstance(executor, LocalProcesses) and _requests(jobs[key] for key in left) < LITTLE:
+            executor = Inline()
+    on_done(len(found), len(jobs), "")
+    for place, result in executor.each(play_replication, [jobs[key] for key in left]):
+        found[left[place]] = result
+        if journal:
+            journal.add(left[place], [result[0].model_dump(mode="json"), result[1]])
+        on_done(len(found), len(jobs), "replications")
+    return found
 
 
 def first_job(
@@ -135,7 +203,7 @@ def _job(
     )
 
 
-def play_replication(job: Job) -> tuple[Replication, list[float | None]]:
+def play_replication(job: Job) -> Result:
     """One replication, and its curve of response times."""
     played, tally, demand = play(job)
     warm_up = 0
@@ -210,7 +278,7 @@ def play(
     return played, tally, demand
 
 
-def _requests(jobs: Sequence[Job]) -> float:
+def _requests(jobs: Iterable[Job]) -> float:
     """About how many all jobs simulate."""
     each = (mean_rate(job.workload) * job.workload.active.length_s * job.plan.days for job in jobs)
     return sum(each)
@@ -307,7 +375,7 @@ def _summarise(
     deployment: Deployment,
     arms: list[str],
     impossible: str | None,
-    played: Sequence[tuple[Replication, list[float | None]]],
+    played: Sequence[Result],
 ) -> DeploymentResult:
     days = [day for day, _ in played]
     names = list(days[0].percentiles_s) if days else [f"p{q:g}" for q in PERCENTILES]
