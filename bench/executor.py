@@ -274,7 +274,7 @@ class DaskCluster:
         try:
             futures = self._client.map(function, items, pure=False)
             place = {future.key: i for i, future in enumerate(futures)}
-            for future in as_they_come(futures):
+            for future in as_they_come(futures, loop=self._client.loop):
                 yield place[future.key], future.result()
         finally:
             self._client.close()

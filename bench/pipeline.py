@@ -441,6 +441,7 @@ def report(run: Run, notify: Notify = _quiet) -> View:
         costs=run.load("costs.json", Costs),
         comparison=run.load("comparison.json", Comparison),
         day=run.table("day.parquet") if run.has("day.parquet") else None,
+        sweep=run.table("sweep.parquet") if run.has("sweep.parquet") else None,
     )
     run.save("report.json", view)
     run.save_text("report.html", render_html(view))

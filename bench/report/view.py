@@ -38,6 +38,24 @@ class DaySeries(Record):
     usd_per_hour: list[float]
 
 
+class SweepRow(Record):
+    """One deployment at one point of a sweep."""
+
+    settings: dict[str, str]
+    deployment: str
+    usd_per_million: float
+    p99_s: float | None
+    slo_attainment: float | None
+
+
+class SweepView(Record):
+    """The cheapest points that meet the objective; all of them are in ``sweep.parquet``."""
+
+    points: int
+    feasible: int
+    best: list[SweepRow]
+
+
 class View(Record):
     """All that a report says."""
 
@@ -52,6 +70,7 @@ class View(Record):
     curves: list[Curve]
     day: list[DaySeries]
     """The first replication."""
+    sweep: SweepView | None
     replications: int
     method: str
     warnings: list[str]
@@ -67,8 +86,9 @@ def build_view(
     costs: Costs,
     comparison: Comparison,
     day: pd.DataFrame | None = None,
+    sweep: pd.DataFrame | None = None,
 ) -> View:
-    """Gather the records of a run; ``day`` is the table of the simulated day."""
+    """Gather the records of a run; ``day`` and ``sweep`` are its tables of these names."""
     warnings = [w for arm in measurement.arms for w in arm.warnings]
     stand_ins = {arm.device.name: arm.device.note for arm in asked.distinct_arms}
     return View(
@@ -84,6 +104,7 @@ def build_view(
             for d in simulation.deployments
         ],
         day=[] if day is None else list(_day(day)),
+        sweep=None if sweep is None else _sweep(sweep),
         replications=simulation.replications,
         method=simulation.method,
         warnings=list(dict.fromkeys([*warnings, *stand_ins.values()])),
@@ -108,3 +129,31 @@ def _day(table: pd.DataFrame) -> Iterator[DaySeries]:
 
 def _short(value: float) -> float:
     return float(f"{value:.5g}")
+
+
+_BEST = 20
+_FIGURES = (
+    "point", "deployment", "feasible", "rank", "usd_per_million", "p50_s", "p99_s",
+    "slo_attainment", "utilisation", "reasons",
+)  # fmt: skip
+
+
+def _sweep(table: pd.DataFrame) -> SweepView:
+    paths = [column for column in table.columns if column not in _FIGURES]
+    feasible = table[table["feasible"]].sort_values("usd_per_million", kind="stable")
+    return SweepView(
+        points=int(table["point"].nunique()),
+        feasible=int(feasible["point"].nunique()),
+        best=[
+            SweepRow(
+                settings={path: str(row[path]) for path in paths},
+                deployment=str(row["deployment"]),
+                usd_per_million=float(row["usd_per_million"]),
+                p99_s=None if pd.isna(row["p99_s"]) else float(row["p99_s"]),
+                slo_attainment=None
+                if pd.isna(row["slo_attainment"])
+                else float(row["slo_attainment"]),
+            )
+            for row in feasible.head(_BEST).to_dict("records")
+        ],
+    )
