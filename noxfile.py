@@ -109,6 +109,14 @@ def parity(session: nox.Session) -> None:
     session.run("python", "-m", "tests.evidence.write_docs")
 
 
+@nox.session
+def speed(session: nox.Session) -> None:
+    """How fast the simulator is: against its reference, against others, and how its time grows."""
+    _install(session, "dev")
+    session.run("python", "-m", "tests.evidence.speed")
+    session.run("python", "-m", "tests.evidence.write_docs")
+
+
 @nox.session(venv_params=["--system-site-packages"])
 def gpu(session: nox.Session) -> None:
     """Measure on this machine's NVIDIA GPU, and keep the profiles: ``-- --as NAME --budget smoke``.

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# A Dask cluster on a few hosts that ssh reaches without asking for a password.
+#
+#   docs/clusters/ssh.sh PYTHON HOST [HOST...]
+#
+# PYTHON is the interpreter, the same path on every host, of an environment with this program and
+# its `dask` extra. The scheduler runs here, on loopback, and each host's workers reach it through
+# their own ssh connection, so that nothing listens on a network. Ctrl-C ends them all.
+set -euo pipefail
+
+python=${1:?the path of the Python interpreter}
+shift
+: "${1:?at least one host}"
+port=${PORT:-8786}
+
+cleanup() { kill $(jobs -p) 2>/dev/null || true; }
+trap cleanup EXIT INT TERM
+
+"$python" -m distributed.cli.dask_scheduler --host "tcp://127.0.0.1:$port" --no-dashboard &
+
+for host in "$@"; do
+  # The worker sees the scheduler at its own loopback, and the scheduler the worker at a port here.
+  worker=$((port + ++number))
+  # A terminal (-tt), so that the worker ends with the connection.
+  ssh -tt ${SSH_OPTIONS:-} -o ExitOnForwardFailure=yes \
+    -R "$port:127.0.0.1:$port" -L "$worker:127.0.0.1:$worker" "$host" \
+    "$python -m distributed.cli.dask_worker tcp://127.0.0.1:$port --nthreads 1 --no-dashboard \
+     --host 127.0.0.1 --worker-port $worker --no-nanny" </dev/null &
+done
+
+echo "bench run SCENARIO --engine tcp://127.0.0.1:$port"
+wait
