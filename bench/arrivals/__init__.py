@@ -40,8 +40,8 @@ class Span:
 
     def clock(self, active_s: Floats) -> Floats:
         """Seconds since midnight of the first day."""
-        if self.day_s == float("inf"):
-            return active_s + self.start_s
+        if self.day_s >= 86_400.0:
+            return active_s + self.start_s if self.start_s else active_s
         day = np.floor(active_s / self.day_s)
         elapsed: Floats = self.start_s + active_s + day * (86_400.0 - self.day_s)
         return elapsed

@@ -105,9 +105,11 @@ def _delays(network: Network | None, count: int, rng: np.random.Generator) -> tu
         none = np.zeros(count, np.int64)
         return none, none
     half = drawn(network.rtt, count, rng)
-    if network.jitter:
-        half += rng.standard_exponential(count) * network.jitter
     half /= 2
+    if network.jitter:
+        jitter = rng.standard_exponential(count, dtype=np.float32)  # a part in 10 million will do
+        jitter *= network.jitter / 2
+        half += jitter
     if not network.loss:
         both = tick_array(half)
         return both, both

@@ -26,7 +26,7 @@ _SUMS = np.dtype(
         (name, "i8")
         for name in (
             "done", "shed", "timed_out", "lost", "late", "within", "kept", "last_finish",
-            "response_s", "response_ns", "wait_s", "wait_ns",
+            "response_high", "response_low", "wait_high", "wait_low",
         )
     ]
 )  # fmt: skip
@@ -87,12 +87,16 @@ class Tally:
     @property
     def mean_s(self) -> float:
         """Of the response times of answered requests."""
-        return (self["response_s"] + self["response_ns"] / PER_SECOND) / max(self["done"], 1)
+        return self._mean_s("response")
 
     @property
     def mean_wait_s(self) -> float:
         """From reaching the queue to the start of service, of answered requests."""
-        return (self["wait_s"] + self["wait_ns"] / PER_SECOND) / max(self["done"], 1)
+        return self._mean_s("wait")
+
+    def _mean_s(self, what: str) -> float:
+        total = (self[f"{what}_high"] << 32) + self[f"{what}_low"]
+        return total / max(self["done"], 1) / PER_SECOND
 
     def quantiles_s(self, shares: list[float], requests: int) -> list[float | None]:
         """Response times that these shares of ``requests`` do not exceed.
@@ -183,10 +187,10 @@ def _count(
             s.done += 1
             wait = answer.start - answer.reach
             # In two parts, so that sums are exact and do not overflow.
-            s.response_s += response // PER_SECOND
-            s.response_ns += response % PER_SECOND
-            s.wait_s += wait // PER_SECOND
-            s.wait_ns += wait % PER_SECOND
+            s.response_high += response >> 32
+            s.response_low += response & 0xFFFFFFFF
+            s.wait_high += wait >> 32
+            s.wait_low += wait & 0xFFFFFFFF
             s.last_finish = max(s.last_finish, answer.finished)
             if due == FOREVER:
                 s.within += response <= limit

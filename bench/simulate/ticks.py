@@ -21,7 +21,8 @@ def ticks(seconds: float) -> int:
 
 
 def tick_array(seconds: npt.NDArray[np.float64]) -> Ticks:
-    return np.rint(seconds * PER_SECOND).astype(np.int64)
+    scaled = seconds * PER_SECOND
+    return np.rint(scaled, out=scaled).astype(np.int64)
 
 
 def to_seconds(time: int) -> float:

@@ -68,7 +68,9 @@ def advance(
         if ends == next_time:
             _end_service(state, slots, settings, rows, out, take(state.finishes), next_time)
         elif comes == next_time:
-            _next_request(state, slots, settings, rows, out, next_time)
+            before = min(ends, asks, until + 1)
+            if not (settings.plain and _join_freely(state, slots, settings, rows, out, before)):
+                _next_request(state, slots, settings, rows, out, next_time)
         else:
             _dispatch(state, slots, settings, rows, out, take(state.alarms), next_time)
 
@@ -213,7 +215,40 @@ def _next_request(
     _join(state, slots, settings, queue, slot)
     _dispatch(state, slots, settings, rows, out, queue, now)
     if r.watch_wake and r.ready == 0 and r.waiting > 0:
-        r.woken, r.watch_wake = 1, 0
+        r.triggers += 1
+        r.woken, r.watch_wake = r.triggers, 0
+
+
+@compiled
+def _join_freely(
+    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, before: int
+) -> bool:
+    """Requests that come earlier than ``before`` and change nothing but the queue's length.
+
+    A short cut: while no server is idle, or an idle one waits for company that is still missing,
+    nothing is decided. Only with one queue, no limits and a constant patience.
+    """
+    r, q = state.registers[0], state.queues[0]
+    if q.length == 0 or r.watch_wake:
+        return False
+    most = FOREVER if state.idle.size[0] == 0 else settings.full - 1
+    most = min(most, q.length + r.free, q.length + len(out) - r.written - r.used - 2)
+    first = r.cursor
+    while r.cursor < r.rows and q.length < most and rows.time[r.cursor] < before:
+        r.free -= 1
+        slot = slots.free[r.free]
+        _fill(slots, rows, slot, r.cursor)
+        one = slots.row[slot]
+        one.arrival, one.source = rows.arrival[r.cursor], rows.source[r.cursor]
+        one.reach, one.next = rows.time[r.cursor], -1
+        slots.row[q.tail].next = slot
+        q.tail = slot
+        q.length += 1
+        r.cursor += 1
+    joined = r.cursor - first
+    r.used += joined
+    r.waiting += joined
+    return joined > 0
 
 
 @compiled
@@ -418,9 +453,10 @@ def _start_batch(
     first = q.head
     slot, last = first, first
     for _ in range(size):
-        slots.row[slot].start, slots.row[slot].size = now, size
+        one_slot = slots.row[slot]
+        one_slot.start, one_slot.size = now, size
         last = slot
-        slot = slots.row[slot].next
+        slot = one_slot.next
     slots.row[last].next = -1
     q.head = slot
     q.length -= size
@@ -576,7 +612,8 @@ def _leave(
 def _note_empty(state: State) -> None:
     r = state.registers[0]
     if r.watch_empty and r.waiting == 0 and r.in_service == 0:
-        r.emptied, r.watch_empty = 1, 0
+        r.triggers += 1
+        r.emptied, r.watch_empty = r.triggers, 0
 
 
 @compiled

@@ -69,13 +69,16 @@ class Pool:
         self._flush()
 
     def _triggered(self) -> bool:
-        registers, found = self._registers, False
-        for flag, trigger in (("woken", "wake"), ("emptied", "empty")):
-            if registers[flag]:
-                registers[flag] = 0
-                found = True
+        """Tell of what was watched for, in the order in which it happened."""
+        registers = self._registers
+        woken, emptied = int(registers["woken"]), int(registers["emptied"])
+        if not woken and not emptied:
+            return False
+        registers["woken"] = registers["emptied"] = 0
+        for happened, trigger in sorted([(woken, "wake"), (emptied, "empty")]):
+            if happened:
                 control_at(self._env, int(registers["now"]), self._calls(trigger))
-        return found
+        return True
 
     def _calls(self, trigger: str) -> Callable[[], None]:
         return lambda: self.on_trigger(trigger)  # type: ignore[arg-type]

@@ -8,7 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.simulate.fast.heap import Heap, new_heap
-from bench.simulate.plane import ANSWER, Answers, Floats, PoolPlan, Requests
+from bench.simulate.plane import (
+    ANSWER,
+    Admission,
+    Answers,
+    Floats,
+    PoolPlan,
+    Requests,
+    Routing,
+)
 from bench.simulate.ticks import FOREVER, Ticks
 
 Structured = npt.NDArray[Any]
@@ -20,7 +28,7 @@ _REGISTERS = np.dtype(
         for name in (
             "now", "cursor", "rows", "last", "written", "free", "used", "waiting", "in_service",
             "ready", "turn", "busy", "filling", "batches", "served", "work", "work_serial",
-            "work_done", "work_ended", "watch_wake", "watch_empty", "woken", "emptied",
+            "work_done", "work_ended", "watch_wake", "watch_empty", "woken", "emptied", "triggers",
         )
     ]
 )  # fmt: skip
@@ -60,6 +68,8 @@ class Settings(NamedTuple):
     retry: bool
     save_every: int
     save_cost: int
+    plain: bool
+    """One queue, no limits, one patience: most requests just join."""
     closed: bool
     away_start: Ticks
     away_end: Ticks
@@ -132,6 +142,7 @@ def settings_of(plan: PoolPlan) -> Settings:
         retry=plan.retry,
         save_every=plan.checkpoints.every,
         save_cost=plan.checkpoints.cost,
+        plain=_is_plain(plan),
         closed=plan.users > 0,
         away_start=plan.away.start,
         away_end=plan.away.end,
@@ -142,6 +153,12 @@ def settings_of(plan: PoolPlan) -> Settings:
         down_starts=down.outages.start,
         down_ends=down.outages.end,
     )
+
+
+def _is_plain(plan: PoolPlan) -> bool:
+    admits_all = plan.admission == Admission()
+    one_patience = len(set(plan.rule.patience)) <= 1
+    return plan.routing is Routing.CENTRAL and admits_all and one_patience and not plan.users
 
 
 def new_state(plan: PoolPlan) -> State:
