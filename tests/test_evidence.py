@@ -11,11 +11,12 @@ from bench.folders import data_folder
 from bench.hardware import Catalogue
 from bench.pipeline import Settings, load_profiles
 from tests.evidence import gpu, write_docs
-from tests.evidence.write_docs import PAGE, current
+from tests.evidence.write_docs import PAGES, current
 
 
-def test_the_docs_show_the_committed_evidence() -> None:
-    page = PAGE.read_text()
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_docs_show_the_committed_evidence(path: Path) -> None:
+    page = path.read_text()
     assert current(page) == page, "run: python3 -m tests.evidence.write_docs"
 
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from bench.compare.objective import violations
+from bench.compare.objective import keeps, lasting, violations
 from bench.cost import CostedDeployment, Costs
+from bench.hardware import Location
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Estimate, Origin, Provenance, Record, worst
 from bench.scenario import Deployment, EdgePart, Objective, ResolvedScenario
@@ -33,6 +34,9 @@ class Ranked(Record):
     feasible: bool
     reasons: list[str]
     """Why it is infeasible."""
+    cheapest_share: float | None
+    """Share of the replications in which it is the cheapest that keeps the objective; each of them
+    draws the requests and the measured service times anew. ``None`` if it was not simulated."""
     tied_with_cheaper: bool
     """True if the paired difference to the next cheaper one includes zero."""
     provenance: Provenance
@@ -64,6 +68,11 @@ def compare(
         _entry(scenario, profiles, result, costed.get(result.deployment))
         for result in simulation.deployments
     ]
+    shares = _cheapest_shares(scenario, profiles, simulation, costed)
+    entries = [
+        entry.model_copy(update={"cheapest_share": shares.get(entry.deployment)})
+        for entry in entries
+    ]
     entries.sort(key=lambda entry: (not entry.feasible, _usd(entry)))
     ranked = []
     for index, entry in enumerate(entries):
@@ -89,10 +98,7 @@ def _entry(
     costed: CostedDeployment | None,
 ) -> Ranked:
     deployment = next(d for d in scenario.scenario.deployments if d.name == result.deployment)
-    parts = [
-        (profiles[scenario.arms[name].name], scenario.offers[name].location)
-        for name in deployment.parts
-    ]
+    parts = _parts(scenario, profiles, deployment)
     reasons = violations(scenario.scenario.objective, result, parts)
     unknown = Estimate.absent(result.impossible or "not simulated")
     origins = _origins(scenario, profiles, deployment, costed)
@@ -109,10 +115,49 @@ def _entry(
         utilisation=result.utilisation,
         feasible=not reasons,
         reasons=reasons,
+        cheapest_share=None,
         tied_with_cheaper=False,
         provenance=worst(origin.provenance for origin in origins),
         origins=origins,
     )
+
+
+def _parts(
+    scenario: ResolvedScenario, profiles: Mapping[str, Profile], deployment: Deployment
+) -> list[tuple[Profile, Location]]:
+    """What answers, and where it stands."""
+    return [
+        (profiles[scenario.arms[name].name], scenario.offers[name].location)
+        for name in deployment.parts
+    ]
+
+
+def _cheapest_shares(
+    scenario: ResolvedScenario,
+    profiles: Mapping[str, Profile],
+    simulation: Simulation,
+    costed: Mapping[str, CostedDeployment],
+) -> dict[str, float]:
+    """By deployment: in how many of the paired replications it wins."""
+    objective = scenario.scenario.objective
+    played = {r.deployment: r for r in simulation.deployments if r.deployment in costed}
+    able = {
+        deployment.name
+        for deployment in scenario.scenario.deployments
+        if not lasting(objective, _parts(scenario, profiles, deployment))
+    }
+    wins = dict.fromkeys(played, 0)
+    for number in range(simulation.replications):
+        usd = {
+            name: costed[name].usd_per_million_days[number]
+            for name, result in played.items()
+            if name in able
+            and keeps(objective, result.replications[number])
+            and len(costed[name].usd_per_million_days) == simulation.replications
+        }
+        if usd:
+            wins[min(usd, key=lambda name: usd[name])] += 1
+    return {name: count / simulation.replications for name, count in wins.items()}
 
 
 def _origins(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from bench.hardware import Location
 from bench.profile import Profile
 from bench.scenario import AccuracyLimit, Objective
-from bench.simulate import DeploymentResult
+from bench.simulate import DeploymentResult, Replication
 from bench.units import format_clock, format_percent, format_seconds
 
 # Where a machine may stand for data that must not leave the device, the site or the region.
@@ -29,7 +29,12 @@ def violations(
     """
     if result.impossible is not None:
         return [result.impossible]
-    found = [*_response(objective, result), *_due(objective, result)]
+    return [*_response(objective, result), *_due(objective, result), *lasting(objective, parts)]
+
+
+def lasting(objective: Objective, parts: Sequence[tuple[Profile, Location]]) -> list[str]:
+    """What no replication changes: the accuracy, and where the data goes."""
+    found: list[str] = []
     for profile, location in parts:
         if objective.accuracy:
             found += _accuracy(objective.accuracy, profile)
@@ -38,6 +43,16 @@ def violations(
                 f"data must stay on the {objective.residency}, and this runs in the {location}"
             )
     return list(dict.fromkeys(found))
+
+
+def keeps(objective: Objective, replication: Replication) -> bool:
+    """Whether one replication alone keeps the limit, or the due time."""
+    if objective.response is not None:
+        value = replication.percentiles_s[f"p{objective.response.percentile:g}"]
+        return value is not None and value <= objective.response.limit
+    if objective.due is None:
+        return False
+    return replication.within_slo >= objective.due.share * replication.requests
 
 
 def _response(objective: Objective, result: DeploymentResult) -> Iterator[str]:

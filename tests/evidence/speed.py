@@ -38,7 +38,7 @@ def main() -> None:
     figures["sweep"] = sweep()
     rates = {b["name"]: b for b in figures["benchmarks"]}
     fast, slow = (
-        rates[f"test_standard[{m}]"]["requests_per_s"] for m in ("fast-4.0-5", "reference-0.05-3")
+        rates[f"test_standard[{m}]"]["requests_per_s"] for m in ("fast-24.0-3", "reference-0.1-3")
     )
     figures["standard"] = {"fast": fast, "reference": slow, "ratio": round(fast / slow)}
     record.save("speed", figures)
@@ -162,7 +162,9 @@ def month() -> dict[str, Any]:
 def sweep() -> dict[str, Any]:
     """A thousand points on one and on two worker processes, twice each, interleaved."""
     jobs = [
-        real_time(0.1 + point % 10 / 100, rate=200.0 + point).model_copy(update={"seed": point})
+        real_time(
+            0.2 + point % 10 / 50, rate=200.0 + point, scaling={"name": "fixed", "replicas": 8}
+        ).model_copy(update={"seed": point})
         for point in range(SWEEP_POINTS)
     ]
     times: dict[int, list[float]] = {1: [], 2: []}

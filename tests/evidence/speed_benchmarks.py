@@ -29,7 +29,7 @@ def simulate(benchmark: Any, job: Job, rounds: int, **kept: object) -> None:
     benchmark.extra_info.update(requests=requests[0], **kept)
 
 
-@pytest.mark.parametrize(("method", "hours", "rounds"), [("fast", 4.0, 5), ("reference", 0.05, 3)])
+@pytest.mark.parametrize(("method", "hours", "rounds"), [("fast", 24.0, 3), ("reference", 0.1, 3)])
 def test_standard(benchmark: Any, method: str, hours: float, rounds: int) -> None:
     simulate(benchmark, real_time(hours, method=method), rounds, method=method)
 
@@ -46,7 +46,8 @@ def test_growth_with_requests(benchmark: Any, hours: float) -> None:
 @pytest.mark.parametrize("replicas", [4, 16, 64, 256])
 def test_growth_with_replicas(benchmark: Any, replicas: int) -> None:
     scaling = {"name": "fixed", "replicas": replicas}
-    job = real_time(4000.0 / (250.0 * replicas), rate=250.0 * replicas, scaling=scaling)
+    rate = 250.0 * replicas
+    job = real_time(4000.0 / rate, rate=rate, scaling=scaling)
     simulate(benchmark, job, 2, replicas=replicas)
 
 

@@ -1,4 +1,4 @@
-"""Tables in ``docs/measurement.md``, from the JSON in ``docs/evidence``."""
+"""Tables in the pages of ``docs``, from the JSON in ``docs/evidence``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.evidence.record import FOLDER
 
-PAGE = FOLDER.parent / "measurement.md"
+PAGES = [FOLDER.parent / name for name in ("measurement.md", "simulation.md")]
 
 
 def document(name: str) -> dict[str, Any]:
@@ -23,6 +23,7 @@ def tables() -> dict[str, str]:
         "training": _training,
         "peers": _peers,
         "gpu": _gpu,
+        "speed": _speed,
     }
     return {
         name: make(document(name))
@@ -115,6 +116,56 @@ def _peers(evidence: dict[str, Any]) -> str:
     return "\n".join([*lines, "", _made(evidence)])
 
 
+def _speed(evidence: dict[str, Any]) -> str:
+    figures = evidence["figures"]
+    standard, month, start, sweep = (figures[n] for n in ("standard", "month", "start", "sweep"))
+    by_name = {one["name"]: one for one in figures["benchmarks"]}
+    fleet = by_name["test_a_day_of_ten_thousand_devices"]
+    customers = figures["m_m_1"]
+    rows = [
+        ("standard deployment, `fast`", f"{standard['fast'] / 1e6:.1f} million requests/s"),
+        (
+            "standard deployment, `reference`",
+            f"{standard['reference'] / 1e3:.1f} thousand requests/s",
+        ),
+        ("`fast` ÷ `reference`", f"{standard['ratio']}"),
+        (
+            f"a month of it, {month['requests'] / 1e9:.2f} billion requests",
+            f"{month['seconds'] / 60:.1f} min, {month['peak_memory_mib']} MiB at most",
+        ),
+        (
+            f"a day of 10,000 devices, {fleet['requests'] / 1e6:.1f} million requests",
+            f"{fleet['median_s']:.1f} s",
+        ),
+        ("M/M/1, `fast`", f"{customers['fast'] / 1e6:.1f} million customers/s"),
+        ("M/M/1, SimPy by hand", f"{customers['simpy'] / 1e3:.0f} thousand customers/s"),
+        ("M/M/1, Ciw", f"{customers['ciw'] / 1e3:.0f} thousand customers/s"),
+        ("start of Python to a first result, compiled before", f"{start['warm_s']:.1f} s"),
+        ("the same, nothing compiled", f"{start['cold_s']:.0f} s"),
+        (
+            f"sweep of {sweep['points']} points, two processes against one",
+            f"{sweep['two_s']:.0f} s against {sweep['one_s']:.0f} s: {sweep['speed_up']:.2f} times",
+        ),
+    ]
+    lines = ["| what | how fast |", "|---|---|", *(f"| {what} | {fast} |" for what, fast in rows)]
+    growth = (
+        ("requests", "hours", "hours of 1,000/s"),
+        ("replicas", "replicas", "replicas, 14.4 million requests"),
+        ("control_events", "control_events", "autoscaler ticks a day, 3.6 million requests"),
+        ("devices", "devices", "devices, 8.6 million requests a day in all"),
+    )
+    lines += ["", "| growth with | | | | | |", "|---|---|---|---|---|---|"]
+    for name, key, title in growth:
+        found = [
+            one
+            for one in figures["benchmarks"]
+            if one["name"].startswith(f"test_growth_with_{name}")
+        ]
+        cells = [f"{one[key]:,g}: {one['median_s']:.2f} s" for one in found]
+        lines.append(f"| {title} | {' | '.join([*cells, ''][:5] if len(cells) < 5 else cells)} |")
+    return "\n".join([*lines, "", _made(evidence)])
+
+
 def _gpu(evidence: dict[str, Any]) -> str:
     lines = [
         "| suite | backend | verdict | one request | all at once | power | energy |",
@@ -145,4 +196,5 @@ def _made(evidence: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(current(PAGE.read_text()))
+    for page in PAGES:
+        page.write_text(current(page.read_text()))
