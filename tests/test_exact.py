@@ -18,7 +18,7 @@ from scipy import stats
 
 from bench.scenario import Part
 from bench.simulate import fast
-from bench.simulate.batching import Rule, constant
+from bench.simulate.batching import constant
 from bench.simulate.control import Breakdowns, Replicas, StartTimes, sleep_when_empty
 from bench.simulate.plane import Admission, FleetPlan, Link
 from bench.simulate.scaling import Scaling
@@ -224,20 +224,6 @@ def test_a_queue_on_each_device_can_lose_against_a_shared_one_far_away() -> None
         )  # fmt: skip
         far = float(np.mean([one.tally.mean_s for one in cloud])) + rtt
         assert (float(np.mean(waits)) + 1.0 < far) is edge_wins
-
-
-@pytest.mark.parametrize("rule", [NO_BATCHES, constant(4, 0), Rule(3, (ticks(0.5), ticks(0.2)))])
-def test_little_and_the_utilisation_law(rule: Rule) -> None:
-    """L = λW and U = λE[S]/c, exactly: the day ends empty, so that no boundary terms are left."""
-    service = {size: [0.5 + 0.3 * size] for size in range(1, rule.full + 1)}
-    rows: list[Any] = []
-    seen = replicate(1.5, service, 2, rule=rule, requests=50_000, replications=1)[0]
-    assert seen.requests == 50_000
-    state = seen.pool.seen()
-    assert state.waiting == state.in_service == 0
-    assert not rows
-    mean = np.mean([service[1][0]]) if rule.full == 1 else state.busy / 1e9 / state.batches
-    assert state.busy / 1e9 == pytest.approx(state.batches * float(mean))
 
 
 @pytest.mark.parametrize("share", [1.05, 1.5])

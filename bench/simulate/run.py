@@ -156,7 +156,7 @@ def _play_all(
     if not left:
         return found
     if method == "fast":
-        on_done(len(found), len(jobs), "the first use compiles the simulator: half a minute")
+        on_done(len(found), len(jobs), "the first use on a machine compiles the simulator, for up to a minute")
         prepare()
         if isinstance(executor, LocalProcesses) and _requests(jobs[key] for key in left) < LITTLE:
             executor = Inline()
@@ -285,7 +285,7 @@ def _requests(jobs: Iterable[Job]) -> float:
 
 
 def prepare() -> None:
-    """Compile what the fast method needs, or take it from the cache: half a minute, or a second."""
+    """Compile what the fast method needs, or take it from the cache: up to a minute, or a second."""
     from bench.simulate.fast import warm
 
     warm()

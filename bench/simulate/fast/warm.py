@@ -15,7 +15,7 @@ from bench.simulate.tally import Tally
 
 
 def warm() -> None:
-    """Takes half a minute where nothing is compiled yet, and a second where it is."""
+    """Takes up to a minute where nothing is compiled yet, and a second where it is."""
     service, rule = ServiceTimes.of({1: [1e-8]}), constant(1, 0)
     tally = Tally(Objective(response=ResponseLimit(limit=1.0)), until=100)
     env = simpy.Environment(0)
