@@ -18,14 +18,18 @@ trap cleanup EXIT INT TERM
 
 "$python" -m distributed.cli.dask_scheduler --host "tcp://127.0.0.1:$port" --no-dashboard &
 
+number=0
 for host in "$@"; do
-  # The worker sees the scheduler at its own loopback, and the scheduler the worker at a port here.
-  worker=$((port + ++number))
+  number=$((number + 1))
+  # At the other end the scheduler is a port of that host's loopback; the worker there is a port of
+  # this host's. They differ, so that one machine can play both.
+  scheduler=$((port + 1000 + number)) worker=$((port + number)) listens=$((port + 2000 + number))
   # A terminal (-tt), so that the worker ends with the connection.
   ssh -tt ${SSH_OPTIONS:-} -o ExitOnForwardFailure=yes \
-    -R "$port:127.0.0.1:$port" -L "$worker:127.0.0.1:$worker" "$host" \
-    "$python -m distributed.cli.dask_worker tcp://127.0.0.1:$port --nthreads 1 --no-dashboard \
-     --host 127.0.0.1 --worker-port $worker --no-nanny" </dev/null &
+    -R "127.0.0.1:$scheduler:127.0.0.1:$port" -L "127.0.0.1:$worker:127.0.0.1:$listens" "$host" \
+    "$python -m distributed.cli.dask_worker tcp://127.0.0.1:$scheduler --nthreads 1 --no-nanny \
+     --no-dashboard --listen-address tcp://127.0.0.1:$listens \
+     --contact-address tcp://127.0.0.1:$worker" </dev/null &
 done
 
 echo "bench run SCENARIO --engine tcp://127.0.0.1:$port"
