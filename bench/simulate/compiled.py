@@ -21,7 +21,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _version() -> str:
     """Of all that is compiled together: Numba itself looks at a function's own file only."""
     here = Path(__file__).parent
-    names = ("battery.py", "compiled.py", "plane.py", "tally.py", "ticks.py", "batching/__init__.py")
+    names = (
+        "battery.py",
+        "compiled.py",
+        "plane.py",
+        "tally.py",
+        "ticks.py",
+        "batching/__init__.py",
+    )
     sources = [*sorted(here.glob("fast/*.py")), *(here / name for name in names)]
     return f"{zlib.crc32(b''.join(path.read_bytes() for path in sources)):08x}"
 

@@ -156,7 +156,11 @@ def _play_all(
     if not left:
         return found
     if method == "fast":
-        on_done(len(found), len(jobs), "the first use on a machine compiles the simulator, for up to a minute")
+        on_done(
+            len(found),
+            len(jobs),
+            "the first use on a machine compiles the simulator, for up to a minute",
+        )
         prepare()
         if isinstance(executor, LocalProcesses) and _requests(jobs[key] for key in left) < LITTLE:
             executor = Inline()
