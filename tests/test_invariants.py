@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_the_books_balance(
         own = sorted(
             (row["start"], row["served"]) for (s, _), row in batches.items() if s == server
         )
-        assert all(b[0] >= a[1] for a, b in zip(own, own[1:], strict=False))
+        assert all(b[0] >= a[1] for a, b in pairwise(own))
 
 
 @given(plans(), gaps, st.integers(0, 99))
