@@ -101,7 +101,7 @@ def test_the_report_in_a_browser(
     assert seen["scripts"] == 0
     assert seen["heading"] == HOSTILE
     assert seen["title"].startswith(HOSTILE)
-    assert (seen["charts"], seen["flat"]) == (3, 0)
+    assert (seen["charts"], seen["flat"]) == (4, 0)
     assert not re.search(r"https?://|@import|url\((?!#)", page)
     assert len(page.encode()) < 1_000_000
 

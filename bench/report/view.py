@@ -103,7 +103,7 @@ def build_view(
             Curve(deployment=d.deployment, quantiles_s=d.response_curve_s)
             for d in simulation.deployments
         ],
-        day=[] if day is None else list(_day(day)),
+        day=[] if day is None or day.empty else list(_day(day)),
         sweep=None if sweep is None else _sweep(sweep),
         replications=simulation.replications,
         method=simulation.method,
