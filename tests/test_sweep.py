@@ -265,3 +265,21 @@ def test_the_impossible_is_said_at_once(tmp_path: Path, name: str) -> None:
     text = " ".join((done.stdout + done.stderr).split())
     assert "Traceback" not in text
     assert re.search(said, text), text
+
+
+def test_a_batch_that_is_due_before_its_window_opens(tmp_path: Path) -> None:
+    batch = """
+  - name: batch
+    kind: batch
+    backend: onnxruntime-cpu
+    device: this-host
+    offer: aws/c7i.xlarge/us-east-1/on-demand
+    window: {opens: "24:00"}
+    start_up: {node: 60 s}
+    network: {uplink: 4 Mbit/s, downlink: 4 Mbit/s, rtt: 40 ms}
+"""
+    head = SCENARIO[: SCENARIO.index("deployments:")]
+    head = head.replace("response: {percentile: 99, limit: 250 ms}", 'due: {by: "00:00"}')
+    path = write(tmp_path, f"{head}deployments:{batch}")
+    with pytest.raises(InputError, match="due by 00:00, before the batch window opens"):
+        pipeline.prepare(path, pipeline.Settings())
