@@ -137,7 +137,9 @@ def _continue(run: Run, settings: Settings, notify: Notify) -> Run:
                 Journal(run.path / "replications.jsonl"),
             ),
         )
-        costs = run.obtain("costs.json", Costs, lambda: cost_simulation(asked, simulation))
+        costs = run.obtain(
+            "costs.json", Costs, lambda: cost_simulation(asked, profiles, simulation)
+        )
         run.obtain(
             "comparison.json",
             Comparison,
@@ -172,7 +174,7 @@ def sweep(
     for number, (point, scenario, simulation) in enumerate(
         zip(points, scenarios, simulations, strict=True)
     ):
-        costs = cost_simulation(scenario, simulation)
+        costs = cost_simulation(scenario, profiles, simulation)
         for entry in compare(scenario, profiles, simulation, costs, {}).ranking:
             figures = ("usd_per_million", "p50_s", "p99_s", "slo_attainment", "utilisation")
             rows.append(
@@ -402,7 +404,7 @@ def simulate_only(
         asked, profiles, settings.seed, engine(settings.engine), partial(notify, "simulate"),
         settings.method,
     )  # fmt: skip
-    costs = cost_simulation(asked, simulation)
+    costs = cost_simulation(asked, profiles, simulation)
     return asked, simulation, costs, compare(asked, profiles, simulation, costs, excluded)
 
 

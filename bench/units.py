@@ -38,7 +38,13 @@ UNITS: Final[dict[str, dict[str, float]]] = {
         "bit/s": 1.0, "kbit/s": 1e3, "Mbit/s": 1e6, "Gbit/s": 1e9,
         "kB/s": 8e3, "MB/s": 8e6, "GB/s": 8e9,
     },
+    "memory bandwidth": {"GB/s": 1e9, "TB/s": 1e12},
+    "computing rate": {
+        "GFLOP/s": 1e9, "TFLOP/s": 1e12, "PFLOP/s": 1e15, "GOP/s": 1e9, "TOP/s": 1e12,
+    },
+    "work": {"MFLOP": 1e6, "GFLOP": 1e9, "TFLOP": 1e12, "PFLOP": 1e15},
     "power": {"mW": 1e-3, "W": 1.0, "kW": 1e3},
+    "carbon intensity": {"g/kWh": 1.0, "kg/kWh": 1e3},
     "energy": {"J": 1.0, "Wh": 3600.0, "kWh": 3.6e6},
     "fraction": {"%": 0.01, "": 1.0},
 }  # fmt: skip
@@ -48,6 +54,8 @@ PRICE_UNITS: Final[dict[str, dict[str, Decimal]]] = {
     "money per GB": {"/GB": Decimal(1)},
     "money per GB and month": {"/GB/month": Decimal(1)},
     "money per energy": {"/kWh": Decimal(1)},
+    "money per power and month": {"/kW/month": Decimal(1)},
+    "money per month": {"/month": Decimal(1)},
     "money": {"": Decimal(1)},
 }
 
@@ -138,12 +146,19 @@ PerSecondOrNone = Annotated[float, Field(ge=0), _quantity("rate")]
 BitsPerSecond = Annotated[float, Field(gt=0), _quantity("bandwidth")]
 Watts = Annotated[float, Field(gt=0), _quantity("power")]
 Joules = Annotated[float, Field(gt=0), _quantity("energy")]
+GramsPerKWh = Annotated[float, Field(ge=0), _quantity("carbon intensity")]
+Bytes = Annotated[float, Field(gt=0), _quantity("size")]
+BytesPerSecond = Annotated[float, Field(gt=0), _quantity("memory bandwidth")]
+Operations = Annotated[float, Field(gt=0), _quantity("work")]
+OpsPerSecond = Annotated[float, Field(gt=0), _quantity("computing rate")]
 Fraction = Annotated[float, Field(ge=0, le=1), _quantity("fraction")]
 ClockTime = Annotated[float, Field(ge=0), _reader(parse_clock, float)]
 UsdPerHour = Annotated[Decimal, Field(ge=0), _price("money per time")]
 UsdPerGB = Annotated[Decimal, Field(ge=0), _price("money per GB")]
 UsdPerGBMonth = Annotated[Decimal, Field(ge=0), _price("money per GB and month")]
 UsdPerKWh = Annotated[Decimal, Field(ge=0), _price("money per energy")]
+UsdPerKWMonth = Annotated[Decimal, Field(ge=0), _price("money per power and month")]
+UsdPerMonth = Annotated[Decimal, Field(ge=0), _price("money per month")]
 Usd = Annotated[Decimal, Field(ge=0), _price("money")]
 
 

@@ -1,5 +1,22 @@
-"""Offers and simulated usage → an itemised ledger."""
+"""Offers and simulated usage → an itemised ledger, energy and carbon."""
 
-from bench.cost.ledger import CostedDeployment, Costs, Ledger, Line, cost_simulation, usd_per_hour
+from bench.cost.energy import EnergyUse
+from bench.cost.ledger import (
+    CostedDeployment,
+    Costs,
+    cost_deployment,
+    cost_simulation,
+    usd_per_hour,
+)
+from bench.cost.lines import Ledger, Line
 
-__all__ = ["CostedDeployment", "Costs", "Ledger", "Line", "cost_simulation", "usd_per_hour"]
+__all__ = [
+    "CostedDeployment",
+    "Costs",
+    "EnergyUse",
+    "Ledger",
+    "Line",
+    "cost_deployment",
+    "cost_simulation",
+    "usd_per_hour",
+]

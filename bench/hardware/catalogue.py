@@ -1,4 +1,4 @@
-"""The catalogue: every device, offer and assumption of one ``hardware_profiles`` folder."""
+"""The catalogue: all that one ``hardware_profiles`` folder knows."""
 
 from __future__ import annotations
 
@@ -7,37 +7,89 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.documents import Source, read
-from bench.errors import InputError, UnknownName
+from bench.errors import UnknownName
 from bench.folders import data_folder
-from bench.hardware.records import Assumptions, Device, Offer, ProviderFile, RentedOffer
+from bench.hardware.assumptions import Assumptions
+from bench.hardware.checks import check_device, check_provider, check_regions
+from bench.hardware.devices import Device
+from bench.hardware.offers import Offer, ProviderFile
+from bench.hardware.overrides import OverrideFile
+from bench.hardware.published import (
+    PublishedModel,
+    PublishedModels,
+    PublishedResult,
+    read_results,
+)
+from bench.hardware.regions import Intensity, Region, RegionFile, read_averages
+
+OVERRIDES = "overrides.yaml"
 
 
 class Catalogue:
     """Look-up in one ``hardware_profiles`` folder; files are read when first asked for.
 
+    Args:
+        overrides: the file that goes before the catalogue; by default the one in the folder.
+
     Raises (from every look-up):
         InputError: a file breaks a rule of the catalogue; the message names the line.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, overrides: Path | None = None) -> None:
         self.folder = folder or data_folder("hardware_profiles")
+        beside = self.folder / OVERRIDES
+        self._overrides = overrides or (beside if beside.is_file() else None)
 
     @cached_property
     def offers(self) -> dict[str, Offer]:
-        offers: dict[str, Offer] = {}
+        folder = self.folder / "devices"
+        devices = {path.stem for path in folder.glob("*.yaml")} if folder.is_dir() else None
+        files: dict[str, Path] = {}
+        listed: dict[str, Offer] = {}
         for source in self._sources("offers"):
-            for offer in _offers_in(source):
-                offers[offer.name] = offer
-        return offers
+            file = source.record(ProviderFile)
+            check_provider(file, source, devices, files)
+            files[file.provider] = source.path
+            listed |= {offer.name: offer for offer in _offers_in(file)}
+        return self._file.offers(listed) if self._file else listed
 
     @cached_property
     def devices(self) -> dict[str, Device]:
-        found = [source.record(Device) for source in self._sources("devices")]
-        return {device.name: device for device in found}
+        found: dict[str, Device] = {}
+        published: dict[str, str] = {}
+        for source in self._sources("devices"):
+            device = source.record(Device)
+            check_device(device, source, published)
+            found[device.name] = device
+            published |= dict.fromkeys(device.published_as, device.name)
+        return found
 
     @cached_property
     def assumptions(self) -> Assumptions:
-        return read(self.folder / "assumptions.yaml").record(Assumptions)
+        listed = read(self.folder / "assumptions.yaml").record(Assumptions)
+        return self._file.assumptions(listed) if self._file else listed
+
+    @cached_property
+    def regions(self) -> dict[tuple[str, str], Region]:
+        """By provider and region, with the country's average where the grid is not known."""
+        source = read(self.folder / "regions.yaml")
+        file = source.record(RegionFile)
+        check_regions(file, source)
+        return {(r.provider, r.region): self._with_average(r) for r in file.regions}
+
+    @cached_property
+    def published(self) -> list[PublishedResult]:
+        """Every published result; ``device`` is one of :attr:`devices`."""
+        names = {
+            name: device.name for device in self.devices.values() for name in device.published_as
+        }
+        return read_results(self.folder / "published" / "mlperf_inference_closed.csv", names)
+
+    @cached_property
+    def published_models(self) -> dict[str, PublishedModel]:
+        """The models of the published results, by family."""
+        file = read(self.folder / "published" / "models.yaml").record(PublishedModels)
+        return {model.name: model for model in file.models}
 
     def offer(self, name: str, where: str | None = None) -> Offer:
         """The offer called ``provider/sku/region/tier`` (bought machines: ``provider/sku``).
@@ -59,37 +111,38 @@ class Catalogue:
             raise UnknownName("device", name, self.devices, where=where)
         return self.devices[name]
 
+    def region_of(self, offer: Offer) -> Region | None:
+        """Where the machine of an offer stands, if that is known."""
+        return self.regions.get((offer.provider, offer.machine.region))
+
     def kept(self, device: str, task: str) -> Path:
         """The folder of the profiles that were measured on ``device`` and kept."""
         return self.folder / "measured" / device / task
+
+    @cached_property
+    def _file(self) -> OverrideFile | None:
+        return OverrideFile(self._overrides) if self._overrides else None
+
+    @cached_property
+    def _averages(self) -> dict[str, Intensity]:
+        return read_averages(self.folder / "published" / "grid_carbon_intensity.csv")
+
+    def _with_average(self, region: Region) -> Region:
+        if region.intensity.average is not None or region.country not in self._averages:
+            return region
+        average = self._averages[region.country]
+        intensity = region.intensity.model_copy(update={"average": average})
+        return region.model_copy(update={"intensity": intensity})
 
     def _sources(self, kind: str) -> Iterator[Source]:
         for path in sorted((self.folder / kind).glob("*.yaml")):
             yield read(path)
 
 
-def _offers_in(source: Source) -> Iterator[Offer]:
-    file = source.record(ProviderFile)
-    seen: set[str] = set()
-    for index, machine in enumerate(file.offers):
-        where = source.where(("offers", index))
-        name = machine.name_at(file.provider)
-        if name in seen:
-            raise InputError(f"the offer {name!r} appears twice", where=where)
-        seen.add(name)
-        if isinstance(machine, RentedOffer):
-            if file.billing is None:
-                raise InputError(
-                    "a rented offer needs its provider's billing rule",
-                    where=where,
-                    allowed="billing: {granularity: 1 s, minimum: 60 s} at the top of the file",
-                )
-            if machine.rate.price == 0:
-                raise InputError(
-                    "a price of zero is a hole in a price list, not an offer", where=where
-                )
+def _offers_in(file: ProviderFile) -> Iterator[Offer]:
+    for machine in file.offers:
         yield Offer(
-            name=name,
+            name=machine.name_at(file.provider),
             provider=file.provider,
             location=file.location,
             machine=machine,

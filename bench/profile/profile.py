@@ -10,6 +10,13 @@ from bench.measure import STEPS, ArmMeasurement, ModelFile, PowerReading, plain_
 from bench.record import SCHEMA_VERSION, Origin, Record
 
 
+class SampleEnergy(Record):
+    """Energy of one sample at the wall, of the whole system that computes it."""
+
+    joules: float
+    origin: Origin
+
+
 class Profile(Record):
     """What a simulation needs to know of one arm.
 
@@ -39,6 +46,11 @@ class Profile(Record):
     accuracy: dict[str, float]
     """By metric, over all inputs with a known truth."""
     power: list[PowerReading]
+    sample_energy: SampleEnergy | None = None
+    """``None`` where nothing measured or published it."""
+    log_error: float = 0.0
+    """How well a projection is known: the standard deviation of the logarithm of a factor that all
+    its service times share. Zero for what was measured."""
     environment: dict[str, object]
     origin: Origin
 

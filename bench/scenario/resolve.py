@@ -127,12 +127,14 @@ def resolve(
     for i, written in enumerate(scenario.deployments):
         for name, part, inner in _parts(written):
             arms[name] = look_up.arm(part, scenario.task, "deployments", i, *inner)
+    offers = {
+        name: catalogue.offer(part.offer) for d in deployments for name, part in d.parts.items()
+    }
     return ResolvedScenario(
         scenario=resolved,
-        offers={
-            name: catalogue.offer(part.offer) for d in deployments for name, part in d.parts.items()
-        },
+        offers=offers,
         arms=arms,
+        regions={name: catalogue.region_of(offer) for name, offer in offers.items()},
         assumptions=catalogue.assumptions,
     )
 

@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
-from bench.hardware import Assumptions, Device, Offer
+from bench.hardware import Assumptions, Device, Offer, Region
 from bench.record import SCHEMA_VERSION, Record
 from bench.units import (
     DAY_S,
     BitsPerSecond,
+    Bytes,
     ClockTime,
     Fraction,
     Joules,
@@ -287,6 +288,13 @@ class BatteryPlan(Record):
     saver: PowerMode = PowerMode()
 
 
+class Cellular(Record):
+    """A device that reports over a mobile network, with a SIM card of its own."""
+
+    report: Bytes
+    """Sent for each answer."""
+
+
 class SpillPlan(Record):
     """Which requests go on from the device to the cloud."""
 
@@ -351,6 +359,7 @@ class EdgePart(_Part):
     duty_cycle: DutyCycle | None = None
     power_mode: PowerMode = PowerMode()
     battery: BatteryPlan | None = None
+    cellular: Cellular | None = None
 
 
 class _Named(Record):
@@ -465,6 +474,8 @@ class ResolvedScenario(Record):
     """By the name of the deployment's part."""
     arms: dict[str, Arm]
     """By the name of the deployment's part; several may share one."""
+    regions: dict[str, Region | None]
+    """By the name of the deployment's part; ``None`` where nothing is known of it."""
     assumptions: Assumptions
 
     @property
@@ -484,6 +495,7 @@ class ResolvedScenario(Record):
                 "scenario": self.scenario.model_copy(update={"deployments": kept}),
                 "offers": {part: self.offers[part] for part in parts},
                 "arms": {part: self.arms[part] for part in parts},
+                "regions": {part: self.regions[part] for part in parts},
             }
         )
 

@@ -18,7 +18,7 @@ from bench.scenario import (
 from bench.simulate.batching import Rule
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
 from bench.simulate.durations import breakdowns, one_by_one, typical
-from bench.simulate.plane import Admission, Link, Pool
+from bench.simulate.plane import Admission, Link, Pool, Seen
 from bench.simulate.results import Holding, Usage
 from bench.simulate.service import ServiceTimes
 from bench.simulate.ticks import FOREVER, ticks, to_seconds
@@ -123,7 +123,7 @@ def start_up_s(part: RealTimePart | BatchDeployment, profile: Profile) -> float:
 
 
 def usage_of(
-    replicas: Replicas, until: int, busy: int, profile: Profile, uploads: int, downloads: int
+    replicas: Replicas, until: int, seen: Seen, profile: Profile, uploads: int, downloads: int
 ) -> Usage:
     """What the pool used up to ``until``."""
     return Usage(
@@ -132,10 +132,12 @@ def usage_of(
             for start, end in replicas.holdings(until)
         ],
         devices=replicas.peak_nodes,
-        busy_s=to_seconds(busy),
+        served=seen.served,
+        busy_s=to_seconds(seen.busy),
         uploaded_bytes=profile.input_bytes * uploads,
         downloaded_bytes=profile.output_bytes * downloads,
         stored_byte_s=0.0,
+        replacing_s=to_seconds(replicas.replacing(until)),
     )
 
 

@@ -61,6 +61,9 @@ class Node:
     has_image: bool = False
     takes_more: bool = True
     held_until: int = FOREVER
+    replaces: bool = False
+    """Whether it was ordered in place of an evicted one."""
+    serves_since: int = FOREVER
 
 
 @dataclass(eq=False)
@@ -106,6 +109,7 @@ class Replicas:
         self._past: list[Span] = []
         self.events: list[Event] = []
         self.peak = 0
+        self._replacing = False
 
     @property
     def peak_nodes(self) -> int:
@@ -168,6 +172,14 @@ class Replicas:
             if node.held_since < until
         ]
 
+    def replacing(self, until: int) -> int:
+        """How long nodes in place of evicted ones were held before they served."""
+        return sum(
+            min(node.serves_since, node.held_until, until) - node.held_since
+            for node in self._nodes
+            if node.replaces and node.held_since < until
+        )
+
     def ready_spans(self, until: int) -> list[Span]:
         """Every time in which a replica could work, at the latest until ``until``."""
         self._settle()
@@ -186,7 +198,7 @@ class Replicas:
             if node.takes_more and len(node.replicas) < self._per_node:
                 break
         else:
-            node = Node(len(self._nodes), self.now)
+            node = Node(len(self._nodes), self.now, replaces=self._replacing)
             self._nodes.append(node)
             self._held.append(node)
             if self._breakdowns.mtbf_s < float("inf"):
@@ -211,6 +223,7 @@ class Replicas:
     def _serve(self, replica: Replica) -> None:
         self._settle()
         replica.node.has_image = True
+        replica.node.serves_since = min(replica.node.serves_since, self.now)
         replica.state, replica.server, replica.ready_since = "ready", self._free.pop(0), self.now
         self._note("ready", replica)
         self._pool.add(replica.server)
@@ -287,7 +300,9 @@ class Replicas:
             self._note("evict", replica)
             if replica.state != "draining":
                 self._end(replica)
+        self._replacing = True
         self.scale_to(before)
+        self._replacing = False
         yield self.wait(self._breakdowns.notice_s)
         for replica in [r for r in node.replicas if r.state == "draining"]:
             self._fail(replica)

@@ -22,12 +22,16 @@ class Usage(Record):
     """Rented machines, one entry for each time one is held."""
     devices: int
     """Machines owned, used or not."""
+    served: int
+    """Requests it worked on to the end."""
     busy_s: float
     """Server-seconds spent on batches."""
     uploaded_bytes: float
     downloaded_bytes: float
     stored_byte_s: float
     """Bytes in object storage × seconds."""
+    replacing_s: float = 0.0
+    """Held by nodes in place of evicted ones, until they served."""
 
 
 class OtherWork(Record):

@@ -70,13 +70,15 @@ def service_times(profile: Profile, rng: np.random.Generator | None = None) -> S
 
     With ``rng``, the batches measured are drawn anew, with replacement and in blocks as long as
     they depend on each other: one other profile that might as well have been measured (the
-    bootstrap; Künsch, Annals of Statistics 17, 1989). Replications that each draw their own carry
-    the profile's uncertainty into every interval.
+    bootstrap; Künsch, Annals of Statistics 17, 1989). A projected profile is
+    multiplied by a factor as uncertain as the projection is. Replications that each draw their own
+    carry the profile's uncertainty into every interval.
     """
     seconds = {size: np.asarray(values, float) for size, values in profile.service_s.items()}
     block = max(correlation_length(values) for values in seconds.values())
     if rng is not None:
-        seconds = {size: _resampled(seconds[size], block, rng) for size in sorted(seconds)}
+        factor = np.exp(rng.normal(0.0, profile.log_error)) if profile.log_error else 1.0
+        seconds = {size: factor * _resampled(seconds[size], block, rng) for size in sorted(seconds)}
     overhead = profile.loop_overhead_s or 0.0
     return ServiceTimes.of(
         {size: values.tolist() for size, values in seconds.items()}, overhead, block

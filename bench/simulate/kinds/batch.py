@@ -74,7 +74,7 @@ def play(setting: Setting) -> Played:
     pool.run(until)
     seen, spans = pool.seen(), replicas.ready_spans(until)
     usage = cloud.usage_of(
-        replicas, until, seen.busy, profile, setting.demand.offered, setting.tally["done"]
+        replicas, until, seen, profile, setting.demand.offered, setting.tally["done"]
     )
     return Played(
         ready=sum(end - since for _, since, end in spans),

@@ -60,16 +60,18 @@ def play(setting: Setting) -> Played:
         batches=seen.batches,
         served=seen.served,
         max_replicas=deployment.fleet,
-        usage={deployment.name: usage_of(deployment, seen.busy)},
+        usage={deployment.name: usage_of(deployment, seen.served, seen.busy)},
     )
 
 
-def usage_of(part: EdgePart, busy: int) -> Usage:
+def usage_of(part: EdgePart, served: int, busy: int) -> Usage:
+    """Devices are there, used or not; over a cellular connection they report each answer."""
     return Usage(
         holdings=[],
         devices=part.fleet,
+        served=served,
         busy_s=to_seconds(busy),
-        uploaded_bytes=0.0,
+        uploaded_bytes=served * part.cellular.report if part.cellular else 0.0,
         downloaded_bytes=0.0,
         stored_byte_s=0.0,
     )
@@ -176,5 +178,5 @@ def _play_users(setting: Setting, deployment: EdgeDeployment) -> Played:
         batches=seen.batches,
         served=seen.served,
         max_replicas=deployment.fleet,
-        usage={name: usage_of(deployment, seen.busy)},
+        usage={name: usage_of(deployment, seen.served, seen.busy)},
     )

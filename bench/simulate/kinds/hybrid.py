@@ -54,7 +54,7 @@ def play(setting: Setting) -> Played:
         batches=cloud.batches + seen.batches,
         served=cloud.served + seen.served,
         max_replicas=cloud.max_replicas,
-        usage={at_edge: edge.usage_of(deployment.edge, seen.busy), **cloud.usage},
+        usage={at_edge: edge.usage_of(deployment.edge, seen.served, seen.busy), **cloud.usage},
         other_work=cloud.other_work,
         events=cloud.events,
         spans=cloud.spans,

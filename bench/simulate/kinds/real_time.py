@@ -90,7 +90,7 @@ def play_pool(
         max_replicas=replicas.peak,
         usage={
             name: cloud.usage_of(
-                replicas, midnight, seen.busy, profile,
+                replicas, midnight, seen, profile,
                 offered.count, setting.tally["done"] - done_before,
             )
         },
