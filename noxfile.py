@@ -117,6 +117,14 @@ def speed(session: nox.Session) -> None:
     session.run("python", "-m", "tests.evidence.write_docs")
 
 
+@nox.session
+def projection(session: nox.Session) -> None:
+    """How far projections are from published results that they were not made of."""
+    _install(session, "dev")
+    session.run("python", "-m", "tests.evidence.projection")
+    session.run("python", "-m", "tests.evidence.write_docs")
+
+
 @nox.session(venv_params=["--system-site-packages"])
 def gpu(session: nox.Session) -> None:
     """Measure on this machine's NVIDIA GPU, and keep the profiles: ``-- --as NAME --budget smoke``.

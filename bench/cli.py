@@ -19,7 +19,7 @@ from bench.errors import BenchError, InputError, Interrupted, UnknownName, short
 
 if TYPE_CHECKING:
     from bench.measure import Measurement
-    from bench.pipeline import Settings
+    from bench.prepare import Settings
     from bench.store import Run
 
 
@@ -60,6 +60,13 @@ Method = Annotated[
     str, typer.Option(help="fast (compiled), or reference (every request a SimPy process).")
 ]
 Budget = Annotated[str | None, typer.Option(help="smoke, standard or official.")]
+OverrideFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--overrides",
+        help="Negotiated prices and local inputs. [default: overrides.yaml in hardware_profiles]",
+    ),
+]
 Input = Annotated[Path | None, typer.Option(help="A folder of your own inputs.")]
 ScenarioFile = Annotated[Path, typer.Argument(help="A scenario file.")]
 
@@ -83,6 +90,7 @@ def run(
     budget: Budget = None,
     engine: Engine = "local",
     resume: Annotated[Path | None, typer.Option(help="Go on with this incomplete run.")] = None,
+    overrides: OverrideFile = None,
     seed: Seed = 1,
     input: Input = None,  # noqa: A002
     strict: Annotated[
@@ -95,7 +103,7 @@ def run(
     from bench import pipeline
     from bench.measure import Measurement
 
-    settings = _settings(seed, budget, engine, input)
+    settings = _settings(seed, budget, engine, input, overrides=overrides)
     if (resume is None) == (not scenarios):
         raise InputError("give scenario files, or --resume with a run", where="bench run")
     if out is not None and len(scenarios) > 1:
@@ -160,17 +168,23 @@ def simulate(
     ] = None,
     method: Method = "fast",
     engine: Engine = "local",
+    overrides: OverrideFile = None,
     seed: Seed = 1,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Simulate, cost and compare from profiles that were measured before."""
-    from bench import pipeline
+    from bench import gather, pipeline
+    from bench.prepare import prepare
     from bench.report.terminal import ranking_table
 
-    settings = _settings(seed, None, engine, None, method=method)
+    settings = _settings(seed, None, engine, None, method=method, overrides=overrides)
+    found = (
+        gather.load_profiles(profiles)
+        if profiles
+        else gather.kept_profiles(prepare(scenario, settings), settings.catalogue)
+    )
     if out is not None:
-        found = pipeline.load_profiles(profiles) if profiles else pipeline.kept_profiles(scenario)
         with _progress(quiet or as_json) as notify:
             run_ = pipeline.simulate_into(scenario, found, out, settings, notify)
         if as_json:
@@ -181,7 +195,7 @@ def simulate(
     with _progress(quiet or as_json) as notify:
         _, simulation, costs, comparison = pipeline.simulate_only(
             scenario,
-            pipeline.load_profiles(profiles) if profiles else pipeline.kept_profiles(scenario),
+            found,
             settings,
             notify,
         )
@@ -196,6 +210,72 @@ def simulate(
     elif not quiet:
         _console().print(ranking_table(comparison))
         typer.echo(f"\n{comparison.verdict}")
+
+
+@app.command()
+def plan(
+    scenario: ScenarioFile,
+    profiles: Annotated[
+        Path | None,
+        typer.Option(help="A folder of profiles, or a run with one. [default: measure now]"),
+    ] = None,
+    out: Out = None,
+    budget: Budget = None,
+    engine: Engine = "local",
+    overrides: OverrideFile = None,
+    seed: Seed = 1,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 if no deployment meets the objective.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search offers, batching and scaling for the cheapest deployments that meet the objective."""
+    from bench import gather, pipeline
+    from bench.report.plan_tables import plan_tables
+
+    settings = _settings(seed, budget, engine, None, overrides=overrides)
+    known = gather.load_profiles(profiles) if profiles else None
+    with _progress(quiet or as_json) as notify:
+        done, found = pipeline.plan(
+            scenario, known, out or _new_folder(scenario, "plan"), settings, notify
+        )
+    if as_json:
+        _print_json({**found.model_dump(mode="json"), "run": str(done.path)})
+    elif not quiet:
+        _console().print(plan_tables(found))
+        typer.echo(f"\n{found.verdict}\nplan: {done.path / 'plan.json'}")
+    if strict and not found.objective_met:
+        raise typer.Exit(1)
+
+
+@app.command()
+def prices(
+    out: Annotated[
+        Path | None, typer.Option(help="Write the patch here. [default: print it]")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare the catalogue with live prices, and make a patch of what differs, to be reviewed."""
+    from bench import gather
+    from bench.store import atomic_write
+
+    seen, patch = gather.live_prices()
+    if out is not None:
+        with atomic_write(out) as file:
+            file.write(patch.encode())
+    if as_json:
+        _print_json({**seen.model_dump(mode="json"), "patch": patch})
+    elif not quiet:
+        for row in seen.rejected:
+            typer.echo(f"rejected: {row.row} ({row.offer}): {row.reason}", err=True)
+        typer.echo(
+            f"{len(seen.changes)} prices seen, {len(seen.rejected)} rows rejected, "
+            f"{len(seen.unseen)} offers not among them.",
+            err=True,
+        )
+        typer.echo(out or patch)
 
 
 @app.command()
@@ -236,9 +316,9 @@ def keep(
     quiet: Quiet = False,
 ) -> None:
     """Keep measured profiles in hardware_profiles, for simulations on other machines."""
-    from bench import pipeline
+    from bench import gather
 
-    files = [str(path) for path in pipeline.keep_profiles(folder, name, device)]
+    files = [str(path) for path in gather.keep_profiles(folder, name, device)]
     if as_json:
         _print_json({"device": name, "files": files})
     elif not quiet:
@@ -362,8 +442,9 @@ def _settings(
     backends: tuple[str, ...] = (),
     devices: tuple[str, ...] = (),
     method: str = "fast",
+    overrides: Path | None = None,
 ) -> Settings:
-    from bench.pipeline import Settings
+    from bench.prepare import Settings
     from bench.scenario import BUDGET_NAMES
     from bench.simulate import METHODS
 
@@ -380,17 +461,18 @@ def _settings(
         backends=backends,
         devices=devices,
         method=method,
+        overrides=overrides,
         command=shlex.join(["bench", *sys.argv[1:]]),
     )
 
 
-def _new_folder(scenario: Path) -> Path:
+def _new_folder(scenario: Path, what: str = "") -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    folder = Path("reports") / f"{scenario.stem}-{stamp}"
-    number = 1
+    name = "-".join(filter(None, [scenario.stem, what, stamp]))
+    folder, number = Path("reports") / name, 1
     while folder.exists():
         number += 1
-        folder = folder.with_name(f"{scenario.stem}-{stamp}-{number}")
+        folder = folder.with_name(f"{name}-{number}")
     return folder
 
 

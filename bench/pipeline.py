@@ -6,7 +6,6 @@ scenario → measurement → profile → simulation → cost → comparison → 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,30 +13,17 @@ from typing import Any
 
 import pandas as pd
 
-from bench import __version__, extensions
-from bench.compare import Comparison, compare
+from bench import __version__, gather
+from bench.compare import Comparison, WhatIf, compare, what_if
 from bench.cost import Costs, cost_simulation, usd_per_hour
-from bench.errors import InputError, MeasurementInvalid, MissingRequirement, UnknownName
+from bench.errors import InputError, MissingRequirement, UnknownName
 from bench.executor import Executor, engine, here, isolated
-from bench.hardware import Catalogue
 from bench.measure import Measurement, measure_all, missing_backends
-from bench.profile import Profile, build_profile, file_name, keep
-from bench.record import Record
+from bench.plan import Plan, candidates, search
+from bench.prepare import Settings, prepare, prepare_measurement, prepare_sweep
+from bench.profile import Profile, build_profile, file_name
 from bench.report import View, build_view, render_html
-from bench.scenario import (
-    Asked,
-    Extensions,
-    Part,
-    ResolvedScenario,
-    Scenario,
-    Suite,
-    Sweep,
-    read_scenario,
-    read_suite,
-    resolve,
-    resolve_suite,
-    sweep_of,
-)
+from bench.scenario import Asked, ResolvedScenario, Sweep
 from bench.simulate import (
     BINS,
     Simulation,
@@ -47,38 +33,14 @@ from bench.simulate import (
     simulate,
     simulate_all,
 )
-from bench.store import Header, Journal, Run, read_record
+from bench.store import Header, Journal, Run
 
 Notify = Callable[[str, int, int, str], None]
 """Called with a stage, steps done, steps in all, and what is going on."""
 
-ROLES = {
-    "task": "bench.measure.tasks",
-    "backend": "bench.measure.backends",
-    "arrivals": "bench.arrivals",
-    "load": "bench.measure.loads",
-    "batching": "bench.simulate.batching",
-    "scaling": "bench.simulate.scaling",
-}
-
 
 def _quiet(stage: str, done: int, total: int, what: str = "") -> None:
     return None
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the command line can change about a run."""
-
-    seed: int = 1
-    budget: str | None = None
-    engine: str = "local"
-    input: Path | None = None
-    """A folder of the user's own inputs."""
-    backends: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
-    method: str = "fast"
-    command: str = "bench run"
 
 
 def run(
@@ -119,11 +81,7 @@ def _continue(run: Run, settings: Settings, notify: Notify) -> Run:
     if not run.has("measurement.json"):
         measure(to_measure, run, seed, settings, notify)
     if run.has("scenario.json"):
-        asked, profiles, excluded = _usable(
-            run.load("scenario.json", ResolvedScenario),
-            load_profiles(run.path / "profiles"),
-            run.load("measurement.json", Measurement),
-        )
+        asked, profiles, excluded = _known(run)
         simulation = run.obtain(
             "simulation.json",
             Simulation,
@@ -140,7 +98,7 @@ def _continue(run: Run, settings: Settings, notify: Notify) -> Run:
         costs = run.obtain(
             "costs.json", Costs, lambda: cost_simulation(asked, profiles, simulation)
         )
-        run.obtain(
+        comparison = run.obtain(
             "comparison.json",
             Comparison,
             lambda: compare(asked, profiles, simulation, costs, excluded),
@@ -149,10 +107,29 @@ def _continue(run: Run, settings: Settings, notify: Notify) -> Run:
             run.save_table("day.parquet", day(asked, profiles, simulation, costs))
         if run.has("sweep.json") and not run.has("sweep.parquet"):
             sweep(run, profiles, set(excluded), workers, settings.method, notify)
+        run.obtain(
+            "what_if.json",
+            WhatIf,
+            lambda: what_if(
+                asked, profiles, simulation, costs, comparison,
+                lambda others: simulate_all(
+                    others, profiles, seed, workers, partial(notify, "what-if"), simulation.method
+                ),
+            ),
+        )  # fmt: skip
         report(run, notify)
         Journal(run.path / "replications.jsonl").remove()
     run.finish()
     return run
+
+
+def _known(run: Run) -> tuple[ResolvedScenario, dict[str, Profile], dict[str, str]]:
+    """What can be simulated of a run, its profiles, and why the rest is left out."""
+    asked = run.load("scenario.json", ResolvedScenario)
+    failed = run.load("measurement.json", Measurement).failed
+    profiles, unknown = gather.all_profiles(run, asked, failed)
+    usable, excluded = gather.usable(asked, profiles, unknown)
+    return usable, profiles, excluded
 
 
 def sweep(
@@ -231,118 +208,23 @@ def trace(folder: Path, name: str, start_s: float, length_s: float) -> dict[str,
             f"{name!r} was not simulated", where=str(folder),
             allowed="a deployment with a latency in the report",
         )  # fmt: skip
-    profiles = load_profiles(folder)
+    profiles = gather.load_profiles(folder)
     job = first_job(asked, found[name], profiles, simulation.seed, simulation.method)
     return event_trace(job, start_s, length_s)
-
-
-def _usable(
-    asked: ResolvedScenario, profiles: Mapping[str, Profile], measurement: Measurement | None
-) -> tuple[ResolvedScenario, Mapping[str, Profile], dict[str, str]]:
-    """The deployments whose service times may be believed, and why the others are left out.
-
-    Raises:
-        MeasurementInvalid: none is left.
-    """
-    failed = {arm.arm: arm.error for arm in measurement.failed} if measurement else {}
-    excluded = {}
-    for deployment in asked.scenario.deployments:
-        for arm in asked.arms_of(deployment):
-            if arm in failed:
-                excluded[deployment.name] = f"{arm} was not measured: {failed[arm]}"
-            elif arm in profiles and profiles[arm].status == "invalid":
-                excluded[deployment.name] = f"{arm} is INVALID: {profiles[arm].status_reason}"
-    if len(excluded) == len(asked.scenario.deployments):
-        raise MeasurementInvalid(
-            "No deployment is left to compare. " + " ".join(f"{r}." for r in excluded.values())
-        )
-    return asked.without(set(excluded)), profiles, excluded
-
-
-def prepare(path: Path, settings: Settings) -> ResolvedScenario:
-    """Read and resolve a scenario.
-
-    Raises:
-        InputError: the scenario cannot be used.
-    """
-    scenario, source = read_scenario(path)
-    changed = scenario.model_copy(update=_changes(scenario, settings))
-    return resolve(changed, source, Catalogue(), find_extensions())
-
-
-def prepare_sweep(path: Path, settings: Settings, base: ResolvedScenario) -> Sweep | None:
-    """The points of a scenario's sweep, if it has one.
-
-    Raises:
-        InputError: a point cannot be used, or needs another measurement.
-    """
-    scenario, source = read_scenario(path)
-    catalogue, found = Catalogue(), find_extensions()
-
-    def resolve_one(point: Scenario) -> ResolvedScenario:
-        changed = point.model_copy(update=_changes(point, settings))
-        return resolve(changed, source, catalogue, found)
-
-    points = sweep_of(scenario, source, resolve_one)
-    measured = {arm.name for arm in base.distinct_arms}
-    for point in points.points if points else []:
-        new = {arm.name for arm in point.scenario.distinct_arms} - measured
-        if new:
-            raise InputError(
-                f"the sweep changes what is measured: {', '.join(sorted(new))}",
-                where=source.where(("sweep",)),
-                allowed="fields of the workload, the objective, and deployments but for backend, "
-                "device and task",
-                todo="Write a deployment for it",
-            )
-    return points
-
-
-def prepare_measurement(path: Path, settings: Settings) -> Asked:
-    """What a scenario or a suite asks to be measured, on the chosen backends and devices.
-
-    Raises:
-        InputError: the file cannot be used, or nothing in it is chosen.
-    """
-    suite = read_suite(path)
-    if suite is None:
-        asked = prepare(path, settings).to_measure
-    else:
-        changed = suite[0].model_copy(update=_changes(suite[0], settings))
-        asked = resolve_suite(changed, suite[1], Catalogue(), find_extensions())
-    chosen = [
-        arm
-        for arm in asked.arms
-        if (not settings.backends or arm.backend.name in settings.backends)
-        and (not settings.devices or arm.device.name in settings.devices)
-    ]
-    if not chosen:
-        raise InputError(
-            "no arm of the scenario matches --backend and --device",
-            allowed=", ".join(arm.name for arm in asked.arms),
-        )
-    return asked.model_copy(update={"arms": chosen})
-
-
-def _changes(asked: Scenario | Suite, settings: Settings) -> dict[str, object]:
-    """What the command line changes about a scenario."""
-    changes: dict[str, object] = {}
-    if settings.budget:
-        changes["measure"] = asked.measure.model_copy(update={"budget": settings.budget})
-    if settings.input is not None:
-        options = {**asked.task.options, "input": str(settings.input.resolve())}
-        changes["task"] = Part.model_validate({"name": asked.task.name, **options})
-    return changes
 
 
 def measure(
     asked: Asked, run: Run, seed: int, settings: Settings, notify: Notify = _quiet
 ) -> Measurement:
     """Measure every arm in processes of its own; write records, raw times and profiles."""
+    (run.path / "profiles").mkdir(exist_ok=True)
+    if not asked.arms:
+        nothing = Measurement(arms=[], failed=[])
+        run.save("measurement.json", nothing)
+        return nothing
     isolate = here if settings.engine == "inline" else isolated
     measurement = measure_all(asked, run, seed, isolate, partial(notify, "measure"))
     batches = run.table("batches.parquet")
-    (run.path / "profiles").mkdir(exist_ok=True)
     for record in measurement.arms:
         profile = build_profile(record, batches, record.task)
         run.save(f"profiles/{file_name(profile.arm)}", profile)
@@ -360,52 +242,21 @@ def measure_only(
     return _continue(run, settings, notify), run.load("measurement.json", Measurement)
 
 
-def keep_profiles(folder: Path, name: str, device: str | None = None) -> list[Path]:
-    """Keep the profiles of a run as those of the device ``name``, for other machines.
-
-    ``device``: only the run's profiles of this device. Returns the files written.
-
-    Raises:
-        InputError: there are none, or they cannot be kept.
-    """
-    found = load_profiles(folder).values()
-    chosen = [profile for profile in found if device in (None, profile.device)]
-    if not chosen:
-        raise UnknownName("device", str(device), {p.device for p in found}, where="--device")
-    return keep(chosen, name, Catalogue())
-
-
-def kept_profiles(path: Path) -> dict[str, Profile]:
-    """The kept profiles of the devices that a scenario names, by arm.
-
-    Raises:
-        InputError: the scenario cannot be used, or one of its devices has none.
-    """
-    asked, catalogue, found = prepare(path, Settings()), Catalogue(), {}
-    task = Path(asked.scenario.task.name).stem
-    for device in sorted({arm.device.name for arm in asked.distinct_arms}):
-        if not catalogue.kept(device, task).is_dir():
-            raise InputError(
-                f"no profiles of {task} on {device} are kept", where=str(catalogue.folder),
-                todo="Give those of a run: --profiles RUN",
-            )  # fmt: skip
-        found.update(load_profiles(catalogue.kept(device, task)))
-    return found
-
-
 def simulate_only(
     path: Path, profiles: Mapping[str, Profile], settings: Settings, notify: Notify = _quiet
 ) -> tuple[ResolvedScenario, Simulation, Costs, Comparison]:
     """Simulate, cost and compare a scenario from profiles that were measured before."""
     prepared = prepare(path, settings)
-    _require_task(prepared, profiles)
-    asked, profiles, excluded = _usable(prepared, profiles, None)
+    gather.require_task(prepared, profiles)
+    found, unknown = gather.from_elsewhere(prepared, profiles, settings.catalogue)
+    known = {**profiles, **found}
+    asked, excluded = gather.usable(prepared, known, unknown)
     simulation = simulate(
-        asked, profiles, settings.seed, engine(settings.engine), partial(notify, "simulate"),
+        asked, known, settings.seed, engine(settings.engine), partial(notify, "simulate"),
         settings.method,
     )  # fmt: skip
-    costs = cost_simulation(asked, profiles, simulation)
-    return asked, simulation, costs, compare(asked, profiles, simulation, costs, excluded)
+    costs = cost_simulation(asked, known, simulation)
+    return asked, simulation, costs, compare(asked, known, simulation, costs, excluded)
 
 
 def simulate_into(
@@ -417,19 +268,62 @@ def simulate_into(
 ) -> Run:
     """As :func:`simulate_only`, into a run folder, with the sweep and the report."""
     asked = prepare(path, settings)
-    _require_task(asked, profiles)
     points = prepare_sweep(path, settings, asked)
+    run = _with_profiles(asked, profiles, out, settings)
+    if points is not None:
+        run.save("sweep.json", points)
+    return _continue(run, settings, notify)
+
+
+def plan(
+    path: Path,
+    profiles: Mapping[str, Profile] | None,
+    out: Path,
+    settings: Settings,
+    notify: Notify = _quiet,
+) -> tuple[Run, Plan]:
+    """Search the cheapest deployments that meet a scenario's objective, into a run folder.
+
+    ``profiles``: measured before; without, the scenario's arms are measured now.
+
+    Raises:
+        InputError: the scenario cannot be used, or nothing was measured.
+    """
+    asked = prepare(path, settings)
+    if profiles is None:
+        _require_one(asked.to_measure)
+        run = Run.create(out, _header(asked.scenario.name, settings))
+        run.save("scenario.json", asked)
+        run.save("asked.json", asked.to_measure)
+        measure(asked.to_measure, run, settings.seed, settings, notify)
+    else:
+        run = _with_profiles(asked, profiles, out, settings)
+    usable, known, _ = _known(run)
+    notify("plan", 0, 1, "what other devices would do, from published results")
+    runs, everywhere, refused = gather.runs_of(usable, known, settings.catalogue)
+    found = search(
+        usable, list(candidates(usable, runs, everywhere)), everywhere, settings.seed,
+        engine(settings.engine), refused=refused, method=settings.method,
+        notify=partial(notify, "plan"),
+    )  # fmt: skip
+    run.save("plan.json", found)
+    run.finish()
+    return run, found
+
+
+def _with_profiles(
+    asked: ResolvedScenario, profiles: Mapping[str, Profile], out: Path, settings: Settings
+) -> Run:
+    """A new run of which the measurement is done: the profiles say where and when."""
+    gather.require_task(asked, profiles)
     run = Run.create(out, _header(asked.scenario.name, settings))
     run.save("scenario.json", asked)
     run.save("asked.json", asked.to_measure)
-    if points is not None:
-        run.save("sweep.json", points)
     (run.path / "profiles").mkdir(exist_ok=True)
     for profile in profiles.values():
         run.save(f"profiles/{file_name(profile.arm)}", profile)
-    # Nothing is measured here; the profiles say where and when they were.
     run.save("measurement.json", Measurement(arms=[], failed=[]))
-    return _continue(run, settings, notify)
+    return run
 
 
 def report(run: Run, notify: Notify = _quiet) -> View:
@@ -444,53 +338,12 @@ def report(run: Run, notify: Notify = _quiet) -> View:
         comparison=run.load("comparison.json", Comparison),
         day=run.table("day.parquet") if run.has("day.parquet") else None,
         sweep=run.table("sweep.parquet") if run.has("sweep.parquet") else None,
+        what_if=run.load("what_if.json", WhatIf) if run.has("what_if.json") else None,
     )
     run.save("report.json", view)
     run.save_text("report.html", render_html(view))
     notify("report", 1, 1, "")
     return view
-
-
-def load_profiles(folder: Path) -> dict[str, Profile]:
-    """The profiles in ``folder`` (or in the ``profiles`` folder of a run), by arm.
-
-    Raises:
-        InputError: there are none, or one cannot be read.
-    """
-    inner = folder / "profiles"
-    found = sorted((inner if inner.is_dir() else folder).glob("*.json"))
-    if not found:
-        raise InputError(
-            "no profile found",
-            where=str(folder),
-            allowed="a folder of profiles, or a run with one, as `bench measure` writes it",
-        )
-    profiles = [read_record(path, Profile) for path in found]
-    return {profile.arm: profile for profile in profiles}
-
-
-def find_extensions() -> Extensions:
-    """Every extension folder: the names in it, and how to get the options of one."""
-
-    def options_of(folder: str) -> Callable[[str], type[Record]]:
-        def options(name: str) -> type[Record]:
-            found: type[Record] = extensions.load(folder, name).Options
-            return found
-
-        return options
-
-    return {role: (extensions.names(folder), options_of(folder)) for role, folder in ROLES.items()}
-
-
-def _require_task(asked: ResolvedScenario, profiles: Mapping[str, Profile]) -> None:
-    task = asked.scenario.task.name
-    for arm in asked.distinct_arms:
-        measured = profiles[arm.name].task if arm.name in profiles else task
-        if Path(measured).stem != Path(task).stem:
-            raise InputError(
-                f"the profile of {arm.name} is of another task: {measured}, not {task}",
-                where="--profiles",
-            )
 
 
 def _require_one(asked: Asked) -> None:
@@ -503,7 +356,7 @@ def _require_one(asked: Asked) -> None:
                 "run `bench measure` there with device: this-host, then `bench keep`",
             )
     missing = missing_backends(asked)
-    if len(missing) == len(asked.arms):
+    if asked.arms and len(missing) == len(asked.arms):
         raise MissingRequirement(" ".join(dict.fromkeys(missing.values())))
 
 

@@ -25,9 +25,10 @@ SMALL = (
     "generator",
 )
 STAGES = (
-    "arrivals", "hardware", "scenario", "measure", "profile", "simulate", "cost", "compare", "report",
+    "arrivals", "hardware", "scenario", "measure", "profile", "simulate", "cost", "compare", "plan",
+    "report",
 )  # fmt: skip
-ORDER = (*SMALL, *STAGES, "pipeline", "cli", "__main__")
+ORDER = (*SMALL, *STAGES, "prepare", "gather", "pipeline", "cli", "__main__")
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import InputError
-from bench.pipeline import Settings, prepare
+from bench.prepare import Settings, prepare
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join(['*' + before] * 10)}]\n"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.pipeline import Settings, run
+from bench.pipeline import run
+from bench.prepare import Settings
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -101,7 +102,7 @@ def test_the_report_in_a_browser(
     assert seen["scripts"] == 0
     assert seen["heading"] == HOSTILE
     assert seen["title"].startswith(HOSTILE)
-    assert (seen["charts"], seen["flat"]) == (4, 0)
+    assert (seen["charts"], seen["flat"]) == (6, 0)
     assert not re.search(r"https?://|@import|url\((?!#)", page)
     assert len(page.encode()) < 1_000_000
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bench.folders import data_folder
+from bench.gather import load_profiles
 from bench.hardware import Catalogue
-from bench.pipeline import Settings, load_profiles
+from bench.prepare import Settings
 from tests.evidence import gpu, write_docs
 from tests.evidence.write_docs import PAGES, current
 

@@ -17,7 +17,7 @@ CONTRACTS = {
     "bench.measure.power": ("MEASURES", "find"),
     "bench.arrivals": ("Options", "mean_rate", "stream"),
     "bench.simulate.batching": ("Options", "rule"),
-    "bench.simulate.scaling": ("Options", "bounds", "period_s", "idle_s", "desired"),
+    "bench.simulate.scaling": ("Options", "bounds", "period_s", "idle_s", "desired", "grown"),
     "bench.simulate.kinds": ("capacity", "quickest", "play"),
 }
 MEMBERS = [(folder, name) for folder in CONTRACTS for name in extensions.names(folder)]

@@ -7,18 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.compare import Comparison
 from bench.errors import InputError
 from bench.folders import data_folder
+from bench.gather import keep_profiles, kept_profiles, load_profiles
 from bench.hardware import Catalogue
-from bench.pipeline import (
-    Settings,
-    keep_profiles,
-    kept_profiles,
-    load_profiles,
-    measure_only,
-    run,
-    simulate_only,
-)
+from bench.pipeline import measure_only, run, simulate_only
+from bench.prepare import Settings, prepare
 from bench.profile import Profile, keep
 
 INLINE = Settings(engine="inline", budget="smoke")
@@ -50,7 +45,7 @@ def test_kept_profiles_are_simulated_elsewhere(measured: Path, fake_scenario: Pa
     keep_profiles(measured, "gpu-box", "this-host")
     keep_profiles(measured, "small-box", "this-host-one-thread")
     there = elsewhere(fake_scenario)
-    compared = simulate_only(there, kept_profiles(there), INLINE)[3]
+    compared = simulate_only(there, kept_profiles(prepare(there, INLINE), Catalogue()), INLINE)[3]
     assert [e.deployment for e in compared.ranking] == [e.deployment for e in here.ranking]
     assert [e.p99_s for e in compared.ranking] == [e.p99_s for e in here.ranking]
 
@@ -71,8 +66,23 @@ def test_another_machine_is_not_measured_here(measured: Path, fake_scenario: Pat
     keep_profiles(measured, "gpu-box", "this-host")
     keep_profiles(measured, "small-box", "this-host-one-thread")
     with pytest.raises(InputError, match="gpu-box is another machine"):
-        run(elsewhere(fake_scenario), measured.parent / "other", INLINE)
+        measure_only(elsewhere(fake_scenario), measured.parent / "other", INLINE)
     assert not (measured.parent / "other").exists()
+
+
+def test_a_run_takes_what_was_kept_of_other_machines(measured: Path, fake_scenario: Path) -> None:
+    here = simulate_only(fake_scenario, load_profiles(measured), INLINE)[3]
+    keep_profiles(measured, "gpu-box", "this-host")
+    text = fake_scenario.read_text().replace("device: this-host\n", "device: gpu-box\n")
+    fake_scenario.write_text(text)
+    done = run(fake_scenario, measured.parent / "other", INLINE)
+    compared = done.load("comparison.json", Comparison)
+    by_name = {entry.deployment: entry for entry in compared.ranking}
+    cloud = next(entry for entry in here.ranking if entry.deployment == "cloud")
+    assert by_name["cloud"].p99_s == cloud.p99_s
+    assert {p.device for p in load_profiles(done.path).values()} == {
+        "gpu-box", "this-host-one-thread",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -99,7 +109,7 @@ def test_an_invalid_profile_is_not_kept(measured: Path, data: Path) -> None:
 
 def test_where_nothing_is_kept_a_run_is_asked_for(data: Path, fake_scenario: Path) -> None:
     with pytest.raises(InputError, match=r"no profiles of synthetic on this-host .*--profiles RUN"):
-        kept_profiles(fake_scenario)
+        kept_profiles(prepare(fake_scenario, INLINE), Catalogue())
 
 
 def test_profiles_of_another_task_are_refused(measured: Path, fake_scenario: Path) -> None:

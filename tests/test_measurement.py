@@ -12,7 +12,7 @@ from bench.errors import InputError, WorkerLost
 from bench.executor import here, isolated
 from bench.hardware import Catalogue
 from bench.measure import STEPS, ArmMeasurement, Measurement, measure_all
-from bench.pipeline import find_extensions
+from bench.prepare import find_extensions
 from bench.scenario import ArmSpec, Asked, Suite, resolve_suite
 from bench.store import Header, Run
 

@@ -23,7 +23,8 @@ import pytest
 from bench.errors import InputError
 from bench.measure.backends import open_inference
 from bench.measure.clock import WallClock
-from bench.pipeline import Settings, measure_only
+from bench.pipeline import measure_only
+from bench.prepare import Settings
 from tests import models
 
 X = np.random.default_rng(1).standard_normal((5, 4)).astype(np.float32)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,9 +14,10 @@ import bench
 from bench.compare import Comparison
 from bench.cost import Costs
 from bench.errors import InputError
-from bench.folders import data_folder
+from bench.gather import load_profiles
 from bench.measure import STEPS, Measurement, PowerReading
-from bench.pipeline import Settings, load_profiles, run, simulate_only
+from bench.pipeline import run, simulate_only
+from bench.prepare import Settings
 from bench.record import Estimate
 from bench.report import View, render_html
 from bench.simulate import Simulation
@@ -92,15 +92,19 @@ def test_batch_is_cheapest_and_too_late(done: Run) -> None:
     assert by_name["cloud"].provenance == "assumed"
 
 
-def test_what_costs_nothing_is_the_cheapest(
-    done: Run, fake_scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    free = tmp_path / "data" / "hardware_profiles"
-    shutil.copytree(data_folder("hardware_profiles"), free)
-    for file in (free / "assumptions.yaml", free / "offers" / "edge.yaml"):
-        file.write_text(re.sub(r"\$\d+(\.\d+)?", "$0", file.read_text()))
-    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
-    comparison = simulate_only(fake_scenario, load_profiles(done.path), INLINE)[3]
+def test_what_costs_nothing_is_the_cheapest(done: Run, fake_scenario: Path, tmp_path: Path) -> None:
+    free = ["electricity: $0/kWh", "staff: $0/month", "visit: $0"]
+    lines = "".join(
+        f"  {name}: {{value: {price}, source: a gift}}\n"
+        for name, _, price in (line.partition(": ") for line in free)
+    )
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "schema_version: 1\npurchases:\n  edge/mini-pc: {price: $0, provenance: assumed, "
+        f"source: a gift}}\nassumptions:\n{lines}"
+    )
+    settings = Settings(engine="inline", overrides=path)
+    comparison = simulate_only(fake_scenario, load_profiles(done.path), settings)[3]
     assert comparison.ranking[0].deployment == "edge"
     assert comparison.ranking[0].usd_per_million.value == 0
 

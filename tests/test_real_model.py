@@ -16,7 +16,7 @@ from bench.measure.backends import onnxruntime_cpu
 from bench.measure.clock import WallClock
 from bench.measure.models import fetch
 from bench.measure.tasks import ONE_STAGE, text_recognition
-from bench.pipeline import find_extensions
+from bench.prepare import find_extensions
 from bench.scenario import read_suite, resolve_suite
 from bench.store import Header, Run
 

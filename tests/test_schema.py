@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from bench.documents import read
-from bench.pipeline import Settings, find_extensions, prepare, prepare_measurement
+from bench.prepare import Settings, find_extensions, prepare, prepare_measurement
 from bench.scenario import json_schema
 from tests.write_schema import SCHEMA, current
 

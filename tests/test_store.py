@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from bench.measure.measurement import Replicate
-from bench.pipeline import Settings, resume, run
+from bench.pipeline import resume, run
+from bench.prepare import Settings
 from bench.store import Header, Run, atomic_write, read_record
 
 INLINE = Settings(engine="inline")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bench import pipeline
+from bench import gather, pipeline, prepare
 from bench.errors import InputError, WorkerLost
 from bench.executor import DaskCluster, Inline, LocalProcesses, in_order
 from bench.scenario import ResolvedScenario
@@ -61,8 +61,8 @@ def write(folder: Path, text: str) -> Path:
 
 
 def run(path: Path, out: Path) -> Run:
-    profiles = pipeline.load_profiles(PROFILES)
-    return pipeline.simulate_into(path, profiles, out, pipeline.Settings(engine="inline"))
+    profiles = gather.load_profiles(PROFILES)
+    return pipeline.simulate_into(path, profiles, out, prepare.Settings(engine="inline"))
 
 
 def test_every_combination_is_simulated_costed_and_ranked(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path: Path) -> None:
     played: list[int] = []
     notes = pipeline.resume(
         tmp_path / "killed",
-        pipeline.Settings(engine="inline"),
+        prepare.Settings(engine="inline"),
         lambda stage, done, total, what: played.append(done) if stage == "sweep" else None,
     )
     assert min(played) >= before.count("\n")  # finished ones were not played again
@@ -194,8 +194,8 @@ def test_a_killed_dask_worker_changes_no_byte(
 ) -> None:
     address, workers = cluster
     text = SCENARIO.replace("replications: 2", "replications: 40")
-    asked: ResolvedScenario = pipeline.prepare(write(tmp_path, text), pipeline.Settings())
-    profiles = pipeline.load_profiles(PROFILES)
+    asked: ResolvedScenario = prepare.prepare(write(tmp_path, text), prepare.Settings())
+    profiles = gather.load_profiles(PROFILES)
     here = simulate(asked, profiles, 1, Inline())
 
     def kill_one(done: int, total: int, what: str) -> None:
@@ -282,4 +282,4 @@ def test_a_batch_that_is_due_before_its_window_opens(tmp_path: Path) -> None:
     head = head.replace("response: {percentile: 99, limit: 250 ms}", 'due: {by: "00:00"}')
     path = write(tmp_path, f"{head}deployments:{batch}")
     with pytest.raises(InputError, match="due by 00:00, before the batch window opens"):
-        pipeline.prepare(path, pipeline.Settings())
+        prepare.prepare(path, prepare.Settings())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.pipeline import find_extensions
+from bench.prepare import find_extensions
 from bench.scenario import json_schema
 from bench.store import to_json
 

@@ -1,5 +1,26 @@
 """Which deployments keep the objective, which is the cheapest, and whether that can be told."""
 
-from bench.compare.comparison import Comparison, Ranked, compare
+from bench.compare.break_even import BreakEven, TrafficPoint
+from bench.compare.capacity import PLANNED_UTILISATION, PartCapacity
+from bench.compare.comparison import Comparison, Ranked, compare, entry_of, placed, tied
+from bench.compare.objective import lasting
+from bench.compare.sensitivity import MovedInput, Sensitivity
+from bench.compare.what_if import WhatIf, what_if
 
-__all__ = ["Comparison", "Ranked", "compare"]
+__all__ = [
+    "PLANNED_UTILISATION",
+    "BreakEven",
+    "Comparison",
+    "MovedInput",
+    "PartCapacity",
+    "Ranked",
+    "Sensitivity",
+    "TrafficPoint",
+    "WhatIf",
+    "compare",
+    "entry_of",
+    "lasting",
+    "placed",
+    "tied",
+    "what_if",
+]

@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from bench.compare.objective import keeps, lasting, violations
+from pydantic import Field
+
+from bench.compare.capacity import PartCapacity, capacity_plan, misfit
+from bench.compare.objective import Placed, keeps, lasting, violations
 from bench.cost import CostedDeployment, Costs
-from bench.hardware import Location
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Estimate, Origin, Provenance, Record, worst
 from bench.scenario import Deployment, EdgePart, Objective, ResolvedScenario
@@ -27,6 +29,8 @@ class Ranked(Record):
     offer: str
     usd_per_million: Estimate
     usd_per_million_useful: Estimate
+    usd_per_month: Estimate
+    carbon_kg_per_million: Estimate
     p50_s: Estimate
     p99_s: Estimate
     slo_attainment: Estimate
@@ -53,6 +57,8 @@ class Comparison(Record):
     ranking: list[Ranked]
     excluded: dict[str, str]
     """Deployments that could not be compared, and why."""
+    capacity: list[PartCapacity] = Field(default=[])
+    """Part by part, in the order of the scenario."""
 
 
 def compare(
@@ -65,7 +71,7 @@ def compare(
     """Rank the deployments of a scenario; ``excluded`` has those that were left out before."""
     costed = {c.deployment: c for c in costs.deployments}
     entries = [
-        _entry(scenario, profiles, result, costed.get(result.deployment))
+        entry_of(scenario, profiles, result, costed.get(result.deployment))
         for result in simulation.deployments
     ]
     shares = _cheapest_shares(scenario, profiles, simulation, costed)
@@ -76,29 +82,37 @@ def compare(
     entries.sort(key=lambda entry: (not entry.feasible, _usd(entry)))
     ranked = []
     for index, entry in enumerate(entries):
-        tied = (
+        same = (
             index > 0
             and entry.feasible
-            and _tied(costed[entries[index - 1].deployment], costed[entry.deployment])
+            and tied(costed[entries[index - 1].deployment], costed[entry.deployment])
         )
         rank = index + 1 if entry.feasible else None
-        ranked.append(entry.model_copy(update={"rank": rank, "tied_with_cheaper": tied}))
+        ranked.append(entry.model_copy(update={"rank": rank, "tied_with_cheaper": same}))
     return Comparison(
         verdict=_verdict(scenario.scenario.objective, ranked),
         objective_met=any(entry.feasible for entry in ranked),
         ranking=ranked,
         excluded=dict(excluded),
+        capacity=[
+            part
+            for result in simulation.deployments
+            for part in capacity_plan(
+                scenario, profiles, _deployment(scenario, result.deployment), result
+            )
+        ],
     )
 
 
-def _entry(
+def entry_of(
     scenario: ResolvedScenario,
     profiles: Mapping[str, Profile],
     result: DeploymentResult,
     costed: CostedDeployment | None,
 ) -> Ranked:
-    deployment = next(d for d in scenario.scenario.deployments if d.name == result.deployment)
-    parts = _parts(scenario, profiles, deployment)
+    """One deployment judged by itself: no rank, and nothing of the others."""
+    deployment = _deployment(scenario, result.deployment)
+    parts = placed(scenario, profiles, deployment)
     reasons = violations(scenario.scenario.objective, result, parts)
     unknown = Estimate.absent(result.impossible or "not simulated")
     origins = _origins(scenario, profiles, deployment, costed)
@@ -109,6 +123,8 @@ def _entry(
         offer=" + ".join(scenario.offers[name].name for name in deployment.parts),
         usd_per_million=costed.usd_per_million if costed else unknown,
         usd_per_million_useful=costed.usd_per_million_useful if costed else unknown,
+        usd_per_month=costed.usd_per_month if costed else unknown,
+        carbon_kg_per_million=costed.carbon_kg_per_million if costed else unknown,
         p50_s=result.response_s["p50"],
         p99_s=result.response_s["p99"],
         slo_attainment=result.slo_attainment,
@@ -122,14 +138,19 @@ def _entry(
     )
 
 
-def _parts(
+def placed(
     scenario: ResolvedScenario, profiles: Mapping[str, Profile], deployment: Deployment
-) -> list[tuple[Profile, Location]]:
-    """What answers, and where it stands."""
-    return [
-        (profiles[scenario.arms[name].name], scenario.offers[name].location)
-        for name in deployment.parts
-    ]
+) -> list[Placed]:
+    """What answers, on what, and where it stands; ``profiles`` by arm."""
+    found = []
+    for name, part in deployment.parts.items():
+        profile, offer = profiles[scenario.arms[name].name], scenario.offers[name]
+        found.append(Placed(profile, offer, scenario.regions[name], misfit(part, profile, offer)))
+    return found
+
+
+def _deployment(scenario: ResolvedScenario, name: str) -> Deployment:
+    return next(d for d in scenario.scenario.deployments if d.name == name)
 
 
 def _cheapest_shares(
@@ -144,7 +165,7 @@ def _cheapest_shares(
     able = {
         deployment.name
         for deployment in scenario.scenario.deployments
-        if not lasting(objective, _parts(scenario, profiles, deployment))
+        if not lasting(objective, placed(scenario, profiles, deployment))
     }
     wins = dict.fromkeys(played, 0)
     for number in range(simulation.replications):
@@ -194,7 +215,7 @@ def _usd(entry: Ranked) -> float:
     return math.inf if value is None else value
 
 
-def _tied(cheaper: CostedDeployment, dearer: CostedDeployment) -> bool:
+def tied(cheaper: CostedDeployment, dearer: CostedDeployment) -> bool:
     """Days are paired: both deployments met the same requests."""
     differences = [
         b - a

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from bench.hardware import Location
+from bench.hardware import Location, Offer, Region
 from bench.profile import Profile
 from bench.scenario import AccuracyLimit, Objective
 from bench.simulate import DeploymentResult, Replication
@@ -19,12 +20,25 @@ _ALLOWED: dict[str, tuple[Location, ...]] = {
 }
 
 
+@dataclass(frozen=True)
+class Placed:
+    """One part of a deployment: what answers, on what, and where it stands."""
+
+    profile: Profile
+    offer: Offer
+    region: Region | None
+    """``None`` where nothing is known of it."""
+    misfit: str | None
+    """Why the machine cannot hold it."""
+
+
 def violations(
-    objective: Objective, result: DeploymentResult, parts: Sequence[tuple[Profile, Location]]
+    objective: Objective, result: DeploymentResult, parts: Sequence[Placed]
 ) -> list[str]:
     """Every reason why the objective is missed; an empty list means it is kept.
 
-    Each part of a deployment must keep the accuracy and the residency: any may answer.
+    Each part of a deployment must fit its machine and keep the accuracy and the residency: any may
+    answer.
     An interval that reaches over a limit is a miss: feasible means shown, not hoped.
     """
     if result.impossible is not None:
@@ -32,16 +46,15 @@ def violations(
     return [*_response(objective, result), *_due(objective, result), *lasting(objective, parts)]
 
 
-def lasting(objective: Objective, parts: Sequence[tuple[Profile, Location]]) -> list[str]:
-    """What no replication changes: the accuracy, and where the data goes."""
+def lasting(objective: Objective, parts: Sequence[Placed]) -> list[str]:
+    """What no replication and no price changes: the memory, the accuracy, where the data goes."""
     found: list[str] = []
-    for profile, location in parts:
+    for part in parts:
+        if part.misfit:
+            found.append(part.misfit)
         if objective.accuracy:
-            found += _accuracy(objective.accuracy, profile)
-        if location not in _ALLOWED[objective.residency]:
-            found.append(
-                f"data must stay on the {objective.residency}, and this runs in the {location}"
-            )
+            found += _accuracy(objective.accuracy, part.profile)
+        found += _residency(objective, part)
     return list(dict.fromkeys(found))
 
 
@@ -81,6 +94,20 @@ def _due(objective: Objective, result: DeploymentResult) -> Iterator[str]:
             f"{format_clock(objective.due.by)} on the next day, "
             f"{format_percent(objective.due.share)} asked"
         )
+
+
+def _residency(objective: Objective, part: Placed) -> Iterator[str]:
+    """Rented machines must stand in one of the countries; the others stand where the data is."""
+    location = part.offer.location
+    if location not in _ALLOWED[objective.residency]:
+        yield f"data must stay on the {objective.residency}, and this runs in the {location}"
+    if not objective.countries or location != "cloud":
+        return
+    allowed = ", ".join(objective.countries)
+    if part.region is None:
+        yield f"data must stay in {allowed}, and the country of {part.offer.name} is not known"
+    elif part.region.country not in objective.countries:
+        yield f"data must stay in {allowed}, and {part.offer.name} is in {part.region.country}"
 
 
 def _accuracy(limit: AccuracyLimit, profile: Profile) -> Iterator[str]:

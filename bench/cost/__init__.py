@@ -6,6 +6,8 @@ from bench.cost.ledger import (
     Costs,
     cost_deployment,
     cost_simulation,
+    floor_of,
+    lines_of,
     usd_per_hour,
 )
 from bench.cost.lines import Ledger, Line
@@ -18,5 +20,7 @@ __all__ = [
     "Line",
     "cost_deployment",
     "cost_simulation",
+    "floor_of",
+    "lines_of",
     "usd_per_hour",
 ]

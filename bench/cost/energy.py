@@ -6,8 +6,7 @@ Users of a cloud do not pay for electricity: there, energy is carbon only.
 from __future__ import annotations
 
 from bench.cost.held import Held
-from bench.hardware import IntensityKind, PurchasedOffer
-from bench.hardware.regions import Intensity
+from bench.hardware import Intensity, IntensityKind, PurchasedOffer
 from bench.record import Origin, Record
 
 KINDS: tuple[IntensityKind, ...] = ("average", "marginal", "market")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.hardware import Assumptions, Offer, Region
 from bench.profile import Profile
 from bench.scenario import AnyPart, Deployment, ResolvedScenario
-from bench.simulate import Replication, Usage
+from bench.simulate import Usage
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,10 @@ def held_of(
     scenario: ResolvedScenario,
     profiles: Mapping[str, Profile],
     deployment: Deployment,
-    replication: Replication,
+    usage: Mapping[str, Usage],
+    days: int,
 ) -> Iterator[Held]:
-    """Every part of a deployment; ``profiles`` by arm."""
+    """Every part of a deployment; ``profiles`` by arm, ``usage`` by part."""
     for name, part in deployment.parts.items():
         yield Held(
             name=name,
@@ -40,6 +41,6 @@ def held_of(
             region=scenario.regions[name],
             assumptions=scenario.assumptions,
             profile=profiles[scenario.arms[name].name],
-            usage=replication.usage[name],
-            days=replication.days,
+            usage=usage[name],
+            days=days,
         )

@@ -17,7 +17,7 @@ from bench.hardware import RentedOffer
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Estimate, Record
 from bench.scenario import Deployment, EdgePart, ResolvedScenario
-from bench.simulate import DeploymentResult, Replication, Simulation
+from bench.simulate import DeploymentResult, Replication, Simulation, Usage
 from bench.stats import mean_interval
 
 MOVES_WITH_MACHINES = ("compute", "spot waste")
@@ -90,7 +90,10 @@ def cost_deployment(
     result: DeploymentResult,
 ) -> CostedDeployment:
     """The ledger of one deployment, from its replications."""
-    parts = [list(held_of(scenario, profiles, deployment, day)) for day in result.replications]
+    parts = [
+        list(held_of(scenario, profiles, deployment, day.usage, day.days))
+        for day in result.replications
+    ]
     ledgers = [Ledger.of([line for held in day for line in lines_of(held)]) for day in parts]
     energy = [[energy_use(held) for held in day] for day in parts]
     totals = [float(ledger.total_usd) for ledger in ledgers]
@@ -150,3 +153,17 @@ def _over_days(values: Sequence[float | None], energy: Sequence[EnergyUse]) -> E
         reasons = [use.carbon_reason for use in energy if use.carbon_reason]
         return Estimate.absent("; ".join(dict.fromkeys(reasons)) or "nothing was answered")
     return mean_interval(known)
+
+
+def floor_of(
+    scenario: ResolvedScenario,
+    profiles: Mapping[str, Profile],
+    deployment: Deployment,
+    usage: Mapping[str, Usage],
+    days: int,
+) -> tuple[float, float]:
+    """Dollars and kilograms of CO2 equivalents a day for ``usage`` by part, without a simulation."""
+    parts = list(held_of(scenario, profiles, deployment, usage, days))
+    ledger = Ledger.of([line for held in parts for line in lines_of(held)])
+    carbon = (energy_use(held).carbon_kg for held in parts)
+    return float(ledger.total_usd), sum(mass or 0.0 for mass in carbon)

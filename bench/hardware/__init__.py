@@ -5,6 +5,7 @@ Everything here is read from ``hardware_profiles/``; nothing is a constant in co
 
 from bench.hardware.assumptions import Assumption, Assumptions, IntensityKind
 from bench.hardware.catalogue import Catalogue
+from bench.hardware.checks import age_warnings
 from bench.hardware.devices import DataSheet, Device, DeviceKind
 from bench.hardware.offers import (
     Billing,
@@ -17,7 +18,8 @@ from bench.hardware.offers import (
     Tier,
 )
 from bench.hardware.published import PublishedModel, PublishedResult
-from bench.hardware.regions import Region
+from bench.hardware.refresh import Refresh, as_patch, live_items, refresh
+from bench.hardware.regions import Intensity, Region
 
 __all__ = [
     "Assumption",
@@ -28,14 +30,20 @@ __all__ = [
     "Device",
     "DeviceKind",
     "Egress",
+    "Intensity",
     "IntensityKind",
     "Location",
     "Offer",
     "PublishedModel",
     "PublishedResult",
     "PurchasedOffer",
+    "Refresh",
     "Region",
     "RentedOffer",
     "Services",
     "Tier",
+    "age_warnings",
+    "as_patch",
+    "live_items",
+    "refresh",
 ]

@@ -45,33 +45,67 @@ PerPerson = Annotated[float, Field(gt=0)]
 IntensityKind = Literal["average", "marginal", "market"]
 
 
+# Classes with names of their own: what is generic has none that a worker process could find it by.
+class EnergyPrice(Assumption[UsdPerKWh]): ...
+
+
+class Ratio(Assumption[Factor]): ...
+
+
+class Share(Assumption[Fraction]): ...
+
+
+class Duration(Assumption[PositiveSeconds]): ...
+
+
+class PlacePrice(Assumption[UsdPerKWMonth]): ...
+
+
+class MonthlyCost(Assumption[UsdPerMonth]): ...
+
+
+class Headcount(Assumption[PerPerson]): ...
+
+
+class YearlyRate(Assumption[PerYear]): ...
+
+
+class Amount(Assumption[Usd]): ...
+
+
+class TrafficPrice(Assumption[UsdPerGB]): ...
+
+
+class Choice(Assumption[IntensityKind]): ...
+
+
 class Assumptions(Record):
     """Every local input. Shares are of one; times are in seconds."""
 
     schema_version: Literal[1]
-    electricity: Assumption[UsdPerKWh]
-    pue: Assumption[Factor]
+    electricity: EnergyPrice
+    pue: Ratio
     """On-premise: energy of the site ÷ energy of its machines."""
-    edge_supply_loss: Assumption[Fraction]
-    device_life: Assumption[PositiveSeconds]
-    residual_value: Assumption[Fraction]
-    server_life: Assumption[PositiveSeconds]
-    server_residual_value: Assumption[Fraction]
-    colocation: Assumption[UsdPerKWMonth]
+    edge_supply_loss: Share
+    device_life: Duration
+    residual_value: Share
+    server_life: Duration
+    server_residual_value: Share
+    colocation: PlacePrice
     """Space, cooling and connection of a rack, by the power that is reserved."""
-    staff: Assumption[UsdPerMonth]
+    staff: MonthlyCost
     """One person, full time, with everything that comes on top of wages."""
-    servers_per_person: Assumption[PerPerson]
-    devices_per_person: Assumption[PerPerson]
-    spare_share: Assumption[Fraction]
-    failures_per_device_year: Assumption[PerYear]
-    failures_per_accelerator_year: Assumption[PerYear]
+    servers_per_person: Headcount
+    devices_per_person: Headcount
+    spare_share: Share
+    failures_per_device_year: YearlyRate
+    failures_per_accelerator_year: YearlyRate
     """Of a server, by its accelerators."""
-    repair: Assumption[Fraction]
+    repair: Share
     """Cost of one repair of a server, as a share of its price."""
-    visit: Assumption[Usd]
-    sim: Assumption[UsdPerMonth]
+    visit: Amount
+    sim: MonthlyCost
     """Cellular connection of one device."""
-    cellular: Assumption[UsdPerGB]
-    carbon_intensity: Assumption[IntensityKind]
+    cellular: TrafficPrice
+    carbon_intensity: Choice
     """Which kind of grid intensity carbon is computed with, where the region has it."""

@@ -54,6 +54,8 @@ class Device(Record):
     """Whether it is the machine the program runs on, whichever that is."""
     data_sheet: DataSheet | None = None
     power_modes: list[PowerMode] = Field(default=[], max_length=20)
+    stands_for: list[str] = Field(default=[], max_length=50)
+    """Devices that a plan takes to be as fast, where nothing was measured on them."""
     published_as: list[str] = Field(default=[], max_length=50)
     """What tables of published results call it."""
     note: str

@@ -19,7 +19,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -58,6 +58,8 @@ class PublishedModel(Sourced):
     """Written while one sample is computed, at four bytes each."""
     recurrent: bool = False
     """Computed step after step, so that one sample alone cannot fill a device."""
+    task: dict[str, Any] = Field(default={})
+    """The task of this program, with the options, that runs this very model."""
     fixed_work: bool = True
     """False where the answers, and so the work, have any length."""
 
@@ -136,9 +138,11 @@ def read_results(path: Path, devices: Mapping[str, str]) -> list[PublishedResult
                 for row in rows:
                     found[_result(row, devices)] = None
             except (ValueError, csv.Error) as error:
+                # What is no CSV is not counted as read.
+                line = rows.line_num + isinstance(error, csv.Error)
                 raise InputError(
                     f"not a row of published results: {shorten(' '.join(str(error).split()), 160)}",
-                    where=f"{path}:{max(rows.line_num, 1)}:1",
+                    where=f"{path}:{max(line, 1)}:1",
                 ) from error
     except OSError as error:
         raise InputError(f"the file cannot be read ({error.strerror})", where=str(path)) from error

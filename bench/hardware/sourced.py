@@ -14,7 +14,6 @@ from bench.record import Origin, Provenance, Record
 from bench.units import (
     WRITTEN_BY_HAND,
     Usd,
-    UsdPerGB,
     UsdPerGBMonth,
     UsdPerHour,
     Watts,
@@ -65,7 +64,7 @@ class Sourced(Record):
         return Origin(subject=subject, provenance=self.provenance, source=source, as_of=seen)
 
 
-P = TypeVar("P", Usd, UsdPerHour, UsdPerGB, UsdPerGBMonth)
+P = TypeVar("P", Usd, UsdPerHour, UsdPerGBMonth)
 
 
 class Price(Sourced, Generic[P]):
@@ -91,10 +90,14 @@ class Price(Sourced, Generic[P]):
         return low, self.price if self.high is None else self.high
 
 
-HourPrice = Price[UsdPerHour]
-PurchasePrice = Price[Usd]
-TrafficPrice = Price[UsdPerGB]
-StoragePrice = Price[UsdPerGBMonth]
+# Classes with names of their own: what is generic has none that a worker process could find it by.
+class HourPrice(Price[UsdPerHour]): ...
+
+
+class PurchasePrice(Price[Usd]): ...
+
+
+class StoragePrice(Price[UsdPerGBMonth]): ...
 
 
 class PowerDraw(Sourced):

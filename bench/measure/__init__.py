@@ -4,7 +4,9 @@ from bench.measure.campaign import measure_all, missing_backends, plain_name
 from bench.measure.measurement import ArmMeasurement, FailedArm, LoadResult, Measurement, Verdict
 from bench.measure.metering import PowerReading
 from bench.measure.models import ModelFile
+from bench.measure.task_work import task_work
 from bench.measure.tasks import STEPS
+from bench.measure.work import Work
 
 __all__ = [
     "STEPS",
@@ -15,7 +17,9 @@ __all__ = [
     "ModelFile",
     "PowerReading",
     "Verdict",
+    "Work",
     "measure_all",
     "missing_backends",
     "plain_name",
+    "task_work",
 ]

@@ -103,7 +103,7 @@ def count_work(path: Path, shapes: Mapping[str, Sequence[int]]) -> Work:
     if absent:
         raise MissingRequirement(
             f"Counting the work of a model needs the Python package(s) {', '.join(absent)}. "
-            'Install them with: pip install "inference-testbed[models,onnxruntime]".'
+            'Install them with: pip install "inference-testbed[onnxruntime]".'
         )
     model = _plain_graph(path)
     stored = _stored(model)

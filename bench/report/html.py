@@ -8,8 +8,11 @@ from collections.abc import Callable
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from bench.compare import PLANNED_UTILISATION
 from bench.record import Estimate
-from bench.report import charts
+from bench.report import charts, what_if_charts
+from bench.report.drawing import colour_of
+from bench.report.quantities import format_input
 from bench.report.view import View
 from bench.units import format_percent, format_seconds, format_usd
 
@@ -27,23 +30,68 @@ def render_html(view: View) -> str:
         usd=lambda e: _with_interval(e, format_usd),
         seconds=lambda e: _with_interval(e, format_seconds),
         percent=lambda e: _with_interval(e, format_percent),
+        kg=lambda e: _with_interval(e, _kg),
         joules=lambda e: _with_interval(e, lambda value: f"{value:.4g} J"),
         watts=lambda e: _with_interval(e, lambda value: f"{value:.4g} W"),
         plain_seconds=format_seconds,
         interval=_interval,
+        input=format_input,
         json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )
     template = environment.get_template("report.html.j2")
     # Charts escape their own text (XML written by matplotlib); everything else is autoescaped.
     return template.render(
-        forms={"usd": format_usd, "seconds": format_seconds, "percent": format_percent},
+        forms={
+            "usd": format_usd,
+            "seconds": format_seconds,
+            "percent": format_percent,
+            "kg": _kg,
+        },
+        planned=PLANNED_UTILISATION,
         view=view,
         latency=Markup(charts.latency_ecdf(view)),  # noqa: S704
         day=Markup(charts.day_panels(view) if view.day else ""),  # noqa: S704
         steps=Markup(charts.step_bars(view)),  # noqa: S704
         ledger=Markup(charts.ledger_bars(view)),  # noqa: S704
-        colour=lambda name: charts.colour_of(view, name),
+        colour=lambda name: colour_of(view, name),
+        **_what_if(view),
     )
+
+
+def _what_if(view: View) -> dict[str, object]:
+    """The figures and the sentence of the what-ifs, where the run has them."""
+    if view.what_if is None:
+        return {}
+    found, even = view.what_if.sensitivity, view.what_if.break_even
+    moved = {r.deployment for i in found.inputs for r in i.readings if r.swing}
+    ranked = [entry.deployment for entry in view.comparison.ranking]
+    shown = next((name for name in ranked if name in moved), None)
+    drawn = "" if shown is None else what_if_charts.tornado(found, shown)
+    return {
+        "shown": shown,
+        "moved_sentence": _moved_sentence(view, shown),
+        "tornado": Markup(drawn),  # noqa: S704
+        "traffic": Markup(what_if_charts.cost_over_traffic(view, even)),  # noqa: S704
+    }
+
+
+def _moved_sentence(view: View, shown: str | None) -> str:
+    assert view.what_if is not None  # noqa: S101
+    found = view.what_if.sensitivity
+    deciding = [moved.name for moved in found.inputs if moved.changes_winner]
+    if not view.comparison.objective_met:
+        said = "No deployment keeps the objective, at any price."
+    elif deciding:
+        said = f"Within their bounds, these change which deployment is the cheapest: {', '.join(deciding)}."
+    else:
+        said = "No input, within its bounds, changes which deployment is the cheapest."
+    if found.subject is not None and shown != found.subject:
+        said += f" No price or assumption of {found.subject} has bounds that move its cost."
+    return said
+
+
+def _kg(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g} kg"
 
 
 def _with_interval(estimate: Estimate, form: Callable[[float | None], str]) -> str:

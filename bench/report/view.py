@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 import pandas as pd
 
-from bench.compare import Comparison
+from bench.compare import Comparison, WhatIf
 from bench.cost import Costs
-from bench.hardware import Assumptions
+from bench.hardware import Assumptions, age_warnings
 from bench.measure import ArmMeasurement, FailedArm, Measurement
 from bench.record import SCHEMA_VERSION, Record
 from bench.scenario import Objective, ResolvedScenario, Scenario
@@ -71,6 +72,7 @@ class View(Record):
     day: list[DaySeries]
     """The first replication."""
     sweep: SweepView | None
+    what_if: WhatIf | None = None
     replications: int
     method: str
     warnings: list[str]
@@ -87,9 +89,13 @@ def build_view(
     comparison: Comparison,
     day: pd.DataFrame | None = None,
     sweep: pd.DataFrame | None = None,
+    what_if: WhatIf | None = None,
 ) -> View:
     """Gather the records of a run; ``day`` and ``sweep`` are its tables of these names."""
     warnings = [w for arm in measurement.arms for w in arm.warnings]
+    offers = {offer.name: offer for offer in asked.offers.values()}
+    # As old as they were on the day of the run: a report that is made again says the same.
+    aged = age_warnings(offers, date.fromisoformat(header.created[:10]))
     stand_ins = {arm.device.name: arm.device.note for arm in asked.distinct_arms}
     return View(
         header=header,
@@ -105,9 +111,10 @@ def build_view(
         ],
         day=[] if day is None or day.empty else list(_day(day)),
         sweep=None if sweep is None else _sweep(sweep),
+        what_if=what_if,
         replications=simulation.replications,
         method=simulation.method,
-        warnings=list(dict.fromkeys([*warnings, *stand_ins.values()])),
+        warnings=list(dict.fromkeys([*warnings, *stand_ins.values(), *aged])),
         scenario=asked.scenario,
         assumptions=asked.assumptions,
     )

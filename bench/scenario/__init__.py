@@ -3,6 +3,7 @@
 from bench.scenario.json_schema import json_schema
 from bench.scenario.read import read_scenario, read_suite
 from bench.scenario.resolve import Extensions, resolve, resolve_suite
+from bench.scenario.scaled import scaled
 from bench.scenario.schema import (
     BUDGET_NAMES,
     AccuracyLimit,
@@ -25,6 +26,7 @@ from bench.scenario.schema import (
     Network,
     Objective,
     Part,
+    PlanSpace,
     RealTimeDeployment,
     RealTimePart,
     ResolvedScenario,
@@ -63,6 +65,7 @@ __all__ = [
     "Network",
     "Objective",
     "Part",
+    "PlanSpace",
     "Point",
     "RealTimeDeployment",
     "RealTimePart",
@@ -82,5 +85,6 @@ __all__ = [
     "read_suite",
     "resolve",
     "resolve_suite",
+    "scaled",
     "sweep_of",
 ]

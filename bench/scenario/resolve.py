@@ -22,6 +22,7 @@ from bench.scenario.schema import (
     HybridDeployment,
     MeasurePlan,
     Part,
+    PlanSpace,
     RealTimePart,
     ResolvedScenario,
     Scenario,
@@ -121,6 +122,7 @@ def resolve(
             "workload": scenario.workload.model_copy(update={"arrivals": arrivals}),
             "measure": look_up.plan(scenario.measure),
             "deployments": deployments,
+            "plan": _space(look_up, scenario.plan),
         }
     )
     arms: dict[str, Arm] = {}
@@ -137,6 +139,15 @@ def resolve(
         regions={name: catalogue.region_of(offer) for name, offer in offers.items()},
         assumptions=catalogue.assumptions,
     )
+
+
+def _space(look_up: _Lookup, space: PlanSpace) -> PlanSpace:
+    filled = {
+        role: [look_up.part(role, part, "plan", role, index) for index, part in enumerate(parts)]
+        for role, parts in (("batching", space.batching), ("scaling", space.scaling))
+        if parts is not None
+    }
+    return space.model_copy(update=filled)
 
 
 def resolve_suite(

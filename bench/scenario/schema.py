@@ -27,6 +27,7 @@ from bench.units import (
 )
 
 Residency = Literal["device", "site", "region", "any"]
+Country = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 BudgetName = Literal["smoke", "standard", "official"]
 BUDGET_NAMES: tuple[str, ...] = get_args(BudgetName)
 Name = Annotated[str, Field(min_length=1, max_length=120)]
@@ -109,6 +110,9 @@ class Objective(Record):
     due: DueTime | None = None
     accuracy: AccuracyLimit | None = None
     residency: Residency = "any"
+    countries: list[Country] = Field(default=[], max_length=250)
+    """Where data may be processed (ISO 3166 alpha-3), of machines that are rented; by default
+    anywhere. Machines at the edge and on the premises stand where the data is made."""
 
     @model_validator(mode="after")
     def _one_slo(self) -> Objective:
@@ -312,6 +316,30 @@ class SpillPlan(Record):
         return self
 
 
+class PlanSpace(Record):
+    """What ``bench plan`` searches. Whatever is left out has a default that covers the usual."""
+
+    offers: list[str] = Field(default=["*"], min_length=1, max_length=100)
+    """Patterns of names: ``aws/*``, ``*/eu-west-1/*``."""
+    batching: list[Part] | None = Field(default=None, min_length=1, max_length=100)
+    scaling: list[Part] | None = Field(default=None, min_length=1, max_length=100)
+    """Of real-time deployments."""
+    nodes: list[Annotated[int, Field(ge=1, le=1000)]] = Field(
+        default=[1, 2, 4, 8], min_length=1, max_length=50
+    )
+    """Of batch deployments."""
+    share_devices: list[Annotated[int, Field(ge=1, le=1000)]] = Field(
+        default=[1, 2, 3, 4, 6], min_length=1, max_length=50
+    )
+    """Devices of a fleet may each take the sources of so many, within a site."""
+    within: float = Field(default=3.0, ge=1, le=1000)
+    """The Pareto front is exact up to so many times the cost of the cheapest."""
+    spot: Spot = Spot(mean_life=DAY_S)
+    """How long spot nodes live; nobody publishes it."""
+    rtt: dict[str, Duration] = Field(default={}, max_length=200)
+    """Round trip to a region, in place of the deployment's own."""
+
+
 class ArmSpec(Record):
     """A backend with its options, a device, and what differs in the task (a lighter model)."""
 
@@ -444,6 +472,7 @@ class Scenario(_Asked):
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default={}, max_length=8)
     """Other values for fields, by path (``deployments.NAME.scaling.max_replicas``): every
     combination is simulated too."""
+    plan: PlanSpace = PlanSpace()
 
 
 class Arm(Record):
@@ -501,9 +530,10 @@ class ResolvedScenario(Record):
 
     @property
     def to_measure(self) -> Asked:
+        """What runs on this machine; other devices' profiles are kept, published or projected."""
         return Asked(
             name=self.scenario.name,
             task=self.scenario.task,
             plan=self.scenario.measure,
-            arms=self.distinct_arms,
+            arms=[arm for arm in self.distinct_arms if arm.device.here],
         )

@@ -1,6 +1,15 @@
 """Simulated days of requests against a deployment, from measured service times."""
 
+from bench.simulate.bounds import (
+    has_closed_loop,
+    least_response_s,
+    least_usage,
+    why_impossible,
+)
+from bench.simulate.cloud import largest_batch
 from bench.simulate.day import BINS, day_table, event_trace
+from bench.simulate.demand import mean_rate
+from bench.simulate.rates import server_rate
 from bench.simulate.results import (
     DeploymentResult,
     Holding,
@@ -10,6 +19,7 @@ from bench.simulate.results import (
     Usage,
 )
 from bench.simulate.run import METHODS, first_job, simulate, simulate_all
+from bench.simulate.scaling import grown
 
 __all__ = [
     "BINS",
@@ -23,6 +33,14 @@ __all__ = [
     "day_table",
     "event_trace",
     "first_job",
+    "grown",
+    "has_closed_loop",
+    "largest_batch",
+    "least_response_s",
+    "least_usage",
+    "mean_rate",
+    "server_rate",
     "simulate",
     "simulate_all",
+    "why_impossible",
 ]

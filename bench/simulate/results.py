@@ -33,6 +33,20 @@ class Usage(Record):
     replacing_s: float = 0.0
     """Held by nodes in place of evicted ones, until they served."""
 
+    @classmethod
+    def least(cls, devices: int, held_s: float | None = None) -> Usage:
+        """Machines that are there and do nothing; rented ones are held for ``held_s``."""
+        held = [] if held_s is None else [Holding(start_s=0.0, end_s=held_s)] * devices
+        return cls(
+            holdings=held,
+            devices=devices,
+            served=0,
+            busy_s=0.0,
+            uploaded_bytes=0.0,
+            downloaded_bytes=0.0,
+            stored_byte_s=0.0,
+        )
+
 
 class OtherWork(Record):
     """Work that filled the troughs."""

@@ -7,15 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from bench import extensions
-from bench.arrivals import is_closed
 from bench.errors import InputError
 from bench.executor import Executor, Inline, LocalProcesses
 from bench.profile import Profile
 from bench.record import Estimate, Record
-from bench.scenario import Deployment, Objective, ResolvedScenario, SimulatePlan, Workload
+from bench.scenario import (
+    Deployment,
+    Objective,
+    RealTimePart,
+    ResolvedScenario,
+    SimulatePlan,
+    Workload,
+)
 from bench.simulate import cloud
-from bench.simulate.demand import Demand, mean_rate, process_of
+from bench.simulate.bounds import kind_of, why_impossible
+from bench.simulate.demand import Demand, mean_rate
 from bench.simulate.kinds import Played, Setting, until_of
 from bench.simulate.results import (
     CURVE_POINTS,
@@ -24,17 +30,19 @@ from bench.simulate.results import (
     Replication,
     Simulation,
 )
+from bench.simulate.scaling import Scaling
 from bench.simulate.tally import Tally
 from bench.simulate.ticks import to_seconds
 from bench.stats import mean_interval, mser5, sample_floor
 from bench.store import Journal
 from bench.streams import Streams
-from bench.units import format_percent, format_seconds
+from bench.units import DAY_S, format_percent
 
-KINDS = "bench.simulate.kinds"
 METHODS = ("fast", "reference")
-LITTLE = 20_000_000
-"""Requests that the fast method simulates sooner here than worker processes start."""
+LITTLE_S = 2.0
+"""What the fast method simulates sooner here than worker processes start."""
+REQUEST_S, DECISION_S = 1e-7, 5e-5
+"""About what it takes for a request and for a decision of an autoscaler."""
 
 
 OnDone = Callable[[int, int, str], None]
@@ -134,8 +142,8 @@ def _plan(
     plan = []
     for deployment in asked.deployments:
         own = _profiles_for(deployment, scenario, profiles)
-        impossible = _impossible(deployment, own, asked.workload, asked.objective)
-        plan.append((deployment, own, impossible))
+        reason = why_impossible(deployment, own, asked.workload, asked.objective)
+        plan.append((deployment, own, reason))
     return plan
 
 
@@ -162,7 +170,7 @@ def _play_all(
             "the first use on a machine compiles the simulator, for up to a minute",
         )
         prepare()
-        if isinstance(executor, LocalProcesses) and _requests(jobs[key] for key in left) < LITTLE:
+        if isinstance(executor, LocalProcesses) and _effort_s(jobs[key] for key in left) < LITTLE_S:
             executor = Inline()
     on_done(len(found), len(jobs), "")
     for place, result in executor.each(play_replication, [jobs[key] for key in left]):
@@ -278,14 +286,23 @@ def play(
         tally=tally,
         resample=job.plan.profile_uncertainty,
     )
-    played: Played = _kind(job.deployment).play(setting)
+    played: Played = kind_of(job.deployment).play(setting)
     return played, tally, demand
 
 
-def _requests(jobs: Iterable[Job]) -> float:
-    """About how many all jobs simulate."""
-    each = (mean_rate(job.workload) * job.workload.active.length_s * job.plan.days for job in jobs)
-    return sum(each)
+def _effort_s(jobs: Iterable[Job]) -> float:
+    """About how long the fast method takes for all jobs."""
+    total = 0.0
+    for job in jobs:
+        requests = mean_rate(job.workload) * job.workload.active.length_s * job.plan.days
+        periods = [
+            Scaling(part.scaling).period_s
+            for part in job.deployment.parts.values()
+            if isinstance(part, RealTimePart)
+        ]
+        decisions = sum(DAY_S * job.plan.days / period for period in periods if period)
+        total += requests * REQUEST_S + decisions * DECISION_S
+    return total
 
 
 def prepare() -> None:
@@ -303,10 +320,6 @@ def _method(name: str) -> Any:
     from bench.simulate import reference
 
     return reference
-
-
-def _kind(deployment: Deployment) -> Any:
-    return extensions.load(KINDS, deployment.kind.replace("_", "-"))
 
 
 def _end_of_warm_up(tally: Tally) -> int:
@@ -347,32 +360,6 @@ def _profiles_for(
             )
         found[name] = profile
     return found
-
-
-def _impossible(
-    deployment: Deployment,
-    profiles: Mapping[str, Profile],
-    workload: Workload,
-    objective: Objective,
-) -> str | None:
-    """Why no simulation is needed, if that can be told from the means alone."""
-    kind = _kind(deployment)
-    limit = float(kind.capacity(deployment, profiles, workload))
-    rate = mean_rate(workload)
-    if rate >= limit and not _is_closed(workload):
-        return f"overload: {rate:.3g} requests/s arrive and at most {limit:.3g} can be served"
-    if objective.response is not None:
-        quickest = float(kind.quickest(deployment, profiles))
-        if quickest > objective.response.limit:
-            return (
-                f"the limit of {format_seconds(objective.response.limit)} cannot be kept: the "
-                f"quickest answer there can be takes {format_seconds(quickest)}"
-            )
-    return None
-
-
-def _is_closed(workload: Workload) -> bool:
-    return is_closed(process_of(workload)[0])
 
 
 def _summarise(

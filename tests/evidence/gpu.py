@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, InputError
+from bench.gather import load_profiles
 from bench.hardware import Catalogue
 from bench.measure import Measurement
 from bench.measure.power import nvml
-from bench.pipeline import Settings, load_profiles, measure_only
+from bench.pipeline import measure_only
+from bench.prepare import Settings
 from bench.profile import keep
 from tests.evidence.parity import SUITES, row
 from tests.evidence.record import save

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import ArmMeasurement
-from bench.pipeline import Settings, measure_only
+from bench.pipeline import measure_only
+from bench.prepare import Settings
 from tests.evidence.record import save
 
 SUITES = Path(__file__).resolve().parents[2] / "scenarios" / "suites"

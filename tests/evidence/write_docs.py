@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.evidence.record import FOLDER
 
-PAGES = [FOLDER.parent / name for name in ("measurement.md", "simulation.md")]
+PAGES = [FOLDER.parent / name for name in ("measurement.md", "simulation.md", "projection.md")]
 
 
 def document(name: str) -> dict[str, Any]:
@@ -24,11 +24,18 @@ def tables() -> dict[str, str]:
         "peers": _peers,
         "gpu": _gpu,
         "speed": _speed,
+        "projection": _projection,
+        "projection-baseline": _projection_baseline,
+        "projection-models": _projection_models,
+        "projection-spread": _projection_spread,
+        "projection-software": _projection_software,
+        "projection-refused": _projection_refused,
     }
+    # A session may have several tables: what stands before the dash is the session's name.
     return {
-        name: make(document(name))
+        name: make(document(session))
         for name, make in made.items()
-        if (FOLDER / f"{name}.json").is_file()
+        if (FOLDER / f"{(session := name.partition('-')[0])}.json").is_file()
     }
 
 
@@ -186,13 +193,124 @@ def _gpu(evidence: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"Measured {evidence['made'][:10]} on {place}."])
 
 
+QUANTITIES = {
+    "throughput": "offline throughput",
+    "latency": "single-stream latency",
+    "energy": "energy of a sample, offline",
+    "served": "throughput within Server's bound",
+    "stream energy": "energy of a sample, one at a time",
+}
+LEFT_OUT = {
+    "known device": "a model on a device that has others",
+    "data sheet": "a device, known by its data sheet",
+    "chip": "a chip with all its devices",
+    "counted work": "a model everywhere, known by its counted work",
+}
+
+
+def _projection(evidence: dict[str, Any]) -> str:
+    lines = [
+        "| left out | projected | cells (devices) | median error | quartiles | in the 90 % interval "
+        "| refused |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    rows = {(row["left_out"], row["quantity"]): row for row in evidence["figures"]["held_out"]}
+    for kind, left_out in LEFT_OUT.items():
+        for quantity, title in QUANTITIES.items():
+            row = rows[kind, quantity]
+            lines.append(
+                f"| {left_out} | {title} | {row['cells']} ({row['devices']}) "
+                f"| {row['median']:.1%} | {row['lower']:.1%} – {row['upper']:.1%} "
+                f"| {row['coverage']:.0%} | {row['refused_outside'] + row['refused_too_wide']} |"
+            )
+    return "\n".join([*lines, "", _made(evidence, "Worked out")])
+
+
+def _projection_baseline(evidence: dict[str, Any]) -> str:
+    found = evidence["figures"]["baseline"]
+    raw = found["unscreened"]
+    lines = [
+        "| method | cells (devices) | median error | quartiles |",
+        "|---|---|---|---|",
+        *(
+            f"| {title} | {cells} | {row['median']:.1%} | {row['lower']:.1%} – {row['upper']:.1%} |"
+            for title, cells, row in (
+                ("this one", f"{found['cells']} ({found['devices']})", found["ours"]),
+                (
+                    "device + model",
+                    f"{found['cells']} ({found['devices']})",
+                    found["device_plus_model"],
+                ),
+                (
+                    "device + model, before the screening, by the table's names of accelerators",
+                    f"{raw['cells']} ({raw['accelerators']})",
+                    raw,
+                ),
+            )
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _projection_models(evidence: dict[str, Any]) -> str:
+    held = {(row["left_out"], row["quantity"]): row for row in evidence["figures"]["held_out"]}
+    columns = [
+        (kind, quantity)
+        for quantity in ("throughput", "latency")
+        for kind in ("known device", "data sheet", "chip", "counted work")
+        if (kind, quantity) != ("counted work", "latency")
+    ]
+    heads = [f"{quantity}, {kind}" for kind, quantity in columns]
+    lines = [f"| model | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for family in sorted({name for row in held.values() for name in row["families"]}):
+        cells = [held[column]["families"].get(family) for column in columns]
+        said = ["–" if one is None else f"{one['median']:.0%} ({one['cells']})" for one in cells]
+        lines.append(f"| {family} | {' | '.join(said)} |")
+    return "\n".join(lines)
+
+
+def _projection_spread(evidence: dict[str, Any]) -> str:
+    lines = [
+        "| figure | cells (results) | median distance from the cell's median | quartiles "
+        "| best ÷ worst, in the median cell |",
+        "|---|---|---|---|---|",
+    ]
+    for quantity, title in QUANTITIES.items():
+        row = evidence["figures"]["spread"][quantity]
+        lines.append(
+            f"| {title} | {row['cells']} ({row['results']}) | {row['median']:.1%} "
+            f"| {row['lower']:.1%} – {row['upper']:.1%} | {row['median_best_of_worst']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _projection_software(evidence: dict[str, Any]) -> str:
+    lines = ["| software | on | results | images/s |", "|---|---|---|---|"]
+    for row in evidence["figures"]["software"]:
+        ends = sorted(
+            {f"{row[end]:,.{0 if row[end] >= 100 else 1}f}" for end in ("lowest", "highest")}
+        )
+        rates = " – ".join(ends)
+        lines.append(f"| {row['software']} | {row['on']} | {row['results']} | {rates} |")
+    return "\n".join(lines)
+
+
+def _projection_refused(evidence: dict[str, Any]) -> str:
+    by_reason: dict[str, list[str]] = {}
+    for device, reason in evidence["figures"]["refused_devices"].items():
+        by_reason.setdefault(reason, []).append(f"`{device}`")
+    lines = ["| reason | devices |", "|---|---|"]
+    lines += [f"| {reason} | {', '.join(by_reason[reason])} |" for reason in sorted(by_reason)]
+    return "\n".join(lines)
+
+
 def _backend(row: dict[str, Any]) -> str:
     return str(row["arm"]).partition("@")[0]
 
 
-def _made(evidence: dict[str, Any]) -> str:
+def _made(evidence: dict[str, Any], how: str = "Measured") -> str:
     place = evidence["environment"]
-    return f"Measured {evidence['made'][:10]} on {place['cpu']}, {place['cores_logical']} cores."
+    return f"{how} {evidence['made'][:10]} on {place['cpu']}, {place['cores_logical']} cores."
 
 
 if __name__ == "__main__":

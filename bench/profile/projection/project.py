@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,11 +17,10 @@ from bench.profile.projection.cells import (
     columns,
     device_features,
     joined,
-    model_features,
     sheet_of,
 )
 from bench.profile.projection.process import Fit, fit, leave_out, predict
-from bench.profile.projection.quantities import FIGURES, PROJECTED, table
+from bench.profile.projection.quantities import FIGURES, table
 
 NORMAL_90 = 1.645
 MARGIN = math.log(2)
@@ -53,7 +51,7 @@ class Projected:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A figure of the model that was measured on a device of the table."""
+    """A figure of the model that was measured on a device; not used if that has no data sheet."""
 
     device: str
     figure: str
@@ -103,27 +101,14 @@ class Projector:
         self._require_device(device)
         self._require_model(model)
 
-    def question(self, device: str, model: PublishedModel, anchors: Sequence[Anchor]) -> Question:
-        """What of it is not known."""
-        cells, _ = self._table("throughput")
-        if model.name not in cells.family and not anchors:
-            return "counted work"
-        return "known device" if device in cells.device else "data sheet"
-
-    def held_out(self, name: str, question: Question) -> tuple[Cells, np.ndarray, np.ndarray]:
-        """The cells of a quantity, and what the others say of each: mean and deviation of its log.
-
-        Left out with a cell are all results of its model on its device (``known device``), all of
-        its device (``data sheet``), or all of its model (``counted work``).
-        """
+    def held_out(self, name: str, question: Question) -> HeldOut:
+        """What the other cells of a quantity say of each."""
         cells, fitted = self._table(name)
-        return cells, *leave_out(cells, fitted, groups(cells, question))
+        return held_out(cells, fitted, question)
 
     def scale(self, name: str, question: Question) -> float:
         """What the process's own deviations must be multiplied by to be honest."""
-        cells, mean, deviation = self.held_out(name, question)
-        away = np.abs(mean - cells.log) / deviation
-        return float(np.quantile(away, 0.9)) / NORMAL_90
+        return self.held_out(name, question).scale
 
     def _published(
         self, name: str, device: str, model: PublishedModel
@@ -144,7 +129,12 @@ class Projector:
         )
 
     def _latency(self, device: str, model: PublishedModel, anchors: Sequence[Anchor]) -> Projected:
-        """Little's law: concurrency ÷ throughput."""
+        """From other latencies of the model; where there are none, concurrency ÷ throughput.
+
+        That is Little's law, and needed because latency alone says too little about a new model.
+        """
+        if not anchors and model.name in self._table("latency")[0].family:
+            return self._projected("latency", device, model, anchors)
         throughput = self.figure("throughput", device, model, anchors)
         concurrency = self._projected("concurrency", device, model, anchors)
         error = math.hypot(throughput.log_error, concurrency.log_error)
@@ -158,17 +148,17 @@ class Projector:
     ) -> Projected:
         cells, fitted = self._table(name)
         models = {**self._models, model.name: model}
+        variant = model.name if f"{model.name}-99" not in cells.model else f"{model.name}-99"
+        asked = columns([Cell(device, False, model.name, variant, 0.0, 1)], self._devices, models)
         known = [
-            Cell(a.device, False, model.name, model.name, math.log(a.value), 1)
+            Cell(a.device, False, model.name, variant, math.log(a.value), 1)
             for a in anchors
-            if a.figure == name
+            if a.figure == name and _has_sheet(self._devices[a.device])
         ]
         if known:
             cells = joined(cells, columns(known, self._devices, models))
-        variant = model.name if f"{model.name}-99" not in cells.model else f"{model.name}-99"
-        asked = columns([Cell(device, False, model.name, variant, 0.0, 1)], self._devices, models)
         mean, deviation = predict(cells, asked, fitted)
-        question = self.question(device, model, anchors if known else ())
+        question = question_of(cells, device, model.name)
         error = float(deviation[0]) * self.scale(name, question)
         self._require_narrow(name, device, error)
         return Projected(float(np.exp(mean[0])), error, (), question)
@@ -223,8 +213,60 @@ class Projector:
         return self._fitted[name]
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """Cells, and the mean and the deviation of the logarithm of each that the others give.
+
+    Left out with a cell are all results of its model on its device (``known device``), all of its
+    device (``data sheet``), or all of its model (``counted work``).
+    """
+
+    cells: Cells
+    groups: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    @property
+    def scale(self) -> float:
+        """So many deviations, in units of 1.645, hold 90 % of a new group (conformal prediction).
+
+        With n groups the quantile is 0.9 (n + 1) ÷ n, since the new one is not among them.
+        """
+        away = np.abs(self.mean - self.cells.log) / self.deviation
+        count = len(np.unique(self.groups))
+        return float(np.quantile(away, min(0.9 * (count + 1) / count, 1.0))) / NORMAL_90
+
+
+def held_out(cells: Cells, fitted: Fit, question: Question) -> HeldOut:
+    """What the other cells say of each that the question can be asked of."""
+    own = groups(cells, question)
+    mean, deviation = leave_out(cells, fitted, own)
+    asked = np.full(len(cells), True)
+    if question == "known device":
+        # With its only model left out, a device is not known.
+        several = {d for d in set(cells.device) if len(set(cells.family[cells.device == d])) > 1}
+        asked = np.array([device in several for device in cells.device])
+    return HeldOut(cells.where(asked), own[asked], mean[asked], deviation[asked])
+
+
 def groups(cells: Cells, question: Question) -> np.ndarray:
     """What is left out together."""
     if question == "known device":
-        return cells.device + " " + cells.family
+        both: np.ndarray = cells.device + " " + cells.family
+        return both
     return cells.device if question == "data sheet" else cells.family
+
+
+def question_of(cells: Cells, device: str, family: str) -> Question:
+    """What the cells do not know of it."""
+    if family not in cells.family:
+        return "counted work"
+    return "known device" if device in cells.device else "data sheet"
+
+
+def _has_sheet(device: Device) -> bool:
+    try:
+        sheet_of(device)
+    except ValueError:
+        return False
+    return True

@@ -1,8 +1,8 @@
 """What is projected: figures of one accelerator, out of the rows of the published table.
 
-Latency is not projected by itself: by Little's law it is the requests under way ÷ throughput, and how
-many a device keeps under way is a property of the device that differs little between models of a
-size.
+The latency of a model that has no published one is not projected by itself: by Little's law it is the
+requests under way ÷ throughput, and how many a device keeps under way is a property of the device
+that differs little between models of a size.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ FIGURES = {
 }
 """Samples/s of one accelerator, offline and within the bound of Server; seconds at the 90th
 percentile of one stream; joules a sample at the wall, offline and one at a time."""
-PROJECTED = ("throughput", "served", "concurrency", "energy", "stream energy")
+PROJECTED = (*FIGURES, "concurrency")
 
 
 def table(

@@ -1,7 +1,8 @@
 """Deployment kinds: one file each.
 
 Each file has ``capacity(deployment, profiles, workload)``, the requests per second it can serve at
-most, ``quickest(deployment, profiles)``, the shortest response time there can be, and
+most, ``quickest(deployment, profiles)``, the shortest response time there can be,
+``least_usage(deployment, days)``, what it uses however few requests come, and
 ``play(setting) -> Played``, which simulates one replication.
 """
 

@@ -13,6 +13,7 @@ from bench.simulate import cloud
 from bench.simulate.control import work_through_windows
 from bench.simulate.kinds import Played, Setting, until_of
 from bench.simulate.plane import Answers, Checkpoints, Pool, PoolPlan
+from bench.simulate.results import Usage
 from bench.simulate.ticks import FOREVER, ticks, to_seconds
 from bench.units import DAY_S
 
@@ -34,6 +35,11 @@ def quickest(deployment: BatchDeployment, profiles: Mapping[str, Profile]) -> fl
     profile = profiles[deployment.name]
     way = cloud.shortest_way_s(deployment.network, profile)
     return way + cloud.shortest_service_s(deployment, profile)
+
+
+def least_usage(deployment: BatchDeployment, days: int) -> dict[str, Usage]:
+    """Nothing: on a day without requests no node is started."""
+    return {deployment.name: Usage.least(0, held_s=0.0)}
 
 
 def play(setting: Setting) -> Played:

@@ -28,19 +28,29 @@ def quickest(deployment: EdgeDeployment, profiles: Mapping[str, Profile]) -> flo
     return shortest_of(deployment, profiles[deployment.name])
 
 
+def least_usage(deployment: EdgeDeployment, days: int) -> dict[str, Usage]:
+    return {deployment.name: Usage.least(deployment.fleet)}
+
+
 def shortest_of(part: EdgePart, profile: Profile) -> float:
     return cloud.shortest_service_s(part, profile) * part.power_mode.slowdown
 
 
 def capacity_of(part: EdgePart, profile: Profile, workload: Workload) -> float:
     """Requests/s: the busiest device, with ``ceil(sources / fleet)`` sources, sets the limit."""
+    rate = device_rate(part, profile, workload)
+    return rate * workload.sources / -(-workload.sources // part.fleet)
+
+
+def device_rate(part: EdgePart, profile: Profile, workload: Workload) -> float:
+    """Requests/s of one device that always has work, over the active hours."""
     rate = cloud.best_rate(part, profile) / part.power_mode.slowdown
     if part.duty_cycle:
         rate *= part.duty_cycle.on / part.duty_cycle.period
     if part.awake:
         rate *= sum(hours.length_s for hours in part.awake) / DAY_S
         rate *= DAY_S / workload.active.length_s
-    return rate * workload.sources / -(-workload.sources // part.fleet)
+    return rate
 
 
 def play(setting: Setting) -> Played:

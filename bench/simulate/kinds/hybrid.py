@@ -8,6 +8,7 @@ from bench.errors import InputError
 from bench.profile import Profile
 from bench.scenario import HybridDeployment, Workload
 from bench.simulate.kinds import Played, Setting, edge, real_time, until_of
+from bench.simulate.results import Usage
 
 
 def capacity(
@@ -25,6 +26,14 @@ def capacity(
 def quickest(deployment: HybridDeployment, profiles: Mapping[str, Profile]) -> float:
     at_edge, _ = deployment.parts
     return edge.shortest_of(deployment.edge, profiles[at_edge])
+
+
+def least_usage(deployment: HybridDeployment, days: int) -> dict[str, Usage]:
+    at_edge, in_cloud = deployment.parts
+    return {
+        at_edge: Usage.least(deployment.edge.fleet),
+        in_cloud: real_time.least_of(deployment.cloud, days),
+    }
 
 
 def play(setting: Setting) -> Played:

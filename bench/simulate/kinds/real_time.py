@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from bench.profile import Profile
@@ -12,7 +13,7 @@ from bench.simulate.durations import outside
 from bench.simulate.kinds import Played, Setting, until_of
 from bench.simulate.moments import Steps
 from bench.simulate.plane import Pool, PoolPlan, Requests, Routing, Windows
-from bench.simulate.results import OtherWork
+from bench.simulate.results import OtherWork, Usage
 from bench.simulate.scaling import Scaling
 from bench.simulate.ticks import ticks, to_seconds
 from bench.units import DAY_S
@@ -34,6 +35,16 @@ def capacity_of(part: RealTimePart, profile: Profile) -> float:
     """Requests/s of the most replicas the scaling allows, or of the uplinks, whichever is less."""
     uplinks = part.network.sites * part.network.uplink / (8 * profile.input_bytes)
     return min(Scaling(part.scaling).maximum * cloud.best_rate(part, profile), uplinks)
+
+
+def least_usage(deployment: RealTimeDeployment, days: int) -> dict[str, Usage]:
+    return {deployment.name: least_of(deployment, days)}
+
+
+def least_of(part: RealTimePart, days: int) -> Usage:
+    """The fewest replicas the scaling keeps, day and night: an evicted node is replaced at once."""
+    nodes = math.ceil(Scaling(part.scaling).fewest / part.per_node)
+    return Usage.least(nodes, held_s=days * DAY_S)
 
 
 def play(setting: Setting) -> Played:

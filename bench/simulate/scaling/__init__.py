@@ -1,17 +1,22 @@
 """Scaling policies: one file each, a pure function of what the autoscaler sees.
 
 Each file has ``Options``, ``bounds(options) -> (initial, maximum)`` replicas,
+``fewest(options)``, how many it never goes below,
 ``period_s(options)`` between decisions (``None``: never), ``idle_s(options)``, how long the service
 is empty before it is scaled to zero (``None``: it never is), and
 ``desired(options, observed, history)`` → replicas wanted. ``history`` is a list the policy may
-keep its memory in; it starts empty.
+keep its memory in; it starts empty. ``grown(options, factor)`` are the options for ``factor`` times
+the traffic; a ``ValueError`` says that there are none.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bench import extensions
+from bench.errors import InputError
+from bench.record import Record
 from bench.scenario import Part
 
 SCALING = "bench.simulate.scaling"
@@ -41,6 +46,7 @@ class Scaling:
         self.initial: int
         self.maximum: int
         self.initial, self.maximum = module.bounds(options)
+        self.fewest: int = module.fewest(options)
         self.period_s: float | None = module.period_s(options)
         self.idle_s: float | None = module.idle_s(options)
         self._history: History = []
@@ -49,6 +55,28 @@ class Scaling:
     def desired(self, observed: Observed) -> int:
         wish: int = self._module.desired(self._options, observed, self._history)
         return wish
+
+
+def grown(part: Part, factor: float) -> Part:
+    """The policy for ``factor`` times the traffic.
+
+    Raises:
+        ValueError: its options do not allow so many replicas.
+        InputError: a file of the user's own does not say.
+    """
+    module = extensions.load(SCALING, part.name)
+    if not hasattr(module, "grown"):
+        raise InputError(
+            "the scaling policy does not say what it is for other traffic", where=part.name,
+            todo="Give it grown(options, factor) -> Options",
+        )  # fmt: skip
+    options: Record = module.grown(module.Options.model_validate(part.options), factor)
+    return Part.model_validate({"name": part.name, **options.model_dump()})
+
+
+def times(replicas: int, factor: float) -> int:
+    """``replicas`` × ``factor``, rounded up; the hair of a binary fraction does not count."""
+    return math.ceil(replicas * factor - 1e-9)
 
 
 def stabilised(wish: int, observed: Observed, history: History, window_s: float) -> int:
@@ -61,4 +89,4 @@ def stabilised(wish: int, observed: Observed, history: History, window_s: float)
     return min(observed.replicas, max(recommendation for _, recommendation in history))
 
 
-__all__ = ["SCALING", "History", "Observed", "Scaling", "stabilised"]
+__all__ = ["SCALING", "History", "Observed", "Scaling", "grown", "stabilised", "times"]

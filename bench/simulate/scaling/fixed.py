@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from bench.record import Record
-from bench.simulate.scaling import History, Observed
+from bench.simulate.scaling import History, Observed, times
 
 
 class Options(Record):
@@ -18,12 +18,20 @@ def bounds(options: Options) -> tuple[int, int]:
     return options.replicas, options.replicas
 
 
+def fewest(options: Options) -> int:
+    return options.replicas
+
+
 def period_s(options: Options) -> float | None:
     return None
 
 
 def idle_s(options: Options) -> float | None:
     return None
+
+
+def grown(options: Options, factor: float) -> Options:
+    return Options(replicas=times(options.replicas, factor))
 
 
 def desired(options: Options, observed: Observed, history: History) -> int:

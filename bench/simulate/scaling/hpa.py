@@ -13,7 +13,7 @@ import math
 from pydantic import Field, model_validator
 
 from bench.record import Record
-from bench.simulate.scaling import History, Observed, stabilised
+from bench.simulate.scaling import History, Observed, stabilised, times
 from bench.units import Fraction, PositiveSeconds, Seconds
 
 
@@ -38,12 +38,21 @@ def bounds(options: Options) -> tuple[int, int]:
     return options.min_replicas, options.max_replicas
 
 
+def fewest(options: Options) -> int:
+    return options.min_replicas
+
+
 def period_s(options: Options) -> float | None:
     return options.period
 
 
 def idle_s(options: Options) -> float | None:
     return None
+
+
+def grown(options: Options, factor: float) -> Options:
+    most = max(times(options.max_replicas, factor), options.min_replicas)
+    return Options(**{**options.model_dump(), "max_replicas": most})
 
 
 def desired(options: Options, observed: Observed, history: History) -> int:

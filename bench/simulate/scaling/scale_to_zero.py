@@ -12,7 +12,7 @@ import math
 from pydantic import Field
 
 from bench.record import Record
-from bench.simulate.scaling import History, Observed
+from bench.simulate.scaling import History, Observed, times
 from bench.units import PositiveSeconds, Seconds
 
 
@@ -30,12 +30,21 @@ def bounds(options: Options) -> tuple[int, int]:
     return 0, options.max_replicas
 
 
+def fewest(options: Options) -> int:
+    return 0
+
+
 def period_s(options: Options) -> float | None:
     return options.period if options.max_replicas > 1 else None
 
 
 def idle_s(options: Options) -> float | None:
     return options.keep_warm
+
+
+def grown(options: Options, factor: float) -> Options:
+    most = times(options.max_replicas, factor)
+    return Options(**{**options.model_dump(), "max_replicas": most})
 
 
 def desired(options: Options, observed: Observed, history: History) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from bench.record import Record
-from bench.simulate.scaling import History, Observed
+from bench.simulate.scaling import History, Observed, times
 from bench.units import DAY_S, ClockTime
 
 
@@ -35,12 +35,21 @@ def bounds(options: Options) -> tuple[int, int]:
     return _at(options, 0.0), max(step.replicas for step in options.steps)
 
 
+def fewest(options: Options) -> int:
+    return min(step.replicas for step in options.steps)
+
+
 def period_s(options: Options) -> float | None:
     return 60.0
 
 
 def idle_s(options: Options) -> float | None:
     return None
+
+
+def grown(options: Options, factor: float) -> Options:
+    steps = [Step(at=s.at, replicas=times(s.replicas, factor)) for s in options.steps]
+    return Options(steps=steps)
 
 
 def desired(options: Options, observed: Observed, history: History) -> int:

@@ -1,0 +1,142 @@
+"""How many machines the traffic needs, and whether one of them holds what runs on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from statistics import fmean
+
+from bench.hardware import Offer
+from bench.profile import Profile
+from bench.record import Record
+from bench.scenario import (
+    AnyPart,
+    BatchDeployment,
+    Deployment,
+    EdgePart,
+    HybridDeployment,
+    RealTimePart,
+    ResolvedScenario,
+    Workload,
+)
+from bench.simulate import DeploymentResult, mean_rate, server_rate
+from bench.units import DAY_S
+
+PLANNED_UTILISATION = 0.7
+"""Share of the time that a server is planned to be busy. A choice: with one server and random
+arrivals, the mean wait is 2.3 service times at 0.7, 4 at 0.8 and 9 at 0.9 (M/M/1)."""
+GIB = 2.0**30
+
+
+class PartCapacity(Record):
+    """One part of a deployment: the servers that its mean traffic needs, beside those it held."""
+
+    deployment: str
+    part: str
+    offer: str
+    arrivals_per_s: float
+    """Requests that the part must work at, on average over the active hours; of a batch, a day's
+    requests over its window. Of a closed loop, the most there can be."""
+    server_rate_per_s: float
+    """Requests/s of one server that always finds the batch it likes best."""
+    servers_at_full_load: int
+    servers_planned: int
+    """At :data:`PLANNED_UTILISATION`; bursts and start-ups may need more, the simulation shows it."""
+    machines: int
+    """Planned servers ÷ those that share a machine."""
+    accelerators: int
+    """In these machines."""
+    most_replicas: int | None
+    """The most that any replication held; ``None`` if it was not simulated."""
+    memory_bytes: float
+    """Peak resident memory of the measuring processes, for as many as share a machine."""
+    memory_gib: float
+    """Of one machine."""
+    fits: bool
+    reason: str | None
+    """Why it does not."""
+
+
+def capacity_plan(
+    scenario: ResolvedScenario,
+    profiles: Mapping[str, Profile],
+    deployment: Deployment,
+    result: DeploymentResult,
+) -> Iterator[PartCapacity]:
+    """The capacity plan of every part; ``profiles`` by arm."""
+    workload = scenario.scenario.workload
+    for name, part in deployment.parts.items():
+        offer, profile = scenario.offers[name], profiles[scenario.arms[name].name]
+        arrivals = _arrivals_per_s(workload, deployment, name, part, result)
+        rate = server_rate(part, profile, workload)
+        planned = _ceil(arrivals / (PLANNED_UTILISATION * rate))
+        machines = _ceil(planned / _per_node(part))
+        reason = misfit(part, profile, offer)
+        yield PartCapacity(
+            deployment=deployment.name,
+            part=name,
+            offer=offer.name,
+            arrivals_per_s=arrivals,
+            server_rate_per_s=rate,
+            servers_at_full_load=_ceil(arrivals / rate),
+            servers_planned=planned,
+            machines=machines,
+            accelerators=machines * offer.machine.accelerators,
+            most_replicas=_most(part, result),
+            memory_bytes=_memory_bytes(part, profile),
+            memory_gib=offer.machine.memory_gib,
+            fits=reason is None,
+            reason=reason,
+        )
+
+
+def misfit(part: AnyPart, profile: Profile, offer: Offer) -> str | None:
+    """Why a machine of the offer cannot hold the servers that are to share it."""
+    needed, there = _memory_bytes(part, profile), offer.machine.memory_gib
+    if needed <= there * GIB:
+        return None
+    shared = f" for {_per_node(part)} replicas" if _per_node(part) > 1 else ""
+    return f"needs {needed / 1e9:.3g} GB{shared}, the machine has {there:g} GiB"
+
+
+def _memory_bytes(part: AnyPart, profile: Profile) -> float:
+    return float(profile.memory_bytes * _per_node(part))
+
+
+def _per_node(part: AnyPart) -> int:
+    return part.per_node if isinstance(part, RealTimePart) else 1
+
+
+def _arrivals_per_s(
+    workload: Workload, deployment: Deployment, name: str, part: AnyPart, result: DeploymentResult
+) -> float:
+    rate = mean_rate(workload)
+    if isinstance(part, BatchDeployment):
+        return rate * workload.active.length_s / _open_s(part)
+    if isinstance(deployment, HybridDeployment) and not isinstance(part, EdgePart):
+        # What is passed on, only the simulation knows; without it, all may be.
+        passed = [
+            day.usage[name].served / day.days / workload.active.length_s
+            for day in result.replications
+        ]
+        return fmean(passed) if passed else rate
+    return rate
+
+
+def _open_s(part: BatchDeployment) -> float:
+    """Length of the window; one that never closes has the day until the next opens."""
+    closes = part.window.closes
+    return DAY_S if closes is None else (closes - part.window.opens) % DAY_S or DAY_S
+
+
+def _most(part: AnyPart, result: DeploymentResult) -> int | None:
+    if not result.replications:
+        return None
+    if isinstance(part, EdgePart):
+        return part.fleet
+    return max(day.max_replicas for day in result.replications)
+
+
+def _ceil(number: float) -> int:
+    """Rounded up; the hair of a binary fraction does not count. One server is the least."""
+    return max(math.ceil(number - 1e-9), 1)

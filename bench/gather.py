@@ -1,0 +1,234 @@
+"""The profiles a simulation or a plan needs: measured here, kept, published, or projected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.errors import InputError, MeasurementInvalid, UnknownName
+from bench.hardware import Catalogue, Offer, Refresh, as_patch, live_items, refresh
+from bench.measure import FailedArm, task_work
+from bench.plan import Runs
+from bench.profile import Elsewhere, Profile, Refused, file_name, keep
+from bench.scenario import Arm, Part, ResolvedScenario
+from bench.store import Run, read_record
+
+MAKERS = "makers-software"
+"""The backend of an arm whose figures were published or projected."""
+
+
+def load_profiles(folder: Path) -> dict[str, Profile]:
+    """The profiles in ``folder`` (or in the ``profiles`` folder of a run), by arm.
+
+    Raises:
+        InputError: there are none, or one cannot be read.
+    """
+    inner = folder / "profiles"
+    found = sorted((inner if inner.is_dir() else folder).glob("*.json"))
+    if not found:
+        raise InputError(
+            "no profile found",
+            where=str(folder),
+            allowed="a folder of profiles, or a run with one, as `bench measure` writes it",
+        )
+    profiles = [read_record(path, Profile) for path in found]
+    return {profile.arm: profile for profile in profiles}
+
+
+def keep_profiles(folder: Path, name: str, device: str | None = None) -> list[Path]:
+    """Keep the profiles of a run as those of the device ``name``, for other machines.
+
+    ``device``: only the run's profiles of this device. Returns the files written.
+
+    Raises:
+        InputError: there are none, or they cannot be kept.
+    """
+    found = load_profiles(folder).values()
+    chosen = [profile for profile in found if device in (None, profile.device)]
+    if not chosen:
+        raise UnknownName("device", str(device), {p.device for p in found}, where="--device")
+    return keep(chosen, name, Catalogue())
+
+
+def kept_profiles(asked: ResolvedScenario, catalogue: Catalogue) -> dict[str, Profile]:
+    """The kept profiles of the devices that a scenario names, by arm.
+
+    Raises:
+        InputError: one of its devices has none, and nothing can be projected to it.
+    """
+    found: dict[str, Profile] = {}
+    task = Path(asked.scenario.task.name).stem
+    for device in sorted({arm.device.name for arm in asked.distinct_arms}):
+        folder = catalogue.kept(device, task)
+        if folder.is_dir():
+            found.update(load_profiles(folder))
+        elif catalogue.device(device).data_sheet is None:
+            raise InputError(
+                f"no profiles of {task} on {device} are kept", where=str(catalogue.folder),
+                todo="Give those of a run: --profiles RUN",
+            )  # fmt: skip
+    return found
+
+
+def live_prices() -> tuple[Refresh, str]:
+    """The catalogue's prices as a live source has them today, and a patch of the differences.
+
+    Raises:
+        MissingRequirement: the extra ``prices`` is not installed.
+        InputError: the source cannot be reached.
+    """
+    catalogue = Catalogue()
+    found = refresh(catalogue, live_items(), datetime.now(UTC).date())
+    return found, as_patch(catalogue.folder, found.changes)
+
+
+def require_task(asked: ResolvedScenario, profiles: Mapping[str, Profile]) -> None:
+    """Refuse profiles of another task.
+
+    Raises:
+        InputError: the first of them.
+    """
+    task = asked.scenario.task.name
+    for arm in asked.distinct_arms:
+        measured = profiles[arm.name].task if arm.name in profiles else task
+        if Path(measured).stem != Path(task).stem:
+            raise InputError(
+                f"the profile of {arm.name} is of another task: {measured}, not {task}",
+                where="--profiles",
+            )
+
+
+def all_profiles(
+    run: Run, asked: ResolvedScenario, failed: Sequence[FailedArm]
+) -> tuple[dict[str, Profile], dict[str, str]]:
+    """The profiles of a run, those from elsewhere among them, and why some arms have none.
+
+    What is found elsewhere is kept in the run, beside what was measured.
+    """
+    measured = load_profiles(run.path) if any((run.path / "profiles").glob("*.json")) else {}
+    unknown = {arm.arm: f"{arm.arm} was not measured: {arm.error}" for arm in failed}
+    found, refused = from_elsewhere(asked, measured, Catalogue())
+    for profile in found.values():
+        run.save(f"profiles/{file_name(profile.arm)}", profile)
+    return {**measured, **found}, {**refused, **unknown}
+
+
+def from_elsewhere(
+    asked: ResolvedScenario, measured: Mapping[str, Profile], catalogue: Catalogue
+) -> tuple[dict[str, Profile], dict[str, str]]:
+    """Profiles of the arms on devices that are not here, and why some have none.
+
+    ``measured``: by arm; one of them stands for all that does not depend on the device.
+    """
+    elsewhere, found, refused = _elsewhere(asked, catalogue), {}, {}
+    for arm in asked.distinct_arms:
+        if arm.device.here or arm.name in measured:
+            continue
+        kept = elsewhere.kept(arm.device.name)
+        if arm.name in kept:
+            found[arm.name] = kept[arm.name]
+            continue
+        base = _base(measured)
+        if base is None:
+            refused[arm.name] = (
+                f"no profile of {arm.name} is kept, and a projection needs one arm that was "
+                "measured, for the sizes of inputs and answers"
+            )
+            continue
+        try:
+            found[arm.name] = elsewhere.projected(arm.name, arm.device, base)
+        except Refused as error:
+            refused[arm.name] = str(error)
+    return found, refused
+
+
+def usable(
+    asked: ResolvedScenario,
+    profiles: Mapping[str, Profile],
+    unknown: Mapping[str, str],
+) -> tuple[ResolvedScenario, dict[str, str]]:
+    """The deployments whose service times may be believed, and why the others are left out.
+
+    ``unknown``: arms without a profile, and why.
+
+    Raises:
+        MeasurementInvalid: none is left.
+    """
+    excluded = {}
+    for deployment in asked.scenario.deployments:
+        for arm in asked.arms_of(deployment):
+            if arm in unknown:
+                excluded[deployment.name] = unknown[arm]
+            elif arm in profiles and profiles[arm].status == "invalid":
+                excluded[deployment.name] = f"{arm} is INVALID: {profiles[arm].status_reason}"
+    if len(excluded) == len(asked.scenario.deployments):
+        raise MeasurementInvalid(
+            "No deployment is left to compare. " + " ".join(f"{r}." for r in excluded.values())
+        )
+    return asked.without(set(excluded)), excluded
+
+
+def runs_of(
+    asked: ResolvedScenario, measured: Mapping[str, Profile], catalogue: Catalogue
+) -> tuple[list[Runs], dict[str, Profile], dict[str, str]]:
+    """What can run on every offer; the profiles of all arms; and offers of which nothing is known.
+
+    A machine without accelerators runs the arms that the scenario puts on a device that may stand
+    for it; the other offers run what was kept of their device, or what can be projected to it.
+    """
+    elsewhere, profiles = _elsewhere(asked, catalogue), dict(measured)
+    base = _base(measured)
+    runs, refused = [], {}
+    for offer in catalogue.offers.values():
+        arms = [
+            arm for arm in asked.distinct_arms if arm.name in profiles and _fits(asked, arm, offer)
+        ]
+        try:
+            if not arms and offer.machine.device is not None and base is not None:
+                arms = list(_there(offer, elsewhere, base, catalogue, profiles))
+        except Refused as error:
+            refused[offer.name] = str(error)
+            continue
+        if arms:
+            runs.append(Runs(offer, catalogue.region_of(offer), arms))
+        else:
+            refused[offer.name] = "nothing was measured on a device like its machine"
+    return runs, profiles, refused
+
+
+def _elsewhere(asked: ResolvedScenario, catalogue: Catalogue) -> Elsewhere:
+    task = asked.scenario.task
+    return Elsewhere(catalogue, task.name, task.options, lambda: task_work(task.name, task.options))
+
+
+def _fits(asked: ResolvedScenario, arm: Arm, offer: Offer) -> bool:
+    """Whether the arm's device stands for the machine: so says its file, or the scenario."""
+    said = {
+        asked.offers[part].machine.device
+        for part, own in asked.arms.items()
+        if own.name == arm.name
+    }
+    return offer.machine.device in {arm.device.name, *arm.device.stands_for, *said}
+
+
+def _there(
+    offer: Offer, elsewhere: Elsewhere, base: Profile, catalogue: Catalogue,
+    profiles: dict[str, Profile],
+) -> Iterator[Arm]:  # fmt: skip
+    """The arms that were kept of the offer's device; otherwise a projected one."""
+    device = catalogue.device(str(offer.machine.device))
+    kept = elsewhere.kept(device.name)
+    for name, profile in kept.items():
+        profiles[name] = profile
+        yield Arm(name=name, backend=Part(name=name.partition("@")[0]), device=device)
+    if not kept:
+        name = f"{MAKERS}@{device.name}"
+        if name not in profiles:
+            profiles[name] = elsewhere.projected(name, device, base)
+        yield Arm(name=name, backend=Part(name=MAKERS), device=device)
+
+
+def _base(measured: Mapping[str, Profile]) -> Profile | None:
+    usable: Sequence[Profile] = [p for p in measured.values() if p.status != "invalid"]
+    return usable[0] if usable else None

@@ -1,0 +1,51 @@
+"""What a candidate costs, emits and takes at the least: bounds that hold in every replication.
+
+No quantity of a ledger falls when more is held, served or moved (tests/test_ledger.py holds this for
+every line), so the ledger of the least usage is a lower bound of the cost, and likewise of the
+greenhouse gases. No request is answered before it can have crossed the network and been served alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.cost import floor_of
+from bench.plan.space import Candidate
+from bench.profile import Profile
+from bench.scenario import ResolvedScenario
+from bench.simulate import least_response_s, least_usage
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Lower bounds of one candidate."""
+
+    usd_per_day: float
+    carbon_kg_per_day: float
+    """0 where nothing is known."""
+    response_s: float
+
+
+class Floors:
+    """The bounds of candidates, many of which share theirs: same offer, same least usage."""
+
+    def __init__(self, profiles: Mapping[str, Profile]) -> None:
+        self._profiles = profiles
+        self._known: dict[tuple[str, ...], tuple[float, float]] = {}
+
+    def of(self, one: ResolvedScenario, candidate: Candidate) -> Floor:
+        """The bounds of one candidate; ``one`` is the scenario with it as its only deployment."""
+        deployment, scenario = candidate.deployment, one.scenario
+        days = scenario.simulate.days
+        usage = least_usage(deployment, days)
+        key = (
+            *(offer.name for offer in candidate.offers.values()),
+            *(arm.name for arm in candidate.arms.values()),
+            *(used.model_dump_json() for used in usage.values()),
+            deployment.kind,
+        )
+        if key not in self._known:
+            self._known[key] = floor_of(one, self._profiles, deployment, usage, days)
+        own = {part: self._profiles[arm.name] for part, arm in candidate.arms.items()}
+        return Floor(*self._known[key], least_response_s(deployment, own, scenario.workload))

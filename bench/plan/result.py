@@ -1,0 +1,46 @@
+"""What a search found."""
+
+from __future__ import annotations
+
+from bench.compare import Ranked
+from bench.record import SCHEMA_VERSION, Record
+from bench.scenario import Deployment
+
+
+class Planned(Record):
+    """One candidate that was simulated, and its figures."""
+
+    deployment: Deployment
+    entry: Ranked
+    alike: int
+    """Other candidates with the very same cost, latency and carbon."""
+
+
+class Plan(Record):
+    """The outcome of a search over all candidates."""
+
+    schema_version: int = SCHEMA_VERSION
+    scenario: str
+    verdict: str
+    objective_met: bool
+    candidates: int
+    simulated: int
+    """Deployments that were simulated: candidates that differ in the offer only share one."""
+    judged: int
+    """Candidates that were costed from these simulations."""
+    dismissed: dict[str, int]
+    """Candidates that needed no simulation, by the reason."""
+    too_dear: int
+    """Those that cost more than ``within`` times the cheapest, or are worse in everything than
+    another, by bounds alone."""
+    within: float
+    cheapest: list[Planned]
+    """Feasible, cheapest first."""
+    front: list[Planned]
+    """Feasible, and none is better in cost, 99th percentile and carbon at once."""
+    near_misses: list[Planned]
+    """Cheaper than the cheapest feasible, and why they fail."""
+    indistinguishable: list[str]
+    """Whose paired difference in cost to the cheapest includes zero."""
+    refused: dict[str, str]
+    """Offers nothing can be said of, and why."""

@@ -1,0 +1,339 @@
+"""Branch and bound over the candidates, cheapest lower bound first.
+
+A candidate is left out only where its bounds say that it cannot matter: it cannot meet the objective,
+or it costs more than ``within`` times what a feasible one really costs, or a feasible one is at least
+as good in cost, 99th percentile and carbon as it could be at best. So the cheapest feasible candidate,
+and the Pareto front up to ``within`` times its cost, are those an exhaustive search finds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from bench.compare import Ranked, entry_of, lasting, placed, tied
+from bench.cost import CostedDeployment, cost_deployment
+from bench.executor import Executor
+from bench.plan.bounds import Floor, Floors
+from bench.plan.result import Plan, Planned
+from bench.plan.space import Candidate
+from bench.profile import Profile
+from bench.scenario import ResolvedScenario
+from bench.simulate import (
+    DeploymentResult,
+    has_closed_loop,
+    least_response_s,
+    simulate_all,
+    why_impossible,
+)
+from bench.units import format_seconds, format_usd
+
+SHOWN = 20
+FIRST_WAVE = 2
+"""Deployments simulated at first; each wave has twice as many as the one before."""
+
+Notify = Callable[[int, int, str], None]
+
+
+def search(
+    asked: ResolvedScenario,
+    found: Sequence[Candidate],
+    profiles: Mapping[str, Profile],
+    seed: int,
+    executor: Executor,
+    *,
+    refused: Mapping[str, str] | None = None,
+    method: str = "fast",
+    prune: bool = True,
+    notify: Notify = lambda done, total, what: None,
+) -> Plan:
+    """Judge the candidates, and simulate as few of them as will do.
+
+    Args:
+        profiles: by arm.
+        refused: offers that no candidate could be made of, and why.
+        prune: without, every candidate that can meet the objective is simulated.
+        notify: called with (candidates settled, candidates, what is going on).
+    """
+    hunt = _Hunt(asked, found, profiles, prune=prune)
+    wave = FIRST_WAVE
+    while group := hunt.next_wave(wave):
+        notify(hunt.settled, len(found), hunt.so_far)
+        scenarios = [hunt.scenario_of([members[0]]) for members in group]
+        results = simulate_all(scenarios, profiles, seed, executor, method=method)
+        for members, simulation in zip(group, results, strict=True):
+            hunt.judge(members, simulation.deployments[0])
+        wave *= 2
+    notify(len(found), len(found), hunt.so_far)
+    return hunt.plan(dict(refused or {}))
+
+
+@dataclass(frozen=True)
+class _Bounded:
+    """A candidate that may meet the objective."""
+
+    candidate: Candidate
+    floor: Floor
+
+
+@dataclass
+class _Judged:
+    """A candidate that was costed from a simulation."""
+
+    candidate: Candidate
+    entry: Ranked
+    costed: CostedDeployment | None
+
+    @property
+    def usd(self) -> float:
+        value = self.entry.usd_per_million.value
+        return math.inf if value is None else value
+
+    @property
+    def figures(self) -> tuple[float | None, float | None, float | None]:
+        entry = self.entry
+        return (
+            entry.usd_per_million.value, entry.p99_s.value, entry.carbon_kg_per_million.value
+        )  # fmt: skip
+
+
+@dataclass
+class _Hunt:
+    """What is known so far."""
+
+    asked: ResolvedScenario
+    found: Sequence[Candidate]
+    profiles: Mapping[str, Profile]
+    prune: bool
+    dismissed: Counter[str] = field(default_factory=Counter)
+    judged: list[_Judged] = field(default_factory=list)
+    too_dear: int = 0
+    simulated: int = 0
+    requests: list[int] = field(default_factory=list)
+    """Of each replication."""
+
+    def __post_init__(self) -> None:
+        scenario = self.asked.scenario
+        # In a closed loop the requests depend on who answers; after a warm-up, not all count.
+        self.prune &= not has_closed_loop(scenario.workload)
+        self.prune &= scenario.simulate.start == "midnight"
+        alike: dict[str, list[Candidate]] = {}
+        for candidate in self.found:
+            alike.setdefault(_dynamics(candidate), []).append(candidate)
+        floors = Floors(self.profiles)
+        groups = [list(self._hopeful(members, floors)) for members in alike.values()]
+        for members in groups:
+            members.sort(key=lambda member: member.floor.usd_per_day)
+        self._left = sorted(filter(None, groups), key=lambda m: m[0].floor.usd_per_day)
+
+    @property
+    def settled(self) -> int:
+        """Candidates of which it is known whether they matter."""
+        return len(self.found) - sum(map(len, self._left))
+
+    @property
+    def so_far(self) -> str:
+        best = self.best
+        return f"cheapest: {format_usd(best.usd)} a million" if best else "none is feasible yet"
+
+    @property
+    def best(self) -> _Judged | None:
+        return min(self.feasible, key=lambda judged: judged.usd, default=None)
+
+    @property
+    def feasible(self) -> list[_Judged]:
+        return [judged for judged in self.judged if judged.entry.feasible]
+
+    def scenario_of(self, chosen: Iterable[Candidate]) -> ResolvedScenario:
+        """The scenario with these candidates as its deployments."""
+        chosen = list(chosen)
+        parts = {part: one for one in chosen for part in one.deployment.parts}
+        offers = {part: one.offers[part] for part, one in parts.items()}
+        asked = self.asked
+        return asked.model_copy(
+            update={
+                "scenario": asked.scenario.model_copy(
+                    update={"deployments": [one.deployment for one in chosen]}
+                ),
+                "offers": offers,
+                "arms": {part: one.arms[part] for part, one in parts.items()},
+                "regions": {part: one.regions[part] for part, one in parts.items()},
+            }
+        )
+
+    def next_wave(self, size: int) -> list[list[Candidate]]:
+        """The next groups to simulate: in each, candidates that one simulation can judge."""
+        wave: list[list[Candidate]] = []
+        rest: list[list[_Bounded]] = []
+        for members in self._left:
+            kept = [member for member in members if not self._cannot_matter(member.floor)]
+            self.too_dear += len(members) - len(kept)
+            if not kept:
+                continue
+            if len(wave) < size:
+                wave.append([member.candidate for member in kept])
+            else:
+                rest.append(kept)
+        self._left = rest
+        return wave
+
+    def judge(self, members: Sequence[Candidate], result: DeploymentResult) -> None:
+        """Cost every candidate of a group, each with its own offer, from one simulation."""
+        self.simulated += 1
+        self.requests = self.requests or [day.requests for day in result.replications]
+        first = members[0]
+        for candidate in members:
+            own = _renamed(result, first, candidate)
+            one = self.scenario_of([candidate])
+            costed = (
+                cost_deployment(one, self.profiles, candidate.deployment, own)
+                if own.replications
+                else None
+            )
+            self.judged.append(
+                _Judged(candidate, entry_of(one, self.profiles, own, costed), costed)
+            )
+
+    def plan(self, refused: dict[str, str]) -> Plan:
+        feasible = sorted(self.feasible, key=lambda judged: judged.usd)
+        best = feasible[0] if feasible else None
+        missed = sorted(
+            (j for j in self.judged if not j.entry.feasible and j.costed
+             and (best is None or j.usd < best.usd)),
+            key=lambda judged: judged.usd,
+        )  # fmt: skip
+        return Plan(
+            scenario=self.asked.scenario.name,
+            verdict=self._verdict(best, missed),
+            objective_met=best is not None,
+            candidates=len(self.found),
+            simulated=self.simulated,
+            judged=len(self.judged),
+            dismissed=dict(self.dismissed.most_common()),
+            too_dear=self.too_dear,
+            within=self.asked.scenario.plan.within,
+            cheapest=list(_distinct(feasible))[:SHOWN],
+            front=list(_distinct(_front(feasible))),
+            near_misses=list(_distinct(missed))[:SHOWN],
+            indistinguishable=[
+                other.entry.deployment
+                for other in feasible[1:]
+                if best and other.figures != best.figures and other.costed and best.costed
+                and tied(best.costed, other.costed)
+            ][:SHOWN],
+            refused=refused,
+        )  # fmt: skip
+
+    def _hopeful(self, members: Sequence[Candidate], floors: Floors) -> Iterator[_Bounded]:
+        """Those of a group that may meet the objective; the others are counted."""
+        reason = self._hopeless(members[0])
+        objective = self.asked.scenario.objective
+        for candidate in members:
+            one = self.scenario_of([candidate])
+            unfit = lasting(objective, placed(one, self.profiles, candidate.deployment))
+            if reason or unfit:
+                self.dismissed[(unfit or [str(reason)])[0]] += 1
+            else:
+                yield _Bounded(candidate, floors.of(one, candidate))
+
+    def _hopeless(self, candidate: Candidate) -> str | None:
+        """Why no deployment with the dynamics of this one can meet the objective."""
+        scenario, deployment = self.asked.scenario, candidate.deployment
+        own = {part: self.profiles[arm.name] for part, arm in candidate.arms.items()}
+        limit = scenario.objective.response
+        least = least_response_s(deployment, own, scenario.workload)
+        if limit is not None and least > limit.limit:
+            return f"no answer of a {deployment.kind} comes sooner than {format_seconds(least)}"
+        return why_impossible(deployment, own, scenario.workload, scenario.objective)
+
+    def _cannot_matter(self, bound: Floor) -> bool:
+        best = self.best
+        if not self.prune or best is None or not self.requests:
+            return False
+        days = self.asked.scenario.simulate.days
+        share = fmean(days / max(requests, 1) for requests in self.requests) * 1e6
+        usd, carbon = bound.usd_per_day * share, bound.carbon_kg_per_day * share
+        if usd > self.asked.scenario.plan.within * best.usd:
+            return True
+        return any(
+            judged.usd <= usd and p99 <= bound.response_s and kg <= carbon
+            for judged in self.feasible
+            for _, p99, kg in [judged.figures]
+            if p99 is not None and kg is not None
+        )
+
+    def _verdict(self, best: _Judged | None, missed: Sequence[_Judged]) -> str:
+        number = f"{len(self.found):,} candidates"
+        if best is None:
+            return f"None of {number} meets the objective." + _nearest(missed)
+        entry = best.entry
+        return (
+            f"The cheapest of {number} that meet the objective is {entry.deployment}: "
+            f"{format_usd(best.usd)} per million, {format_usd(entry.usd_per_month.value)} a month, "
+            f"p99 {format_seconds(entry.p99_s.value)}." + _nearest(missed)
+        )
+
+
+def _nearest(missed: Sequence[_Judged]) -> str:
+    if not missed:
+        return ""
+    entry = missed[0].entry
+    return f" {entry.deployment} would cost {format_usd(missed[0].usd)}, but {entry.reasons[0]}."
+
+
+def _dynamics(candidate: Candidate) -> str:
+    """What the simulation depends on: all but the name and the offer's price.
+
+    Hybrids stay as they are, each by itself.
+    """
+    deployment = candidate.deployment
+    if deployment.kind != "hybrid":
+        deployment = deployment.model_copy(update={"name": "", "offer": ""})
+    arms = " ".join(arm.name for arm in candidate.arms.values())
+    return f"{arms} {deployment.model_dump_json()}"
+
+
+def _renamed(result: DeploymentResult, first: Candidate, other: Candidate) -> DeploymentResult:
+    """The result of ``first`` as that of ``other``, whose parts have other names."""
+    if other is first:
+        return result
+    names = dict(zip(first.deployment.parts, other.deployment.parts, strict=True))
+    return result.model_copy(
+        update={
+            "deployment": other.deployment.name,
+            "replications": [
+                day.model_copy(
+                    update={"usage": {names[part]: usage for part, usage in day.usage.items()}}
+                )
+                for day in result.replications
+            ],
+        }
+    )
+
+
+def _distinct(judged: Iterable[_Judged]) -> Iterator[Planned]:
+    """One of those that have the very same figures."""
+    alike: dict[tuple[float | None, ...], list[_Judged]] = {}
+    for one in judged:
+        alike.setdefault(one.figures, []).append(one)
+    for same in alike.values():
+        yield Planned(
+            deployment=same[0].candidate.deployment, entry=same[0].entry, alike=len(same) - 1
+        )
+
+
+def _front(feasible: Sequence[_Judged]) -> list[_Judged]:
+    """Those that none is better than in everything."""
+    return [one for one in feasible if not any(_dominates(other, one) for other in feasible)]
+
+
+def _dominates(left: _Judged, right: _Judged) -> bool:
+    """At least as good in all three, and better in one; what is unknown compares with nothing."""
+    pairs = list(zip(left.figures, right.figures, strict=True))
+    if any((a is None) != (b is None) for a, b in pairs):
+        return False
+    known = [(a, b) for a, b in pairs if a is not None and b is not None]
+    return all(a <= b for a, b in known) and any(a < b for a, b in known)

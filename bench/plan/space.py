@@ -1,0 +1,189 @@
+"""The candidates: every offer × what runs on it × batching × scaling, nodes or devices.
+
+The scenario's own deployments are templates: they say over which network a kind of deployment is
+reached, how long nodes take to start, and when a batch runs. They are candidates themselves, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from bench.hardware import Offer, Region, RentedOffer
+from bench.profile import Profile
+from bench.scenario import (
+    AnyPart,
+    Arm,
+    BatchDeployment,
+    Deployment,
+    EdgeDeployment,
+    HybridDeployment,
+    Part,
+    PlanSpace,
+    RealTimeDeployment,
+    ResolvedScenario,
+)
+from bench.simulate import largest_batch
+
+BATCHES = (2, 4, 8, 16, 32, 64)
+WAITS_S = (0.002, 0.005, 0.01)
+REPLICAS = (1, 2, 3, 4, 6, 8)
+AUTOSCALED = ((1, 4), (2, 8))
+TARGET = 0.6
+LARGEST_ON_LINE = 8
+"""Larger batches are searched for batch deployments only."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What can run on the machine of one offer."""
+
+    offer: Offer
+    region: Region | None
+    arms: Sequence[Arm]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One deployment to judge, with the offers and arms of its parts."""
+
+    deployment: Deployment
+    offers: Mapping[str, Offer]
+    arms: Mapping[str, Arm]
+    regions: Mapping[str, Region | None]
+
+
+def candidates(
+    asked: ResolvedScenario, runs: Sequence[Runs], profiles: Mapping[str, Profile]
+) -> Iterator[Candidate]:
+    """All of them; ``profiles`` by arm. The scenario's own deployments come first."""
+    space = asked.scenario.plan
+    for deployment in asked.scenario.deployments:
+        yield Candidate(
+            deployment,
+            {part: asked.offers[part] for part in deployment.parts},
+            {part: asked.arms[part] for part in deployment.parts},
+            {part: asked.regions[part] for part in deployment.parts},
+        )
+    for template in _templates(asked.scenario.deployments):
+        for run in runs:
+            if not any(fnmatchcase(run.offer.name, pattern) for pattern in space.offers):
+                continue
+            for arm in run.arms:
+                for variant in _variants(template, run.offer, profiles[arm.name], space):
+                    yield _named(variant, run, arm)
+
+
+def _templates(deployments: Sequence[Deployment]) -> Iterator[Deployment]:
+    """The first of each kind; hybrids are two parts that belong together, and stay as they are."""
+    seen = set()
+    for deployment in deployments:
+        if deployment.kind not in seen and deployment.kind != "hybrid":
+            seen.add(deployment.kind)
+            yield deployment
+
+
+def _variants(
+    template: Deployment, offer: Offer, profile: Profile, space: PlanSpace
+) -> Iterator[Deployment]:
+    """The template on this offer, in every way that can be chosen."""
+    if isinstance(template, EdgeDeployment):
+        if offer.location == "edge":
+            yield from _fleets(template, profile, space)
+    elif offer.location != "edge" and not isinstance(template, HybridDeployment):
+        changed = _placed(template, offer, space)
+        if isinstance(changed, BatchDeployment):
+            for batching in _batching(space, profile, profile.max_batch, waits=False):
+                for nodes in space.nodes:
+                    yield changed.model_copy(update={"batching": batching, "nodes": nodes})
+        elif isinstance(changed, RealTimeDeployment):
+            for batching in _batching(space, profile, LARGEST_ON_LINE, waits=True):
+                for scaling in _scaling(space):
+                    yield changed.model_copy(update={"batching": batching, "scaling": scaling})
+
+
+def _fleets(
+    template: EdgeDeployment, profile: Profile, space: PlanSpace
+) -> Iterator[EdgeDeployment]:
+    fleets = dict.fromkeys(math.ceil(template.fleet / share) for share in space.share_devices)
+    for fleet in fleets:
+        for batching in _batching(space, profile, LARGEST_ON_LINE, waits=False):
+            yield template.model_copy(update={"fleet": fleet, "batching": batching})
+
+
+def _placed(
+    template: BatchDeployment | RealTimeDeployment, offer: Offer, space: PlanSpace
+) -> BatchDeployment | RealTimeDeployment:
+    """With the region's round trip, evictions where they happen, and all accelerators in use."""
+    machine, update = offer.machine, {}
+    if machine.region in space.rtt:
+        network = template.network.model_copy(update={"rtt": space.rtt[machine.region]})
+        update["network"] = network
+    spot = isinstance(machine, RentedOffer) and machine.tier == "spot"
+    changed = template.model_copy(update={**update, "spot": space.spot if spot else None})
+    if isinstance(changed, RealTimeDeployment):
+        per_node = max(machine.accelerators, 1)
+        return changed.model_copy(update={"per_node": per_node})
+    return changed
+
+
+def _batching(space: PlanSpace, profile: Profile, largest: int, *, waits: bool) -> Iterator[Part]:
+    """What the profile covers; without waiting where nobody else may come for hours."""
+    asked = space.batching if space.batching is not None else list(_usual(largest, waits))
+    for part in asked:
+        if largest_batch(part) <= profile.max_batch:
+            yield part
+
+
+def _usual(largest: int, waits: bool) -> Iterator[Part]:
+    yield Part(name="none")
+    for size in BATCHES:
+        if size <= largest:
+            yield Part.model_validate({"name": "greedy", "max_batch": size})
+    for size in (4, 8) if waits else ():
+        for wait in WAITS_S:
+            yield Part.model_validate({"name": "dynamic", "max_batch": size, "max_wait": wait})
+
+
+def _scaling(space: PlanSpace) -> Iterator[Part]:
+    if space.scaling is not None:
+        yield from space.scaling
+        return
+    for replicas in REPLICAS:
+        yield Part.model_validate({"name": "fixed", "replicas": replicas})
+    for least, most in AUTOSCALED:
+        yield Part.model_validate(
+            {"name": "hpa", "min_replicas": least, "max_replicas": most, "target": TARGET}
+        )
+
+
+def _named(deployment: Deployment, run: Runs, arm: Arm) -> Candidate:
+    """The candidate's name says all that was chosen."""
+    part = next(iter(deployment.parts.values()))
+    name = " ".join([deployment.kind.replace("_", "-"), run.offer.name, arm.name, *chosen(part)])
+    placed = deployment.model_copy(
+        update={
+            "name": name, "offer": run.offer.name, "device": arm.device.name,
+            "backend": arm.backend, "task": arm.task,
+        }
+    )  # fmt: skip
+    return Candidate(placed, {name: run.offer}, {name: arm}, {name: run.region})
+
+
+def chosen(part: AnyPart) -> Iterator[str]:
+    """Batching, and scaling, nodes or fleet, in words."""
+    yield _said(part.batching)
+    if isinstance(part, BatchDeployment):
+        yield f"nodes={part.nodes}"
+    elif isinstance(part, RealTimeDeployment):
+        yield _said(part.scaling)
+    elif isinstance(part, EdgeDeployment):
+        yield f"fleet={part.fleet}"
+
+
+def _said(part: Part) -> str:
+    options = ",".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+                       for key, value in part.options.items())  # fmt: skip
+    return f"{part.name}({options})" if options else part.name

@@ -1,0 +1,148 @@
+"""A scenario file and the command line → what is to be done, every name looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import extensions
+from bench.errors import InputError
+from bench.hardware import Catalogue
+from bench.record import Record
+from bench.scenario import (
+    Asked,
+    Extensions,
+    Part,
+    ResolvedScenario,
+    Scenario,
+    Suite,
+    Sweep,
+    read_scenario,
+    read_suite,
+    resolve,
+    resolve_suite,
+    sweep_of,
+)
+
+ROLES = {
+    "task": "bench.measure.tasks",
+    "backend": "bench.measure.backends",
+    "arrivals": "bench.arrivals",
+    "load": "bench.measure.loads",
+    "batching": "bench.simulate.batching",
+    "scaling": "bench.simulate.scaling",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line can change about a run."""
+
+    seed: int = 1
+    budget: str | None = None
+    engine: str = "local"
+    input: Path | None = None
+    """A folder of the user's own inputs."""
+    backends: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    overrides: Path | None = None
+    """Negotiated prices and local inputs, before the catalogue's."""
+    method: str = "fast"
+    command: str = "bench run"
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(overrides=self.overrides)
+
+
+def prepare(path: Path, settings: Settings) -> ResolvedScenario:
+    """Read and resolve a scenario.
+
+    Raises:
+        InputError: the scenario cannot be used.
+    """
+    scenario, source = read_scenario(path)
+    changed = scenario.model_copy(update=_changes(scenario, settings))
+    return resolve(changed, source, settings.catalogue, find_extensions())
+
+
+def prepare_sweep(path: Path, settings: Settings, base: ResolvedScenario) -> Sweep | None:
+    """The points of a scenario's sweep, if it has one.
+
+    Raises:
+        InputError: a point cannot be used, or needs another measurement.
+    """
+    scenario, source = read_scenario(path)
+    catalogue, found = settings.catalogue, find_extensions()
+
+    def resolve_one(point: Scenario) -> ResolvedScenario:
+        changed = point.model_copy(update=_changes(point, settings))
+        return resolve(changed, source, catalogue, found)
+
+    points = sweep_of(scenario, source, resolve_one)
+    measured = {arm.name for arm in base.distinct_arms}
+    for point in points.points if points else []:
+        new = {arm.name for arm in point.scenario.distinct_arms} - measured
+        if new:
+            raise InputError(
+                f"the sweep changes what is measured: {', '.join(sorted(new))}",
+                where=source.where(("sweep",)),
+                allowed="fields of the workload, the objective, and deployments but for backend, "
+                "device and task",
+                todo="Write a deployment for it",
+            )
+    return points
+
+
+def prepare_measurement(path: Path, settings: Settings) -> Asked:
+    """What a scenario or a suite asks to be measured, on the chosen backends and devices.
+
+    Raises:
+        InputError: the file cannot be used, or nothing in it is chosen.
+    """
+    suite = read_suite(path)
+    if suite is None:
+        whole = prepare(path, settings)
+        asked = whole.to_measure
+        if not asked.arms:  # the pipeline says so of each
+            asked = asked.model_copy(update={"arms": whole.distinct_arms})
+    else:
+        changed = suite[0].model_copy(update=_changes(suite[0], settings))
+        asked = resolve_suite(changed, suite[1], settings.catalogue, find_extensions())
+    chosen = [
+        arm
+        for arm in asked.arms
+        if (not settings.backends or arm.backend.name in settings.backends)
+        and (not settings.devices or arm.device.name in settings.devices)
+    ]
+    if not chosen:
+        raise InputError(
+            "no arm of the scenario matches --backend and --device",
+            allowed=", ".join(arm.name for arm in asked.arms),
+        )
+    return asked.model_copy(update={"arms": chosen})
+
+
+def _changes(asked: Scenario | Suite, settings: Settings) -> dict[str, object]:
+    """What the command line changes about a scenario."""
+    changes: dict[str, object] = {}
+    if settings.budget:
+        changes["measure"] = asked.measure.model_copy(update={"budget": settings.budget})
+    if settings.input is not None:
+        options = {**asked.task.options, "input": str(settings.input.resolve())}
+        changes["task"] = Part.model_validate({"name": asked.task.name, **options})
+    return changes
+
+
+def find_extensions() -> Extensions:
+    """Every extension folder: the names in it, and how to get the options of one."""
+
+    def options_of(folder: str) -> Callable[[str], type[Record]]:
+        def options(name: str) -> type[Record]:
+            found: type[Record] = extensions.load(folder, name).Options
+            return found
+
+        return options
+
+    return {role: (extensions.names(folder), options_of(folder)) for role, folder in ROLES.items()}

@@ -1,0 +1,57 @@
+"""What all figures share: colours, style, and SVG that is the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from bench.errors import shorten
+from bench.report.view import View
+
+# Okabe and Ito's palette, told apart by colour-blind readers (Nature Methods 8, 441, 2011).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "inference-testbed",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.labelcolor": "#777777",
+    "text.color": "#777777",
+    "xtick.color": "#777777",
+    "ytick.color": "#777777",
+}
+
+
+def colour_of(view: View, deployment: str) -> str:
+    """One colour per deployment, by its place in the scenario, throughout the report."""
+    names = [curve.deployment for curve in view.curves]
+    return COLOURS[names.index(deployment) % len(COLOURS)]
+
+
+def plain(name: str) -> str:
+    """A name as matplotlib draws it verbatim: no mathematics, no control characters."""
+    flat = shorten(re.sub(r"[\x00-\x1f]", " ", name), 36)
+    return flat.replace("$", r"\$")
+
+
+def svg(figure: Figure, title: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata=_no_metadata())
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Inside HTML, SVG needs no namespaces; without them the page holds no URL at all.
+    text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+
+
+def _no_metadata() -> dict[str, None]:
+    names: Sequence[str] = ("Date", "Creator", "Format", "Type")
+    return dict.fromkeys(names)

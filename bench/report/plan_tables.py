@@ -1,0 +1,73 @@
+"""A plan for the terminal: the cheapest, the Pareto front, the near misses, and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bench.plan import Plan, Planned
+from bench.units import format_seconds, format_usd
+
+ROWS = 10
+
+
+def plan_tables(plan: Plan) -> Group:
+    """Names are plain text, never markup."""
+    return Group(*_blocks(plan))
+
+
+def _blocks(plan: Plan) -> Iterator[RenderableType]:
+    if plan.cheapest:
+        yield Text("The cheapest that meet the objective")
+        yield _table(plan.cheapest[:ROWS])
+        yield Text()
+        yield Text("The Pareto front: none is better in cost, p99 and carbon at once")
+        yield _table(plan.front[:ROWS])
+        if len(plan.front) > ROWS:
+            yield Text(f"  … and {len(plan.front) - ROWS} more in plan.json")
+        yield Text()
+    if plan.near_misses:
+        yield Text("Cheaper, but")
+        for planned in plan.near_misses[:ROWS]:
+            entry = planned.entry
+            cost = format_usd(entry.usd_per_million.value)
+            yield Text(f"–  {entry.deployment} ({cost}): {'; '.join(entry.reasons)}")
+        yield Text()
+    yield Text(
+        f"{plan.candidates:,} candidates: {plan.judged:,} judged from {plan.simulated:,} simulated "
+        f"deployments; {plan.too_dear:,} cannot cost less than {plan.within:g} times the cheapest, "
+        f"or are worse in everything; {sum(plan.dismissed.values()):,} cannot meet the objective:"
+    )
+    for reason, number in list(plan.dismissed.items())[:ROWS]:
+        yield Text(f"–  {number:,}: {reason}")
+    if plan.refused:
+        yield Text(f"Nothing is known of {len(plan.refused)} offers:")
+        reasons: dict[str, list[str]] = {}
+        for offer, reason in plan.refused.items():
+            reasons.setdefault(reason, []).append(offer)
+        for reason, offers in reasons.items():
+            more = f" and {len(offers) - 1} more" if len(offers) > 1 else ""
+            yield Text(f"–  {offers[0]}{more}: {reason}")
+
+
+def _table(rows: Sequence[Planned]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    headings = ("$/million", "$/month", "p99", "kg CO2e/million", "rests on", "deployment", "alike")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for planned in rows:
+        entry = planned.entry
+        carbon = entry.carbon_kg_per_million.value
+        table.add_row(
+            format_usd(entry.usd_per_million.value),
+            format_usd(entry.usd_per_month.value),
+            format_seconds(entry.p99_s.value),
+            "–" if carbon is None else f"{carbon:.3g}",
+            entry.provenance,
+            Text(entry.deployment),
+            f"+{planned.alike}" if planned.alike else "",
+        )
+    return table

@@ -1,0 +1,112 @@
+"""A scenario with more or less traffic, and deployments that grow with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench import extensions
+from bench.errors import InputError
+from bench.scenario.schema import (
+    BatchDeployment,
+    Deployment,
+    EdgePart,
+    HybridDeployment,
+    Part,
+    RealTimePart,
+    ResolvedScenario,
+    Scenario,
+    Workload,
+)
+
+ARRIVALS = "bench.arrivals"
+Grown = Callable[[Part, float], Part]
+"""A scaling policy for so many times the traffic."""
+
+
+def scaled(asked: ResolvedScenario, factor: float, grown: Grown) -> ResolvedScenario:
+    """``factor`` times the sources, at least one, and limits that keep pace.
+
+    The fleet keeps its sources per device; batch nodes, sites with a link of their own and the most
+    replicas are multiplied and rounded up. Queue limits, uplinks and other work stay. Where all
+    sources together follow the arrival process (a trace), its rate is multiplied too.
+
+    Args:
+        factor: the sources are rounded, so that the true one is what they came to.
+        grown: the scaling policy for so many times the traffic.
+
+    Raises:
+        InputError: a field would go beyond what a scenario may ask for, or the traffic does not
+            follow the sources.
+    """
+    scenario = asked.scenario
+    sources = max(round(scenario.workload.sources * factor), 1)
+    true = Fraction(sources, scenario.workload.sources)
+    try:
+        changed = scenario.model_copy(
+            update={
+                "workload": _workload(scenario.workload, sources, true),
+                "deployments": [_deployment(d, true, grown) for d in scenario.deployments],
+            }
+        )
+        # What was copied has not been held to the limits of the schema.
+        checked = Scenario.model_validate(changed.model_dump())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{float(true):g} times the traffic is beyond a limit: {place}: {first['msg']}"
+        ) from error
+    return asked.model_copy(update={"scenario": checked})
+
+
+def _workload(workload: Workload, sources: int, factor: Fraction) -> Workload:
+    arrivals = workload.arrivals
+    if not _follows_sources(arrivals):
+        rate = arrivals.options.get("rate")
+        if rate is None:
+            raise InputError(
+                f"{arrivals.name} is played as it was recorded, whatever the sources",
+                where="workload.arrivals", todo="Give a rate, to which it is resampled",
+            )  # fmt: skip
+        options = {**arrivals.options, "rate": rate * float(factor)}
+        arrivals = Part.model_validate({"name": arrivals.name, **options})
+    return workload.model_copy(update={"sources": sources, "arrivals": arrivals})
+
+
+def _follows_sources(arrivals: Part) -> bool:
+    module = extensions.load(ARRIVALS, arrivals.name)
+    options = module.Options.model_validate(arrivals.options)
+    return bool(module.mean_rate(options, 2) != module.mean_rate(options, 1))
+
+
+def _deployment(deployment: Deployment, factor: Fraction, grown: Grown) -> Deployment:
+    if isinstance(deployment, HybridDeployment):
+        parts = {
+            "edge": _part(deployment.edge, factor, grown),
+            "cloud": _part(deployment.cloud, factor, grown),
+        }
+        return deployment.model_copy(update=parts)
+    whole: Deployment = _part(deployment, factor, grown)
+    return whole
+
+
+def _part(part: Any, factor: Fraction, grown: Grown) -> Any:
+    if isinstance(part, EdgePart):
+        return part.model_copy(update={"fleet": _times(part.fleet, factor)})
+    sites = _times(part.network.sites, factor)
+    changes: dict[str, Any] = {"network": part.network.model_copy(update={"sites": sites})}
+    if isinstance(part, BatchDeployment):
+        changes["nodes"] = _times(part.nodes, factor)
+    if isinstance(part, RealTimePart):
+        changes["scaling"] = grown(part.scaling, float(factor))
+    return part.model_copy(update=changes)
+
+
+def _times(number: int, factor: Fraction) -> int:
+    """Rounded up."""
+    return math.ceil(number * factor)

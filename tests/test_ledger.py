@@ -1,0 +1,430 @@
+"""The ledger by hand: the worked example of ``docs/costs.md``, to the last decimal."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench import pipeline
+from bench.cost import Costs, Line, lines_of
+from bench.cost.energy import energy_use
+from bench.cost.held import Held
+from bench.cost.lines import AMOUNT_STEP, Ledger
+from bench.gather import load_profiles
+from bench.hardware import Assumptions, Catalogue, Offer
+from bench.prepare import Settings
+from bench.profile import SampleEnergy
+from bench.record import Origin
+from bench.scenario import (
+    AnyPart,
+    BatchDeployment,
+    EdgeDeployment,
+    RealTimeDeployment,
+)
+from bench.simulate import Holding, Usage
+from bench.units import DAY_S, HOUR_S, YEAR_S
+from tests.test_simulation import profile
+
+ROOT = Path(__file__).parents[1]
+DOCUMENT = (ROOT / "docs" / "costs.md").read_text()
+PROFILES = ROOT / "reports" / "example"
+SOURCE = {"provenance": "assumed", "source": "the worked example"}
+ARM = {"backend": "fake", "device": "this-host", "offer": "o"}
+CLOUD = {
+    **ARM, "start_up": {"node": 60.0},
+    "network": {"uplink": 1e6, "downlink": 1e6, "rtt": 0.04},
+}  # fmt: skip
+REAL_TIME = RealTimeDeployment.model_validate(
+    {**CLOUD, "name": "cloud", "kind": "real_time", "scaling": {"name": "fixed", "replicas": 2}}
+)
+SPOT = REAL_TIME.model_validate(
+    {**REAL_TIME.model_dump(), "spot": {"mean_life": 4 * HOUR_S, "notice": 120.0}}
+)
+BATCH = BatchDeployment.model_validate(
+    {**CLOUD, "name": "batch", "kind": "batch", "window": {"opens": 80_000.0}}
+)
+EDGE = EdgeDeployment.model_validate({**ARM, "name": "edge", "kind": "edge", "fleet": 12})
+MACHINE = {"sku": "s", "title": "t", "vcpus": 4, "memory_gib": 8}
+
+
+def price(usd: str) -> dict[str, str]:
+    return {"price": usd, **SOURCE}
+
+
+def rented(rate: Decimal | str, billing_s: float = 1.0, **changes: Any) -> Offer:
+    machine = {
+        **MACHINE, "kind": "rented", "region": "r", "tier": "on_demand",
+        "rate": price(str(rate)), **changes,
+    }  # fmt: skip
+    return Offer.model_validate(
+        {
+            "name": "p/s", "provider": "p", "location": "cloud", "machine": machine,
+            "billing": {"granularity": billing_s, "minimum": billing_s}, "services": {},
+        }
+    )  # fmt: skip
+
+
+def bought(usd: str, draw_w: float, location: str, accelerators: int = 0) -> Offer:
+    machine = {
+        **MACHINE, "kind": "purchased", "accelerators": accelerators, "purchase": price(usd),
+        "power": {"draw": draw_w, **SOURCE},
+    }  # fmt: skip
+    return Offer.model_validate(
+        {
+            "name": "p/s", "provider": "p", "location": location, "machine": machine,
+            "billing": None, "services": {},
+        }
+    )  # fmt: skip
+
+
+def serving(offer: Offer, **services: Any) -> Offer:
+    return Offer.model_validate({**offer.model_dump(), "services": services})
+
+
+INPUTS = {
+    "electricity": Decimal("0.20"), "pue": 1.58, "device_life": 4 * YEAR_S, "residual_value": 0.0,
+    "server_life": 4 * YEAR_S, "server_residual_value": 0.3, "colocation": Decimal(163),
+    "staff": Decimal(10_000), "servers_per_person": 50, "devices_per_person": 500,
+    "spare_share": 0.05, "failures_per_device_year": 0.05,
+    "failures_per_accelerator_year": 0.091, "repair": 0.05, "visit": Decimal(150),
+    "carbon_intensity": "average",
+}  # fmt: skip
+
+
+def assumed(**changes: Any) -> Assumptions:
+    known = Catalogue(ROOT / "hardware_profiles").assumptions
+    values = {**INPUTS, **changes}
+    return known.model_copy(
+        update={
+            name: getattr(known, name).model_copy(update={"value": value})
+            for name, value in values.items()
+        }
+    )
+
+
+def used(**changes: Any) -> Usage:
+    nothing = {
+        "holdings": [], "devices": 0, "served": 0, "busy_s": 0, "uploaded_bytes": 0,
+        "downloaded_bytes": 0, "stored_byte_s": 0,
+    }  # fmt: skip
+    return Usage.model_validate(nothing | changes)
+
+
+def held(part: AnyPart, offer: Offer, usage: Usage, days: int = 1, **changes: Any) -> Held:
+    name = getattr(part, "name", "part")
+    fields: dict[str, Any] = {
+        "name": name, "part": part, "offer": offer, "region": None, "assumptions": assumed(),
+        "profile": profile({1: [0.01]}), "usage": usage, "days": days,
+    }  # fmt: skip
+    return Held(**(fields | changes))
+
+
+def hours(*spans: tuple[float, float]) -> list[Holding]:
+    return [Holding(start_s=a * HOUR_S, end_s=b * HOUR_S) for a, b in spans]
+
+
+TIERS = [{"up_to": 100e9, "price": "0.10"}, {"price": "0.05"}]
+MINUTE = 1 / 60
+WORKED = {
+    "cloud": held(
+        REAL_TIME,
+        serving(
+            rented(Decimal("21.73") / 730, HOUR_S),
+            load_balancer=price(str(Decimal("10.86") / 730)), egress={"tiers": TIERS, **SOURCE},
+        ),
+        used(holdings=hours((0, 24), (0, 24)), downloaded_bytes=10e9),
+    ),
+    "edge": held(EDGE, bought("300", 12, "edge"), used(devices=12)),
+    "on-premise": held(REAL_TIME, bought("10000", 1000, "on_premise", 2), used(devices=1)),
+    "spot": held(
+        SPOT,
+        rented("0.0785", tier="spot"),
+        used(
+            holdings=hours((0, 24), (0, 12), (12 - 2 * MINUTE, 24)), devices=3,
+            replacing_s=120,
+        ),
+    ),
+    "reserved": held(
+        REAL_TIME,
+        rented("0.30", tier="reserved", term_months=12),
+        used(holdings=hours((8, 16), (8, 16), (8, 16)), devices=3),
+    ),
+}  # fmt: skip
+
+
+def table(case: str) -> list[list[str]]:
+    """The rows of a worked example in the document."""
+    text = DOCUMENT.split(f"<!-- worked: {case} -->\n")[1].split("\n\n")[0]
+    return [[cell.strip() for cell in row.strip("| ").split("|")] for row in text.splitlines()[2:]]
+
+
+def by_hand(arithmetic: str) -> Fraction:
+    """Numbers, + − × ÷ and brackets, without rounding."""
+    python = arithmetic.translate(str.maketrans("×÷−", "*/-"))
+    assert re.fullmatch(r"[\d.+\-*/() ]+", python), arithmetic
+    exact = re.sub(r"[\d.]+", lambda number: f"Fraction('{number[0]}')", python)
+    return Fraction(eval(exact))  # noqa: S307
+
+
+@pytest.mark.parametrize("case", WORKED)
+def test_the_worked_example(case: str) -> None:
+    lines = list(lines_of(WORKED[case]))
+    *rows, total = table(case)
+    said = [(row[0], Decimal(row[2]), Decimal(row[3])) for row in rows]
+    assert [(line.item, line.quantity, line.amount_usd) for line in lines] == said
+    for row in rows:
+        assert float(by_hand(row[1])) == pytest.approx(float(row[3]), abs=1e-8)
+    assert Ledger.of(lines).total_usd == Decimal(total[-1])
+
+
+def test_a_day_of_many_is_their_mean() -> None:
+    one = WORKED["cloud"]
+    usage = one.usage.model_copy(
+        update={
+            "holdings": hours((0, 48), (0, 48)),
+            "downloaded_bytes": 2 * one.usage.downloaded_bytes,
+        }
+    )
+    two = held(REAL_TIME, one.offer, usage, days=2)
+    assert Ledger.of(list(lines_of(two))) == Ledger.of(list(lines_of(one)))
+
+
+# --- energy and carbon ---------------------------------------------------------------------------
+
+JOULES = SampleEnergy(
+    joules=3.6, origin=Origin(subject="energy", provenance="measured", source="the worked example")
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "grams", "kg"),
+    [("average", 396, 0.4554), ("marginal", 557, 0.64055), ("market", 0, 0)],
+)
+def test_carbon_by_hand(kind: str, grams: float, kg: float) -> None:
+    region = Catalogue(ROOT / "hardware_profiles").regions["aws", "us-east-1"]
+    asked = held(
+        REAL_TIME, rented("0.30"), used(served=1_000_000),
+        region=region, assumptions=assumed(carbon_intensity=kind),
+        profile=profile({1: [0.01]}, sample_energy=JOULES),
+    )  # fmt: skip
+    use = energy_use(asked)
+    assert use.kwh == pytest.approx(1.15)
+    assert (use.intensity, use.g_per_kwh) == (kind, grams)
+    assert use.carbon_kg == pytest.approx(kg)
+    for figure in (f"{kg:.5g} kg", f"{grams} g/kWh"):
+        assert grams == 0 or figure in " ".join(DOCUMENT.split())
+    assert next(lines_of(asked)).item == "compute"
+    assert "energy" not in {line.item for line in lines_of(asked)}  # the rate has it
+
+
+def test_what_is_not_known_of_energy_has_a_reason() -> None:
+    nobody = energy_use(held(REAL_TIME, rented("0.30"), used(served=10)))
+    assert nobody.kwh is None
+    assert "no sensor measured" in str(nobody.carbon_reason)
+    nowhere = energy_use(
+        held(REAL_TIME, rented("0.30"), used(served=10), profile=profile({1: [1.0]}, sample_energy=JOULES))
+    )  # fmt: skip
+    assert nowhere.carbon_kg is None
+    assert "PUE of p is not known" in str(nowhere.carbon_reason)
+
+
+# --- monotone ------------------------------------------------------------------------------------
+
+AMOUNT = st.integers(0, 10**13)
+SPANS = st.lists(st.tuples(st.floats(0, DAY_S), st.floats(0, DAY_S)), max_size=5)
+
+
+def spot_total(lines: dict[str, Decimal]) -> dict[str, Decimal]:
+    """Spot waste is a part of what is billed: only their sum has a direction."""
+    lines["compute"] = lines.get("compute", Decimal(0)) + lines.pop("spot waste", Decimal(0))
+    return lines
+
+
+@pytest.mark.parametrize("name", ["cloud", "edge", "on-premise", "spot", "reserved", "batch"])
+@given(
+    spans=SPANS, more=SPANS, longer=st.floats(0, DAY_S), devices=st.tuples(st.integers(0, 100), st.integers(0, 100)),
+    served=st.tuples(AMOUNT, AMOUNT), up=st.tuples(AMOUNT, AMOUNT), down=st.tuples(AMOUNT, AMOUNT),
+    stored=st.tuples(AMOUNT, AMOUNT), replacing=st.tuples(st.floats(0, DAY_S), st.floats(0, DAY_S)),
+)  # fmt: skip
+@settings(deadline=None, max_examples=60)
+def test_more_used_never_costs_less(
+    name: str, spans: list[tuple[float, float]], more: list[tuple[float, float]], longer: float,
+    devices: tuple[int, int], served: tuple[int, int], up: tuple[int, int], down: tuple[int, int],
+    stored: tuple[int, int], replacing: tuple[float, float],
+) -> None:  # fmt: skip
+    """The planner's lower bound rests on it: line by line, and energy too."""
+    base = PRICED[name]
+
+    def usage(extra: bool) -> Usage:
+        held_spans = [(a, a + b + longer * extra) for a, b in spans] + (more if extra else [])
+        several = {
+            "devices": devices, "served": served, "uploaded_bytes": up, "downloaded_bytes": down,
+            "stored_byte_s": stored, "replacing_s": replacing,
+        }  # fmt: skip
+        return used(
+            holdings=[{"start_s": min(s), "end_s": max(s)} for s in held_spans],
+            busy_s=0.0,
+            **{key: float(a + b * extra) if key not in ("devices", "served") else a + b * extra
+               for key, (a, b) in several.items()},
+        )  # fmt: skip
+
+    less, most = (
+        spot_total({line.item: line.amount_usd for line in lines_of(held(base.part, base.offer, usage(extra), profile=base.profile))})
+        for extra in (False, True)
+    )  # fmt: skip
+    # Compute and spot waste are rounded apart, each to a billionth of a dollar.
+    slack = 2 * AMOUNT_STEP if name == "spot" else Decimal(0)
+    for item, usd in less.items():
+        assert most[item] >= usd - slack, item
+    assert sum(most.values()) >= sum(less.values()) - slack
+
+
+PRICED = {
+    **WORKED,
+    "batch": held(
+        BATCH.model_copy(
+            update={"network": BATCH.network.model_copy(update={"price": Decimal("0.03")})}
+        ),
+        serving(rented("0.1785"), storage=price("0.023"), egress={"tiers": TIERS, **SOURCE}),
+        used(),
+    ),
+}
+
+
+# --- one price changes the lines that use it -----------------------------------------------------
+
+SCENARIO = """
+schema_version: 1
+name: prices
+task: {name: text-recognition, labels: 48}
+workload:
+  sources: 4
+  arrivals: {name: poisson, rate: 20/min}
+  active: {start: "06:00", end: "07:00"}
+objective:
+  response: {percentile: 99, limit: 250 ms}
+simulate: {replications: 2}
+deployments:
+  - name: night
+    kind: batch
+    backend: onnxruntime-cpu
+    device: this-host
+    offer: aws/c7i.xlarge/us-east-1/on-demand
+    window: {opens: "22:00"}
+    start_up: {node: 60 s}
+    network: {uplink: 40 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
+  - name: cloud
+    kind: real_time
+    backend: onnxruntime-cpu
+    device: this-host
+    offer: civo/standard-2c-4g/any/on-demand
+    scaling: {name: fixed, replicas: 1}
+    start_up: {node: 60 s}
+    network: {uplink: 40 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
+  - name: server
+    kind: real_time
+    backend: onnxruntime-cpu
+    device: this-host
+    offer: on-premise/server-dual-xeon
+    scaling: {name: fixed, replicas: 1}
+    start_up: {node: 60 s}
+    network: {uplink: 40 Mbit/s, downlink: 16 Mbit/s, rtt: 4 ms}
+  - name: edge
+    kind: edge
+    backend: onnxruntime-cpu
+    device: this-host-one-thread
+    offer: edge/mini-pc
+    fleet: 4
+"""
+OVERRIDES = {
+    "a rate": (
+        "rates: {aws/c7i.xlarge/us-east-1/on-demand: {price: $0.15/h, provenance: published, source: ours}}",
+        {("night", "compute")},
+    ),
+    "a purchase price": (
+        "purchases: {edge/mini-pc: {price: $241, provenance: published, source: ours}}",
+        {("edge", "devices"), ("edge", "spares")},
+    ),
+    "egress": (
+        "services: {civo: {egress: {tiers: [{price: $0.02/GB}], provenance: published, source: ours}}}",
+        {("cloud", "egress")},
+    ),
+    "a load balancer": (
+        "services: {civo: {load_balancer: {price: $12/month, provenance: published, source: ours}}}",
+        {("cloud", "load balancer")},
+    ),
+    "electricity": (
+        "assumptions: {electricity: {value: $0.31/kWh, source: ours}}",
+        {("edge", "energy"), ("server", "energy")},
+    ),
+    "staff": (
+        "assumptions: {staff: {value: $7000/month, source: ours}}",
+        {("edge", "staff"), ("server", "staff")},
+    ),
+    "a visit": (
+        "assumptions: {visit: {value: $99, source: ours}}",
+        {("edge", "service visits")},
+    ),
+}  # fmt: skip
+
+
+def costs(folder: Path, overrides: Path | None = None) -> Costs:
+    path = folder / "prices.yaml"
+    path.write_text(SCENARIO)
+    chosen = Settings(engine="inline", overrides=overrides)
+    return pipeline.simulate_only(path, load_profiles(PROFILES), chosen)[2]
+
+
+def by_item(found: Costs) -> dict[tuple[str, str], Line]:
+    return {(c.deployment, x.item): x for c in found.deployments for x in c.ledger.lines}
+
+
+@pytest.mark.parametrize("name", OVERRIDES)
+def test_one_price_changes_the_lines_that_use_it_and_no_other(name: str, tmp_path: Path) -> None:
+    text, expected = OVERRIDES[name]
+    override = tmp_path / "overrides.yaml"
+    override.write_text(f"schema_version: 1\n{text}\n")
+    listed = by_item(costs(tmp_path))
+    changed = by_item(costs(tmp_path, override))
+    assert listed.keys() == changed.keys()
+    assert {key for key in listed if listed[key] != changed[key]} == expected
+    for key in expected:
+        assert changed[key].unit_price_usd != listed[key].unit_price_usd
+        assert changed[key].quantity == listed[key].quantity
+        assert any(origin.source.startswith("ours") for origin in changed[key].origins)
+    same = [key for key in listed if key not in expected]
+    assert [listed[k].model_dump_json() for k in same] == [
+        changed[k].model_dump_json() for k in same
+    ]
+
+
+def test_a_day_an_hour_and_a_month_are_one_figure(tmp_path: Path) -> None:
+    for costed in costs(tmp_path).deployments:
+        total = float(costed.ledger.total_usd)
+        assert costed.usd_per_day.value == pytest.approx(total, abs=1e-8)
+        assert costed.usd_per_hour.value == pytest.approx(total / 24)
+        assert costed.usd_per_month.value == pytest.approx(total / 24 * 730)
+        assert sum(line.amount_usd for line in costed.ledger.lines) == costed.ledger.total_usd
+
+
+def test_the_override_file_of_the_document(tmp_path: Path) -> None:
+    text = DOCUMENT.split("<!-- override example -->\n```yaml\n")[1].split("```")[0]
+    path = tmp_path / "overrides.yaml"
+    path.write_text(text)
+    folder = ROOT / "hardware_profiles"
+    listed, own = Catalogue(folder), Catalogue(folder, path)
+    changed = {name for name, offer in own.offers.items() if offer != listed.offers[name]}
+    assert {"aws/g4dn.xlarge/us-east-1/on-demand", "edge/mini-pc"} < changed
+    assert {name.partition("/")[0] for name in changed} == {"aws", "edge", "civo", "google-cloud"}
+    assert own.offers["edge/mini-pc"].machine.purchase.price == 241  # type: ignore[union-attr]
+    assert own.assumptions.electricity.value == Decimal("0.31")
+    assert own.assumptions.devices_per_person.value == 150
+    for key in ("rates", "purchases", "discounts", "services", "assumptions"):
+        assert re.search(rf"^{key}:", text, re.MULTILINE), key
