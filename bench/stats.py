@@ -172,3 +172,32 @@ def mean_interval(values: Sequence[float] | Floats, confidence: float = 0.95) ->
     spread = float(data.std(ddof=1)) / math.sqrt(n)
     half = float(scipy_stats.t.ppf(0.5 + confidence / 2, n - 1)) * spread
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n, confidence=confidence)
+
+
+def draw_interval(
+    values: Sequence[float] | Floats, confidence: float = 0.95, *, logs: bool = True
+) -> Estimate:
+    """Mean of draws of one unknown truth, and where that truth may lie.
+
+    More draws do not make the truth better known, so the interval is that of one further draw
+    (Student's t prediction interval), and not of the mean; with ``logs``, in logarithms where all
+    are positive.
+    """
+    data = np.asarray(values, dtype=float)
+    if data.size < 2:
+        return mean_interval(values, confidence)
+    positive = logs and bool((data > 0).all())
+    scale = np.log(data) if positive else data
+    spread = float(scale.std(ddof=1)) * math.sqrt(1 + 1 / data.size)
+    half = float(scipy_stats.t.ppf(0.5 + confidence / 2, data.size - 1)) * spread
+    ends = np.array([scale.mean() - half, scale.mean() + half])
+    low, high = (np.exp(ends) if positive else ends).tolist()
+    mean = float(data.mean())
+    return Estimate(
+        value=mean, low=min(low, mean), high=max(high, mean), n=data.size, confidence=confidence
+    )
+
+
+def interval_of(values: Sequence[float] | Floats, *, draws: bool) -> Estimate:
+    """:func:`draw_interval` where each value rests on a draw of what is not known."""
+    return draw_interval(values) if draws else mean_interval(values)

@@ -26,7 +26,7 @@ from bench.scenario import (
     Spread,
     Workload,
 )
-from bench.simulate import Holding, fast, reference
+from bench.simulate import Holding, cloud, fast, reference
 from bench.simulate.batching import FOREVER, Rule, constant, deadline, decide, dynamic, fixed
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
 from bench.simulate.durations import breakdowns, drawn
@@ -38,6 +38,7 @@ from bench.simulate.service import ServiceTimes, correlation_length, service_tim
 from bench.simulate.tally import EXACT, RELATIVE_ERROR, Tally
 from bench.simulate.ticks import ticks
 from bench.stats import mser5
+from bench.streams import Streams
 from tests.queues import NO_BATCHES, SLO, plain, poisson
 
 METHODS = [fast, reference]
@@ -544,3 +545,34 @@ def test_billing_rounds_each_holding_up(
     holding = Holding(start_s=100, end_s=100 + held)
     assert billed_seconds([holding], rule) == billed
     assert billed_seconds([holding, holding], rule) == 2 * billed
+
+
+def test_more_replications_do_not_make_a_projection_better_known() -> None:
+    """Every replication draws one factor, shared by all deployments on the same arm."""
+    own = profile({1: [0.01]}, log_error=0.3)
+    factors = [
+        service_times(own, Streams(1, replication).get("profile a")).mean(1) / 1e7
+        for replication in range(400)
+    ]
+    assert np.std(np.log(factors)) == pytest.approx(0.3, rel=0.1)
+    assert service_times(own).mean(1) == pytest.approx(1e7)
+    same = [service_times(own, Streams(1, 3).get("profile a")).mean(1) for _ in range(2)]
+    assert same[0] == same[1]
+
+
+def test_the_bounds_of_a_projection_hold_for_every_draw() -> None:
+    own = profile({1: [0.01], 2: [0.012]}, log_error=0.4)
+    part = EdgeDeployment.model_validate(
+        {
+            "kind": "edge", "name": "e", "backend": "fake", "device": "d", "offer": "o",
+            "batching": {"name": "greedy", "max_batch": 2}, "fleet": 1,
+        }
+    )  # fmt: skip
+    quickest = cloud.shortest_service_s(part, own)
+    assert quickest < 0.01
+    drawn_s = [
+        service_times(own, Streams(2, replication).get("profile a")).mean(1) / 1e9
+        for replication in range(1000)
+    ]
+    assert min(drawn_s) > quickest
+    assert cloud.best_rate(part, own) > 1 / min(drawn_s)

@@ -67,3 +67,24 @@ def test_block_means_cover_the_mean_of_a_correlated_sequence() -> None:
         interval = stats.block_mean(sequence)
         covered += (interval.low or 0) <= 0 <= (interval.high or 0)
     assert covered >= 170
+
+
+@pytest.mark.parametrize("draws", [4, 12, 50])
+def test_where_an_unknown_truth_lies_does_not_depend_on_how_often_it_is_drawn(draws: int) -> None:
+    """The truth is one more draw: the interval must hold it 95 times in 100."""
+    rng, held, widths = np.random.default_rng(draws), 0, []
+    for _ in range(400):
+        values = np.exp(rng.normal(1.0, 0.4, draws))
+        truth = np.exp(rng.normal(1.0, 0.4))
+        interval = stats.draw_interval(values)
+        held += (interval.low or 0) <= truth <= (interval.high or 0)
+        widths.append(np.log((interval.high or 0) / (interval.low or 1)))
+    assert 0.92 <= held / 400 <= 0.98
+    assert float(np.median(widths)) > 2 * 1.96 * 0.4 * 0.9
+
+
+def test_draws_of_which_some_are_zero_are_taken_as_they_are() -> None:
+    interval = stats.draw_interval([0.0, 1.0, 2.0])
+    assert interval.value == 1.0
+    assert interval.low == pytest.approx(1 - 4.30265 * (4 / 3) ** 0.5, abs=1e-4)
+    assert stats.interval_of([1.0, 2.0], draws=False) == mean_interval([1.0, 2.0])

@@ -138,5 +138,5 @@ def _most(part: AnyPart, result: DeploymentResult) -> int | None:
 
 
 def _ceil(number: float) -> int:
-    """Rounded up; the hair of a binary fraction does not count. One server is the least."""
-    return max(math.ceil(number - 1e-9), 1)
+    """Rounded up; the hair of a binary fraction does not count."""
+    return math.ceil(max(number - 1e-9, 0.0))

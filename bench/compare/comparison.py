@@ -15,7 +15,7 @@ from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Estimate, Origin, Provenance, Record, worst
 from bench.scenario import Deployment, EdgePart, Objective, ResolvedScenario
 from bench.simulate import DeploymentResult, Simulation
-from bench.stats import mean_interval
+from bench.stats import draw_interval, mean_interval
 from bench.units import format_clock, format_percent, format_seconds, format_usd
 
 
@@ -216,12 +216,13 @@ def _usd(entry: Ranked) -> float:
 
 
 def tied(cheaper: CostedDeployment, dearer: CostedDeployment) -> bool:
-    """Days are paired: both deployments met the same requests."""
+    """Days are paired: both deployments met the same requests, and drew the same projections."""
     differences = [
         b - a
         for a, b in zip(cheaper.usd_per_million_days, dearer.usd_per_million_days, strict=False)
     ]
-    interval = mean_interval(differences)
+    projected = cheaper.projected or dearer.projected
+    interval = draw_interval(differences, logs=False) if projected else mean_interval(differences)
     return interval.low is None or interval.low <= 0
 
 

@@ -74,8 +74,8 @@ def other_traffic(
         requests = _requests(other)
         if requests > MOST_REQUESTS[method]:
             left_out.append(
-                f"{factor:g} times the traffic: {requests:.3g} requests would have to be "
-                f"simulated, and {MOST_REQUESTS[method]:.0e} are the most for this"
+                f"{factor:g} times the traffic: {requests:,.0f} requests would have to be "
+                f"simulated, and {MOST_REQUESTS[method]:,.0f} are the most for this"
             )
             continue
         others[sources] = other

@@ -6,7 +6,8 @@ day's share.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from bench.cost.energy import EnergyUse, energy_use
 from bench.cost.held import Held, held_of
@@ -18,8 +19,9 @@ from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Estimate, Record
 from bench.scenario import Deployment, EdgePart, ResolvedScenario
 from bench.simulate import DeploymentResult, Replication, Simulation, Usage
-from bench.stats import mean_interval
+from bench.stats import interval_of
 
+Interval = Callable[[Sequence[float]], Estimate]
 MOVES_WITH_MACHINES = ("compute", "spot waste")
 
 
@@ -27,6 +29,8 @@ class CostedDeployment(Record):
     """What one deployment costs and draws: the mean day, and the intervals over replications."""
 
     deployment: str
+    projected: bool = False
+    """Whether it rests on a projection: intervals are then of the truth, not of the mean."""
     ledger: Ledger
     """Quantities are means over the replications."""
     usd_per_hour: Estimate
@@ -96,24 +100,28 @@ def cost_deployment(
     ]
     ledgers = [Ledger.of([line for held in day for line in lines_of(held)]) for day in parts]
     energy = [[energy_use(held) for held in day] for day in parts]
+    interval = partial(interval_of, draws=result.projected)
     totals = [float(ledger.total_usd) for ledger in ledgers]
     pairs = list(zip(totals, result.replications, strict=True))
     per_million = [usd * day.days / day.done * 1e6 for usd, day in pairs if day.done]
     useful = [usd * day.days / day.within_slo * 1e6 for usd, day in pairs if day.within_slo]
     return CostedDeployment(
         deployment=deployment.name,
+        projected=result.projected,
         ledger=mean_ledger(ledgers),
-        usd_per_hour=mean_interval([usd / 24 for usd in totals]),
-        usd_per_day=mean_interval(totals),
-        usd_per_month=mean_interval([usd * MONTH_DAYS for usd in totals]),
-        usd_per_million=mean_interval(per_million),
-        usd_per_million_useful=mean_interval(useful)
+        usd_per_hour=interval([usd / 24 for usd in totals]),
+        usd_per_day=interval(totals),
+        usd_per_month=interval([usd * MONTH_DAYS for usd in totals]),
+        usd_per_million=interval(per_million),
+        usd_per_million_useful=interval(useful)
         if len(useful) == len(pairs)
         else Estimate.absent("on some days no request was answered within the SLO"),
         usd_per_million_days=per_million,
         energy=energy[0],
-        kwh_per_day=_over_days([_sum([use.kwh for use in day]) for day in energy], energy[0]),
-        **_carbon(energy, result.replications),
+        kwh_per_day=_over_days(
+            [_sum([use.kwh for use in day]) for day in energy], energy[0], interval
+        ),
+        **_carbon(energy, result.replications, interval),
     )
 
 
@@ -129,7 +137,7 @@ def lines_of(held: Held) -> Iterator[Line]:
 
 
 def _carbon(
-    energy: Sequence[Sequence[EnergyUse]], days: Sequence[Replication]
+    energy: Sequence[Sequence[EnergyUse]], days: Sequence[Replication], interval: Interval
 ) -> dict[str, Estimate]:
     kg = [_sum([use.carbon_kg for use in day]) for day in energy]
     per_million = [
@@ -137,8 +145,8 @@ def _carbon(
         for mass, day in zip(kg, days, strict=True)
     ]
     return {
-        "carbon_kg_per_day": _over_days(kg, energy[0]),
-        "carbon_kg_per_million": _over_days(per_million, energy[0]),
+        "carbon_kg_per_day": _over_days(kg, energy[0], interval),
+        "carbon_kg_per_million": _over_days(per_million, energy[0], interval),
     }
 
 
@@ -147,12 +155,14 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def _over_days(values: Sequence[float | None], energy: Sequence[EnergyUse]) -> Estimate:
+def _over_days(
+    values: Sequence[float | None], energy: Sequence[EnergyUse], interval: Interval
+) -> Estimate:
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         reasons = [use.carbon_reason for use in energy if use.carbon_reason]
         return Estimate.absent("; ".join(dict.fromkeys(reasons)) or "nothing was answered")
-    return mean_interval(known)
+    return interval(known)
 
 
 def floor_of(

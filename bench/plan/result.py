@@ -13,7 +13,7 @@ class Planned(Record):
     deployment: Deployment
     entry: Ranked
     alike: int
-    """Other candidates with the very same cost, latency and carbon."""
+    """Others that it stands for: with the very same cost, latency and carbon, or of its offer."""
 
 
 class Plan(Record):
@@ -35,7 +35,7 @@ class Plan(Record):
     another, by bounds alone."""
     within: float
     cheapest: list[Planned]
-    """Feasible, cheapest first."""
+    """Feasible, cheapest first: the best of every offer and kind."""
     front: list[Planned]
     """Feasible, and none is better in cost, 99th percentile and carbon at once."""
     near_misses: list[Planned]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -215,7 +215,7 @@ class _Hunt:
             dismissed=dict(self.dismissed.most_common()),
             too_dear=self.too_dear,
             within=self.asked.scenario.plan.within,
-            cheapest=list(_distinct(feasible))[:SHOWN],
+            cheapest=list(_best_of_each(feasible))[:SHOWN],
             front=list(_distinct(_front(feasible))),
             near_misses=list(_distinct(missed))[:SHOWN],
             indistinguishable=[
@@ -314,11 +314,20 @@ def _renamed(result: DeploymentResult, first: Candidate, other: Candidate) -> De
     )
 
 
+def _best_of_each(feasible: Sequence[_Judged]) -> Iterator[Planned]:
+    """The cheapest of every offer and kind."""
+    return _first_of(feasible, lambda one: (one.entry.kind, one.entry.offer))
+
+
 def _distinct(judged: Iterable[_Judged]) -> Iterator[Planned]:
     """One of those that have the very same figures."""
-    alike: dict[tuple[float | None, ...], list[_Judged]] = {}
+    return _first_of(judged, lambda one: one.figures)
+
+
+def _first_of(judged: Iterable[_Judged], key: Callable[[_Judged], Hashable]) -> Iterator[Planned]:
+    alike: dict[Hashable, list[_Judged]] = {}
     for one in judged:
-        alike.setdefault(one.figures, []).append(one)
+        alike.setdefault(key(one), []).append(one)
     for same in alike.values():
         yield Planned(
             deployment=same[0].candidate.deployment, entry=same[0].entry, alike=len(same) - 1

@@ -51,7 +51,7 @@ def render_html(view: View) -> str:
         view=view,
         latency=Markup(charts.latency_ecdf(view)),  # noqa: S704
         day=Markup(charts.day_panels(view) if view.day else ""),  # noqa: S704
-        steps=Markup(charts.step_bars(view)),  # noqa: S704
+        steps=Markup(charts.step_bars(view) if view.arms else ""),  # noqa: S704
         ledger=Markup(charts.ledger_bars(view)),  # noqa: S704
         colour=lambda name: colour_of(view, name),
         **_what_if(view),

@@ -53,21 +53,23 @@ def _blocks(plan: Plan) -> Iterator[RenderableType]:
             yield Text(f"–  {offers[0]}{more}: {reason}")
 
 
-def _table(rows: Sequence[Planned]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    headings = ("$/million", "$/month", "p99", "kg CO2e/million", "rests on", "deployment", "alike")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for planned in rows:
+def _table(rows: Sequence[Planned]) -> Group:
+    """Two lines each: what it is, and its figures."""
+    figures = Table(box=None, pad_edge=False)
+    for heading in ("", "$/million", "$/month", "p99", "kg CO2e/million", "rests on"):
+        figures.add_column(heading, no_wrap=True)
+    names = []
+    for number, planned in enumerate(rows, 1):
         entry = planned.entry
         carbon = entry.carbon_kg_per_million.value
-        table.add_row(
+        figures.add_row(
+            str(number),
             format_usd(entry.usd_per_million.value),
             format_usd(entry.usd_per_month.value),
             format_seconds(entry.p99_s.value),
             "–" if carbon is None else f"{carbon:.3g}",
             entry.provenance,
-            Text(entry.deployment),
-            f"+{planned.alike}" if planned.alike else "",
         )
-    return table
+        alike = f" (and {planned.alike} like it)" if planned.alike else ""
+        names.append(Text(f"{number}  {entry.deployment}{alike}"))
+    return Group(figures, *names)

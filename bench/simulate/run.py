@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from bench.simulate.results import (
 from bench.simulate.scaling import Scaling
 from bench.simulate.tally import Tally
 from bench.simulate.ticks import to_seconds
-from bench.stats import mean_interval, mser5, sample_floor
+from bench.stats import interval_of, mser5, sample_floor
 from bench.store import Journal
 from bench.streams import Streams
 from bench.units import DAY_S, format_percent
@@ -126,8 +127,9 @@ def simulate_all(
                         for replication in range(scenario.scenario.simulate.replications)
                         if impossible is None
                     ],
+                    any(profile.log_error for profile in own.values()),
                 )
-                for deployment, _, impossible in plan
+                for deployment, own, impossible in plan
             ],
         )
         for place, (scenario, plan) in enumerate(zip(scenarios, plans, strict=True))
@@ -367,13 +369,15 @@ def _summarise(
     arms: list[str],
     impossible: str | None,
     played: Sequence[Result],
+    projected: bool,
 ) -> DeploymentResult:
     days = [day for day, _ in played]
+    over = partial(_over, projected=projected)
     names = list(days[0].percentiles_s) if days else [f"p{q:g}" for q in PERCENTILES]
     growing = _growing(days)
     reason = impossible or growing
-    response = {"mean": _over([d.mean_s for d in days], reason or _unanswered(days))} | {
-        name: _over(
+    response = {"mean": over([d.mean_s for d in days], reason or _unanswered(days))} | {
+        name: over(
             [d.percentiles_s[name] for d in days],
             reason or _too_few(days, name) or _unanswered(days),
         )
@@ -384,11 +388,12 @@ def _summarise(
         deployment=deployment.name,
         arms=arms,
         impossible=reason,
+        projected=projected,
         replications=days,
         response_s=response,
-        slo_attainment=_over([d.within_slo / d.requests for d in days if d.requests], impossible),
-        utilisation=_over([d.utilisation for d in days], impossible),
-        mean_batch=_over([d.mean_batch for d in days], impossible),
+        slo_attainment=over([d.within_slo / d.requests for d in days if d.requests], impossible),
+        utilisation=over([d.utilisation for d in days], impossible),
+        mean_batch=over([d.mean_batch for d in days], impossible),
         response_curve_s=[
             None if None in points else float(np.mean([p for p in points if p is not None]))
             for points in zip(*curves, strict=True)
@@ -422,9 +427,9 @@ def _unanswered(days: Sequence[Replication]) -> str | None:
     return f"of {total:,} requests, {', '.join(said)}" if said else None
 
 
-def _over(values: Sequence[float | None], reason: str | None) -> Estimate:
+def _over(values: Sequence[float | None], reason: str | None, *, projected: bool) -> Estimate:
     """The mean over replications; none where any of them has no value."""
     known = [v for v in values if v is not None]
     if not known or len(known) < len(values):
         return Estimate.absent(reason or "no replication has one")
-    return mean_interval(known)
+    return interval_of(known, draws=projected)

@@ -152,7 +152,7 @@ def quotient(above: Found, below: Found) -> Found:
 
 def summed(kind: str, quantity: str, found: Found) -> dict[str, Any]:
     """Errors and coverage of one quantity; ``answered`` are those that would not be refused."""
-    cells, refuses = cells_of(quantity), refusals(kind)
+    cells, refuses = cells_of(quantity), refusals(kind, quantity)
     rows = []
     for key, log, device, family in zip(
         cells.keys, cells.log, cells.device, cells.family, strict=True
@@ -185,7 +185,7 @@ def summed(kind: str, quantity: str, found: Found) -> dict[str, Any]:
     }
 
 
-def refusals(kind: str) -> Callable[[str, str], bool]:
+def refusals(kind: str, quantity: str) -> Callable[[str, str], bool]:
     """Whether a device or a model would be refused, were all of its group not in the table."""
     known = catalogue()
 
@@ -195,7 +195,7 @@ def refusals(kind: str) -> Callable[[str, str], bool]:
         alike = die(device) if kind == "chip" else None
         projector = without(alike, family if kind == "counted work" else None)
         try:
-            projector.require_support(device, model)
+            projector.require_support(device, model, quantity)
         except Refused:
             return True
         return False

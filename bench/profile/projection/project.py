@@ -25,8 +25,10 @@ from bench.profile.projection.quantities import FIGURES, table
 NORMAL_90 = 1.645
 MARGIN = math.log(2)
 """A device or a model may lie so far outside of the published ones, in logarithms."""
-WIDEST = math.log(6)
-"""A projection whose 90 % interval reaches further than a factor of six either way is refused."""
+WIDEST = math.log(10)
+"""A projection whose 90 % interval reaches further than a factor of ten either way is refused."""
+
+USELESS = math.log(2)
 
 Question = Literal["known device", "data sheet", "counted work"]
 """What is not known: the model on this device; the device; the model everywhere."""
@@ -69,6 +71,7 @@ class Projector:
     ) -> None:
         self._results, self._devices, self._models = results, devices, models
         self._fitted: dict[str, tuple[Cells, Fit]] = {}
+        self._scales: dict[tuple[str, Question], float] = {}
 
     def figure(
         self, name: str, device: str, model: PublishedModel, anchors: Sequence[Anchor] = ()
@@ -82,13 +85,13 @@ class Projector:
         if rows:
             values = [FIGURES[name].of(row) for row in rows]
             return Projected(float(np.median([v for v in values if v is not None])), 0.0, rows)
-        self.require_support(device, model)
+        self.require_support(device, model, name)
         if name == "latency":
             return self._latency(device, model, anchors)
         return self._projected(name, device, model, anchors)
 
-    def require_support(self, device: str, model: PublishedModel) -> None:
-        """Refuse what lies outside of the table.
+    def require_support(self, device: str, model: PublishedModel, name: str = "throughput") -> None:
+        """Refuse what lies outside of the table: a device, a model, or a figure of them.
 
         Raises:
             Refused: with the reason.
@@ -100,6 +103,7 @@ class Projector:
             )
         self._require_device(device)
         self._require_model(model)
+        self._require_alike(device, name)
 
     def held_out(self, name: str, question: Question) -> HeldOut:
         """What the other cells of a quantity say of each."""
@@ -108,7 +112,9 @@ class Projector:
 
     def scale(self, name: str, question: Question) -> float:
         """What the process's own deviations must be multiplied by to be honest."""
-        return self.held_out(name, question).scale
+        if (name, question) not in self._scales:
+            self._scales[name, question] = self.held_out(name, question).scale
+        return self._scales[name, question]
 
     def _published(
         self, name: str, device: str, model: PublishedModel
@@ -164,6 +170,12 @@ class Projector:
         return Projected(float(np.exp(mean[0])), error, (), question)
 
     def _require_narrow(self, name: str, device: str, error: float) -> None:
+        if math.isinf(error):
+            raise Refused(
+                f"the {name} on {device} is not projected: of those that were published, half of "
+                "the answers to the same question were off by more than a factor of two",
+                todo="Measure it there",
+            )
         if error * NORMAL_90 > WIDEST:
             raise Refused(
                 f"the {name} on {device} would be projected within a factor of "
@@ -193,6 +205,21 @@ class Projector:
             raise Refused(
                 f"nothing can be projected to {name}: its data sheet lies far outside of those of "
                 f"{sheet.maker} that have published results",
+                todo="Measure on the device",
+            )
+
+    def _require_alike(self, device: str, name: str) -> None:
+        """A card has a host beside it and a module has none: one says little of the other."""
+        cells, _ = self._table(name)
+        own = columns(
+            [Cell(device, False, family, family, 0.0, 1) for family in list(self._models)[:1]],
+            self._devices, self._models,
+        )  # fmt: skip
+        alike = (cells.maker == own.maker[0]) & (cells.form == own.form[0])
+        if not (alike & (cells.device != device)).any():
+            raise Refused(
+                f"the {name} of {device} cannot be projected: no other {own.form[0]} of "
+                f"{own.maker[0]} has one that was published",
                 todo="Measure on the device",
             )
 
@@ -230,8 +257,11 @@ class HeldOut:
     def scale(self) -> float:
         """So many deviations, in units of 1.645, hold 90 % of a new group (conformal prediction).
 
-        With n groups the quantile is 0.9 (n + 1) ÷ n, since the new one is not among them.
+        With n groups the quantile is 0.9 (n + 1) ÷ n, since the new one is not among them. Infinite
+        where half of the answers are off by more than :data:`USELESS`: then none is given.
         """
+        if float(np.median(np.abs(self.mean - self.cells.log))) > USELESS:
+            return math.inf
         away = np.abs(self.mean - self.cells.log) / self.deviation
         count = len(np.unique(self.groups))
         return float(np.quantile(away, min(0.9 * (count + 1) / count, 1.0))) / NORMAL_90
