@@ -32,8 +32,9 @@ from bench.simulate import (
 from bench.units import format_seconds, format_usd
 
 SHOWN = 20
-FIRST_WAVE = 2
-"""Deployments simulated at first; each wave has twice as many as the one before."""
+FIRST_WAVE, GROWTH = 2, 6
+"""Deployments simulated at first; each wave is so many times larger than the one before it. Small
+at first, to find a feasible one cheaply; large then, since worker processes take a while to start."""
 
 Notify = Callable[[int, int, str], None]
 
@@ -66,7 +67,7 @@ def search(
         results = simulate_all(scenarios, profiles, seed, executor, method=method)
         for members, simulation in zip(group, results, strict=True):
             hunt.judge(members, simulation.deployments[0])
-        wave *= 2
+        wave *= GROWTH
     notify(len(found), len(found), hunt.so_far)
     return hunt.plan(dict(refused or {}))
 

@@ -11,7 +11,7 @@ from bench.simulate.batching import decide
 from bench.simulate.compiled import compiled
 from bench.simulate.fast.heap import put, remove, take, top_key
 from bench.simulate.fast.link import site_of, transmit
-from bench.simulate.fast.state import BUSY, IDLE, OFF, Input, Settings, Slots, State
+from bench.simulate.fast.state import BUSY, IDLE, OFF, Input, Settings, Slots, State, Structured
 from bench.simulate.fast.windows import after_window
 from bench.simulate.plane import Answers, Outcome, Routing
 from bench.simulate.ticks import FOREVER
@@ -73,6 +73,19 @@ def advance(
                 _next_request(state, slots, settings, rows, out, next_time)
         else:
             _dispatch(state, slots, settings, rows, out, take(state.alarms), next_time)
+
+
+@compiled
+def remaining(servers: Structured, now: int) -> tuple[int, int]:
+    """Server-ticks that the batches and the other work under way still take."""
+    batches = other = 0
+    for server in servers:
+        if server.state == BUSY:
+            if server.work:
+                other += server.finish - now
+            else:
+                batches += server.finish - now
+    return batches, other
 
 
 @compiled

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import simpy
 
 from bench.simulate.fast import kernel
 from bench.simulate.fast.link import cross, wait_for_opening
 from bench.simulate.fast.state import (
-    BUSY,
+    REGISTERS,
     as_input,
     more_slots,
     new_output,
@@ -159,20 +158,18 @@ class Pool:
         return int(self._state.servers["left"][server])
 
     def seen(self) -> Seen:
-        registers, servers = self._registers, self._state.servers
-        busy = servers["state"] == BUSY
-        remaining = np.where(
-            busy, servers["finish"] - max(int(self._env.now), int(registers["now"])), 0
-        )
-        other = servers["work"] == 1
+        # Autoscalers look every few seconds of a day: one conversion for all registers.
+        counts = dict(zip(REGISTERS, self._registers.item(), strict=True))
+        now = max(int(self._env.now), counts["now"])
+        batches, other = kernel.remaining(self._state.servers, now)
         return Seen(
-            waiting=int(registers["waiting"]),
-            in_service=int(registers["in_service"]),
-            busy=int(registers["busy"] - remaining[~other].sum()),
-            filling=int(registers["filling"] - remaining[other].sum()),
-            batches=int(registers["batches"]),
-            served=int(registers["served"]),
-            work_left=int(registers["work"]),
-            work_done=int(registers["work_done"]),
-            work_ended=int(registers["work_ended"]),
+            waiting=counts["waiting"],
+            in_service=counts["in_service"],
+            busy=counts["busy"] - batches,
+            filling=counts["filling"] - other,
+            batches=counts["batches"],
+            served=counts["served"],
+            work_left=counts["work"],
+            work_done=counts["work_done"],
+            work_ended=counts["work_ended"],
         )

@@ -22,16 +22,12 @@ from bench.simulate.ticks import FOREVER, Ticks
 Structured = npt.NDArray[Any]
 OFF, IDLE, BUSY = 0, 1, 2
 
-_REGISTERS = np.dtype(
-    [
-        (name, "i8")
-        for name in (
-            "now", "cursor", "rows", "last", "written", "free", "used", "waiting", "in_service",
-            "ready", "turn", "busy", "filling", "batches", "served", "work", "work_serial",
-            "work_done", "work_ended", "watch_wake", "watch_empty", "woken", "emptied", "triggers",
-        )
-    ]
+REGISTERS = (
+    "now", "cursor", "rows", "last", "written", "free", "used", "waiting", "in_service",
+    "ready", "turn", "busy", "filling", "batches", "served", "work", "work_serial",
+    "work_done", "work_ended", "watch_wake", "watch_empty", "woken", "emptied", "triggers",
 )  # fmt: skip
+_REGISTERS = np.dtype([(name, "i8") for name in REGISTERS])
 _SLOT = np.dtype(
     [
         (name, "i8") for name in ("number", "arrival", "reach", "up", "down", "start", "next")

@@ -27,6 +27,7 @@ def warm() -> None:
     pool.retire(0)
     pool.fail(1)
     pool.run(50)
+    pool.seen()
     users = Pool(simpy.Environment(0), PoolPlan(rule, service, 1, users=1), iter([_three()]), tally)
     users.run(50)
     for _ in Fleet(FleetPlan(1, rule, service), iter([_three()]), tally, 100).spilled():
