@@ -110,6 +110,14 @@ def parity(session: nox.Session) -> None:
 
 
 @nox.session
+def plan(session: nox.Session) -> None:
+    """How long the planner takes on the quickstart, and that it loses nothing."""
+    _install(session, "onnxruntime", "dev")
+    session.run("python", "-m", "tests.evidence.plan")
+    session.run("python", "-m", "tests.evidence.write_docs")
+
+
+@nox.session
 def speed(session: nox.Session) -> None:
     """How fast the simulator is: against its reference, against others, and how its time grows."""
     _install(session, "dev")

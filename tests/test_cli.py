@@ -179,3 +179,45 @@ def test_a_fault_of_the_program_is_said_to_be_one(
     assert "a fault of the program" in errors
     with pytest.raises(ZeroDivisionError):
         bench("list", "tasks", "--debug")
+
+
+def test_a_plan_from_a_run(bench: Bench, fake_scenario: Path, tmp_path: Path) -> None:
+    text = fake_scenario.read_text() + (
+        "plan:\n  offers: [civo/standard-*, edge/*]\n  batching: [none]\n"
+        "  scaling: [{name: fixed, replicas: 1}]\n  nodes: [1]\n"
+    )
+    fake_scenario.write_text(text)
+    out = tmp_path / "plan"
+    code, printed, errors = bench(
+        "plan", str(fake_scenario), "--engine", "inline", "--out", str(out)
+    )
+    assert (code, errors) == (0, "")
+    assert "The Pareto front" in printed
+    plan = json.loads((out / "plan.json").read_text())
+    assert plan["verdict"] in printed.replace("\n", " ") or plan["verdict"][:60] in printed
+    code, printed, _ = bench("plan", str(fake_scenario), "--profiles", str(out), "--json")
+    again = json.loads(printed)
+    assert again["verdict"] == plan["verdict"]
+    hopeless = text.replace("limit: 200 ms", "limit: 1 ms")
+    fake_scenario.write_text(hopeless)
+    code, _, _ = bench("plan", str(fake_scenario), "--profiles", str(out), "--strict", "--quiet")
+    assert code == 1
+
+
+def test_an_override_file_is_named_with_its_line(
+    bench: Bench, fake_scenario: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "schema_version: 1\nassumptions:\n  electricty: {value: $0.3/kWh, source: bill}\n"
+    )
+    code, _, errors = bench("run", str(fake_scenario), "--overrides", str(mine))
+    assert code == 2
+    assert "mine.yaml:3:3" in errors
+    assert "Did you mean 'electricity'" in errors
+
+
+def test_live_prices_need_their_extra(bench: Bench) -> None:
+    code, out, errors = bench("prices")
+    assert (code, out) == (2, "")
+    assert "prices" in errors

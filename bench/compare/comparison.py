@@ -221,8 +221,8 @@ def tied(cheaper: CostedDeployment, dearer: CostedDeployment) -> bool:
         b - a
         for a, b in zip(cheaper.usd_per_million_days, dearer.usd_per_million_days, strict=False)
     ]
-    projected = cheaper.projected or dearer.projected
-    interval = draw_interval(differences, logs=False) if projected else mean_interval(differences)
+    draws = cheaper.draws or dearer.draws
+    interval = draw_interval(differences, logs=False) if draws else mean_interval(differences)
     return interval.low is None or interval.low <= 0
 
 

@@ -29,8 +29,9 @@ class CostedDeployment(Record):
     """What one deployment costs and draws: the mean day, and the intervals over replications."""
 
     deployment: str
-    projected: bool = False
-    """Whether it rests on a projection: intervals are then of the truth, not of the mean."""
+    draws: bool = False
+    """Whether replications draw what is not known of it: intervals are then of the truth, not of
+    the mean."""
     ledger: Ledger
     """Quantities are means over the replications."""
     usd_per_hour: Estimate
@@ -100,14 +101,14 @@ def cost_deployment(
     ]
     ledgers = [Ledger.of([line for held in day for line in lines_of(held)]) for day in parts]
     energy = [[energy_use(held) for held in day] for day in parts]
-    interval = partial(interval_of, draws=result.projected)
+    interval = partial(interval_of, draws=result.draws)
     totals = [float(ledger.total_usd) for ledger in ledgers]
     pairs = list(zip(totals, result.replications, strict=True))
     per_million = [usd * day.days / day.done * 1e6 for usd, day in pairs if day.done]
     useful = [usd * day.days / day.within_slo * 1e6 for usd, day in pairs if day.within_slo]
     return CostedDeployment(
         deployment=deployment.name,
-        projected=result.projected,
+        draws=result.draws,
         ledger=mean_ledger(ledgers),
         usd_per_hour=interval([usd / 24 for usd in totals]),
         usd_per_day=interval(totals),

@@ -66,8 +66,10 @@ class Elsewhere:
         Raises:
             Refused: device or model is outside of what published results support.
         """
-        projector, model = self._projector, self._model
-        # What is refused without looking at the model is refused before it is counted.
+        projector = self._projector
+        if self._published is None:  # before the model is counted, which takes a while
+            projector.require_device(device.name)
+        model = self._model
         throughput = projector.figure("throughput", device.name, model, self._anchors)
         latency = projector.figure("latency", device.name, model, self._anchors)
         each = max(1 / throughput.value, self._least_s(device))
@@ -97,20 +99,25 @@ class Elsewhere:
         return Projector(catalogue.published, catalogue.devices, catalogue.published_models)
 
     @cached_property
+    def _published(self) -> PublishedModel | None:
+        """The task's model, if it is one of the table's."""
+        for model in self._catalogue.published_models.values():
+            asked = dict(model.task)
+            if asked.pop("name", None) == Path(self._task).stem and all(
+                self._options.get(key) == value for key, value in asked.items()
+            ):
+                return model
+        return None
+
+    @cached_property
     def _model(self) -> PublishedModel:
         """The task's model as the table knows it, or as it was counted.
 
         Raises:
             Refused: it cannot be counted.
         """
-        for model in self._catalogue.published_models.values():
-            asked = dict(model.task)
-            if (
-                asked
-                and asked.pop("name") == Path(self._task).stem
-                and all(self._options.get(key) == value for key, value in asked.items())
-            ):
-                return model
+        if self._published is not None:
+            return self._published
         try:
             work = self._count()
         except BenchError as error:

@@ -49,8 +49,8 @@ class Profile(Record):
     sample_energy: SampleEnergy | None = None
     """``None`` where nothing measured or published it."""
     log_error: float = 0.0
-    """How well a projection is known: the standard deviation of the logarithm of a factor that all
-    its service times share. Zero for what was measured."""
+    """How well it is known: the standard deviation of the logarithm of a factor that all its
+    service times share. Zero for what was measured here, where the times themselves are drawn."""
     environment: dict[str, object]
     origin: Origin
 

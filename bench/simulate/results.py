@@ -92,9 +92,9 @@ class DeploymentResult(Record):
     arms: list[str]
     impossible: str | None
     """Why the deployment cannot keep up or keep the limit, or ``None``. Such a one has no latency."""
-    projected: bool = False
-    """Whether one of its profiles is a projection. Each replication then draws what the truth may
-    be, and intervals say where the truth may lie."""
+    draws: bool = False
+    """Whether one of its profiles was published or projected. Each replication then draws what the
+    truth may be, and intervals say where the truth may lie."""
     replications: list[Replication]
     response_s: dict[str, Estimate]
     """``mean``, ``p50``, ``p90``, ``p95``, ``p99``."""

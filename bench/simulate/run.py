@@ -369,10 +369,10 @@ def _summarise(
     arms: list[str],
     impossible: str | None,
     played: Sequence[Result],
-    projected: bool,
+    draws: bool,
 ) -> DeploymentResult:
     days = [day for day, _ in played]
-    over = partial(_over, projected=projected)
+    over = partial(_over, draws=draws)
     names = list(days[0].percentiles_s) if days else [f"p{q:g}" for q in PERCENTILES]
     growing = _growing(days)
     reason = impossible or growing
@@ -388,7 +388,7 @@ def _summarise(
         deployment=deployment.name,
         arms=arms,
         impossible=reason,
-        projected=projected,
+        draws=draws,
         replications=days,
         response_s=response,
         slo_attainment=over([d.within_slo / d.requests for d in days if d.requests], impossible),
@@ -427,9 +427,9 @@ def _unanswered(days: Sequence[Replication]) -> str | None:
     return f"of {total:,} requests, {', '.join(said)}" if said else None
 
 
-def _over(values: Sequence[float | None], reason: str | None, *, projected: bool) -> Estimate:
+def _over(values: Sequence[float | None], reason: str | None, *, draws: bool) -> Estimate:
     """The mean over replications; none where any of them has no value."""
     known = [v for v in values if v is not None]
     if not known or len(known) < len(values):
         return Estimate.absent(reason or "no replication has one")
-    return interval_of(known, draws=projected)
+    return interval_of(known, draws=draws)

@@ -8,7 +8,10 @@ from typing import Any
 
 from tests.evidence.record import FOLDER
 
-PAGES = [FOLDER.parent / name for name in ("measurement.md", "simulation.md", "projection.md")]
+PAGES = [
+    FOLDER.parent / name
+    for name in ("measurement.md", "simulation.md", "projection.md", "planning.md")
+]
 
 
 def document(name: str) -> dict[str, Any]:
@@ -24,6 +27,7 @@ def tables() -> dict[str, str]:
         "peers": _peers,
         "gpu": _gpu,
         "speed": _speed,
+        "plan": _plan,
         "projection": _projection,
         "projection-baseline": _projection_baseline,
         "projection-models": _projection_models,
@@ -170,6 +174,24 @@ def _speed(evidence: dict[str, Any]) -> str:
         ]
         cells = [f"{one[key]:,g}: {one['median_s']:.2f} s" for one in found]
         lines.append(f"| {title} | {' | '.join([*cells, ''][:5] if len(cells) < 5 else cells)} |")
+    return "\n".join([*lines, "", _made(evidence)])
+
+
+def _plan(evidence: dict[str, Any]) -> str:
+    whole, reduced = evidence["figures"]["whole"], evidence["figures"]["reduced"]
+    same = "the same" if reduced["same_optimum"] and reduced["same_front"] else "NOT the same"
+    lines = [
+        "| | candidates | simulated | judged | seconds |",
+        "|---|---|---|---|---|",
+        f"| the quickstart, `bench plan` from start to end | {whole['candidates']:,} "
+        f"| {whole['simulated']} | {whole['judged']} | {whole['seconds']:.0f} |",
+        f"| a part of it, pruned | {reduced['candidates']:,} | {reduced['simulated']['pruned']} | "
+        f"| {reduced['seconds']['pruned']:.0f} |",
+        f"| the same part, every candidate simulated | {reduced['candidates']:,} "
+        f"| {reduced['simulated']['exhaustive']} | | {reduced['seconds']['exhaustive']:.0f} |",
+        "",
+        f"Both searches of the part found {same} optimum and front ({reduced['front']} points).",
+    ]
     return "\n".join([*lines, "", _made(evidence)])
 
 

@@ -45,7 +45,7 @@ class Projected:
     value: float
     log_error: float
     """Standard deviation of its logarithm, scaled so that 90 % of the held-out results lay within
-    1.645 of it. Zero where the figure itself was published."""
+    1.645 of it; of a published figure, how far single results in a cell lie apart."""
     rows: tuple[PublishedResult, ...] = ()
     """What was published of this device and model; empty where it is a projection."""
     question: Question | None = None
@@ -83,8 +83,8 @@ class Projector:
         """
         rows = self._published(name, device, model)
         if rows:
-            values = [FIGURES[name].of(row) for row in rows]
-            return Projected(float(np.median([v for v in values if v is not None])), 0.0, rows)
+            values = [value for row in rows if (value := FIGURES[name].of(row)) is not None]
+            return Projected(float(np.median(values)), self._apart(name, values), rows)
         self.require_support(device, model, name)
         if name == "latency":
             return self._latency(device, model, anchors)
@@ -101,7 +101,7 @@ class Projector:
                 f"nothing is projected for {model.name}: its answers have any length",
                 todo="Measure it on the device",
             )
-        self._require_device(device)
+        self.require_device(device)
         self._require_model(model)
         self._require_alike(device, name)
 
@@ -133,6 +133,13 @@ class Projector:
             and row.unit == "samples"
             and FIGURES[name].of(row) is not None
         )
+
+    def _apart(self, name: str, values: Sequence[float]) -> float:
+        """How far one more result may lie from these: as they do, or at least as all cells' do."""
+        _, fitted = self._table(name)
+        usual = float(np.exp(fitted.log_variances[-1] / 2))
+        own = float(np.std(np.log(values), ddof=1)) if len(values) > 2 else 0.0
+        return max(own, usual)
 
     def _latency(self, device: str, model: PublishedModel, anchors: Sequence[Anchor]) -> Projected:
         """From other latencies of the model; where there are none, concurrency ÷ throughput.
@@ -183,7 +190,12 @@ class Projector:
                 todo="Measure it there, or on a device that published results know",
             )
 
-    def _require_device(self, name: str) -> None:
+    def require_device(self, name: str) -> None:
+        """Refuse a device that published results cannot say anything of.
+
+        Raises:
+            Refused: with the reason.
+        """
         device = self._devices[name]
         try:
             sheet = sheet_of(device)
