@@ -73,7 +73,8 @@ def test_pruning_loses_neither_the_optimum_nor_the_front(
     assert quick.simulated < exhaustive.simulated
     assert quick.too_dear > 0
     assert exhaustive.too_dear == 0
-    assert quick.cheapest[0] == exhaustive.cheapest[0]
+    assert quick.cheapest[0].deployment == exhaustive.cheapest[0].deployment
+    assert quick.cheapest[0].entry == exhaustive.cheapest[0].entry
     assert quick.verdict == exhaustive.verdict
     most = float(within) * (quick.cheapest[0].entry.usd_per_million.value or math.nan)
     for plan in (quick, exhaustive):

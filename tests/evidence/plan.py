@@ -70,7 +70,7 @@ def reduced() -> dict[str, Any]:
         "candidates": len(found),
         "seconds": {"pruned": times[0], "exhaustive": times[1]},
         "simulated": {"pruned": quick.simulated, "exhaustive": exhaustive.simulated},
-        "same_optimum": quick.cheapest[0] == exhaustive.cheapest[0],
+        "same_optimum": quick.cheapest[0].entry == exhaustive.cheapest[0].entry,
         "same_front": affordable(quick) == affordable(exhaustive),
         "front": len(affordable(exhaustive)),
     }
