@@ -342,6 +342,12 @@ def report(
             where=str(folder),
             todo=f"Finish it: bench run --resume {folder}",
         )
+    if not opened.has("simulation.json"):
+        raise InputError(
+            "this run has no report", where=str(folder),
+            allowed="a run of `bench run`, or of `bench simulate --out`",
+            todo="Of a plan, plan.json is all there is; of a measurement, measurement.json",
+        )  # fmt: skip
     pipeline.report(opened)
     if as_json:
         _print_json(_summary(opened))
