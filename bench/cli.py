@@ -19,6 +19,7 @@ from bench.errors import BenchError, InputError, Interrupted, UnknownName, short
 
 if TYPE_CHECKING:
     from bench.measure import Measurement
+    from bench.plan import Plan
     from bench.prepare import Settings
     from bench.store import Run
 
@@ -241,10 +242,10 @@ def plan(
             scenario, known, out or _new_folder(scenario, "plan"), settings, notify
         )
     if as_json:
-        _print_json({**found.model_dump(mode="json"), "run": str(done.path)})
+        _print_json(_plan_summary(done, found))
     elif not quiet:
         _console().print(plan_tables(found))
-        typer.echo(f"\n{found.verdict}\nplan: {done.path / 'plan.json'}")
+        typer.echo(f"\n{found.verdict}\nplan: {done.path / 'plan.html'}")
     if strict and not found.objective_met:
         raise typer.Exit(1)
 
@@ -331,7 +332,7 @@ def report(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Rebuild report.json and report.html from the records of a run."""
+    """Rebuild report.json and report.html, or a plan's plan.html, from the records of a run."""
     from bench import pipeline
     from bench.store import Run
 
@@ -342,11 +343,18 @@ def report(
             where=str(folder),
             todo=f"Finish it: bench run --resume {folder}",
         )
+    if opened.has("plan.json"):
+        found = pipeline.report_plan(opened)
+        if as_json:
+            _print_json(_plan_summary(opened, found))
+        elif not quiet:
+            typer.echo(opened.path / "plan.html")
+        return
     if not opened.has("simulation.json"):
         raise InputError(
             "this run has no report", where=str(folder),
-            allowed="a run of `bench run`, or of `bench simulate --out`",
-            todo="Of a plan, plan.json is all there is; of a measurement, measurement.json",
+            allowed="a run of `bench run`, of `bench plan`, or of `bench simulate --out`",
+            todo="Of a measurement, measurement.json is all there is",
         )  # fmt: skip
     pipeline.report(opened)
     if as_json:
@@ -509,6 +517,15 @@ def _summary(run: Run) -> dict[str, Any]:
         "warnings": view["warnings"],
         "run": str(run.path),
         "report": str(run.path / "report.html"),
+    }
+
+
+def _plan_summary(run: Run, found: Plan) -> dict[str, Any]:
+    """What ``--json`` prints of a plan: all of ``plan.json``, and where the page is."""
+    return {
+        **found.model_dump(mode="json"),
+        "run": str(run.path),
+        "report": str(run.path / "plan.html"),
     }
 
 

@@ -22,7 +22,7 @@ from bench.measure import Measurement, measure_all, missing_backends
 from bench.plan import Plan, candidates, search
 from bench.prepare import Settings, prepare, prepare_measurement, prepare_sweep
 from bench.profile import Profile, build_profile, file_name
-from bench.report import View, build_view, render_html
+from bench.report import View, build_view, render_html, render_plan
 from bench.scenario import Asked, ResolvedScenario, Sweep
 from bench.simulate import (
     BINS,
@@ -307,6 +307,7 @@ def plan(
         notify=partial(notify, "plan"),
     )  # fmt: skip
     run.save("plan.json", found)
+    report_plan(run)
     run.finish()
     return run, found
 
@@ -344,6 +345,14 @@ def report(run: Run, notify: Notify = _quiet) -> View:
     run.save_text("report.html", render_html(view))
     notify("report", 1, 1, "")
     return view
+
+
+def report_plan(run: Run) -> Plan:
+    """Build ``plan.html`` from the records of a run that planned."""
+    found = run.load("plan.json", Plan)
+    asked = run.load("scenario.json", ResolvedScenario)
+    run.save_text("plan.html", render_plan(run.header, asked, found))
+    return found
 
 
 def _require_one(asked: Asked) -> None:

@@ -97,6 +97,8 @@ def test_ctrl_c_is_one_line_and_130(fake_scenario: Path, tmp_path: Path, after_s
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell that runs the tests in the background has it ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (out / "scenario.json").exists():
         assert process.poll() is None

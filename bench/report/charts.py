@@ -9,13 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bench.measure import STEPS
-from bench.report.drawing import COLOURS, STYLE, colour_of, plain, svg
+from bench.report.drawing import COLOURS, STYLE, colour_of, mark_times, plain, svg
 from bench.report.view import View
-
-_TIMES = (
-    (1e-4, "0.1 ms"), (1e-3, "1 ms"), (1e-2, "10 ms"), (0.1, "100 ms"), (1.0, "1 s"),
-    (10.0, "10 s"), (60.0, "1 min"), (600.0, "10 min"), (3600.0, "1 h"), (36000.0, "10 h"),
-)  # fmt: skip
 
 
 def latency_ecdf(view: View) -> str:
@@ -41,7 +36,7 @@ def latency_ecdf(view: View) -> str:
             axes.annotate(" SLO", (limit, 0.02))
             axes.axhline(view.objective.response.percentile / 100, color="#BBBBBB", linewidth=0.6)
         axes.set_xscale("log")
-        _mark_times(axes)
+        mark_times(axes)
         axes.set_xlabel("response time from the scheduled arrival")
         axes.set_ylabel("share of requests answered")
         axes.set_ylim(0, 1.01)
@@ -139,12 +134,3 @@ def ledger_bars(view: View) -> str:
 def _kind(item: str) -> str:
     """The tiers of a price are one item."""
     return item.partition(",")[0]
-
-
-def _mark_times(axes: Any) -> None:
-    """Ticks at the times people think in."""
-    low, high = axes.get_xlim()
-    shown = [(at, text) for at, text in _TIMES if low <= at <= high]
-    if len(shown) > 1:
-        axes.set_xticks([at for at, _ in shown], [text for _, text in shown], minor=False)
-        axes.minorticks_off()

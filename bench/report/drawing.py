@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from markupsafe import escape
 from matplotlib.figure import Figure
 
 from bench.errors import shorten
@@ -14,6 +15,10 @@ from bench.report.view import View
 
 # Okabe and Ito's palette, told apart by colour-blind readers (Nature Methods 8, 441, 2011).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
+_TIMES = (
+    (1e-4, "0.1 ms"), (1e-3, "1 ms"), (1e-2, "10 ms"), (0.1, "100 ms"), (1.0, "1 s"),
+    (10.0, "10 s"), (60.0, "1 min"), (600.0, "10 min"), (3600.0, "1 h"), (36000.0, "10 h"),
+)  # fmt: skip
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "inference-testbed",
@@ -41,7 +46,17 @@ def plain(name: str) -> str:
     return flat.replace("$", r"\$")
 
 
-def svg(figure: Figure, title: str) -> str:
+def mark_times(axes: Any) -> None:
+    """Ticks at the times people think in."""
+    low, high = axes.get_xlim()
+    shown = [(at, text) for at, text in _TIMES if low <= at <= high]
+    if len(shown) > 1:
+        axes.set_xticks([at for at, _ in shown], [text for _, text in shown], minor=False)
+        axes.minorticks_off()
+
+
+def svg(figure: Figure, title: str, description: str = "") -> str:
+    """The figure for a page; ``description`` is for those who do not see it."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata=_no_metadata())
     text = buffer.getvalue()
@@ -49,7 +64,11 @@ def svg(figure: Figure, title: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Inside HTML, SVG needs no namespaces; without them the page holds no URL at all.
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
-    return text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+    text = text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+    if not description:
+        return text
+    told = f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
+    return re.sub(r"(<svg [^>]*>)", lambda found: found[1] + told, text, count=1)
 
 
 def _no_metadata() -> dict[str, None]:

@@ -17,16 +17,16 @@ from bench.report.view import View
 from bench.units import format_percent, format_seconds, format_usd
 
 
-def render_html(view: View) -> str:
-    """The report as one HTML document."""
-    environment = Environment(
+def environment() -> Environment:
+    """What every page is made with: autoescaped, figures as ``bench.units`` writes them."""
+    page = Environment(
         loader=PackageLoader("bench.report"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    page.filters.update(
         usd=lambda e: _with_interval(e, format_usd),
         seconds=lambda e: _with_interval(e, format_seconds),
         percent=lambda e: _with_interval(e, format_percent),
@@ -38,15 +38,20 @@ def render_html(view: View) -> str:
         input=format_input,
         json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )
-    template = environment.get_template("report.html.j2")
+    page.globals["forms"] = {
+        "usd": format_usd,
+        "seconds": format_seconds,
+        "percent": format_percent,
+        "kg": _kg,
+    }
+    return page
+
+
+def render_html(view: View) -> str:
+    """The report as one HTML document."""
+    template = environment().get_template("report.html.j2")
     # Charts escape their own text (XML written by matplotlib); everything else is autoescaped.
     return template.render(
-        forms={
-            "usd": format_usd,
-            "seconds": format_seconds,
-            "percent": format_percent,
-            "kg": _kg,
-        },
         planned=PLANNED_UTILISATION,
         view=view,
         latency=Markup(charts.latency_ecdf(view)),  # noqa: S704
