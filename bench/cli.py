@@ -71,8 +71,6 @@ OverrideFile = Annotated[
 Input = Annotated[Path | None, typer.Option(help="A folder of your own inputs.")]
 ScenarioFile = Annotated[Path, typer.Argument(help="A scenario file.")]
 
-LISTABLE = ("backends", "tasks", "devices", "offers", "scenarios", "sensors")
-
 
 @app.callback(invoke_without_command=True)
 def _root(
@@ -269,6 +267,11 @@ def prices(
     if as_json:
         _print_json({**seen.model_dump(mode="json"), "patch": patch})
     elif not quiet:
+        for change in seen.changes:
+            if change.jump:
+                typer.echo(
+                    f"more than twofold: {change.offer} {change.old} → {change.new}", err=True
+                )
         for row in seen.rejected:
             typer.echo(f"rejected: {row.row} ({row.offer}): {row.reason}", err=True)
         typer.echo(
@@ -365,14 +368,16 @@ def report(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help=" | ".join(LISTABLE))],
+    what: Annotated[
+        str, typer.Argument(help="backends | tasks | devices | offers | scenarios | sensors")
+    ],
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """What there is to choose from."""
-    if what not in LISTABLE:
-        raise UnknownName("list", what, LISTABLE)
-    rows = dict(sorted(_listing(what).items()))
+    from bench import inventory
+
+    rows = dict(sorted(inventory.listing(what).items()))
     if as_json:
         _print_json(rows)
     else:
@@ -384,13 +389,14 @@ def list_(
 @app.command()
 def doctor(as_json: Json = False, quiet: Quiet = False) -> None:
     """What this machine can measure, and what is missing for the rest."""
+    from bench import inventory
     from bench.measure import environment
 
     facts: dict[str, Any] = {
         "environment": environment.describe(),
-        "backends": _listing("backends"),
-        "sensors": _listing("sensors"),
-        "conflicts": _conflicts(),
+        "backends": inventory.listing("backends"),
+        "sensors": inventory.listing("sensors"),
+        "conflicts": inventory.conflicts(),
     }
     if as_json:
         _print_json(facts)
@@ -553,52 +559,6 @@ def _exit_if_invalid(measurement: Measurement) -> None:
     """Exit 5 where an arm failed or broke a rule; all that could be measured is kept and shown."""
     if measurement.failed or any(arm.status == "invalid" for arm in measurement.arms):
         raise typer.Exit(5)
-
-
-def _listing(what: str) -> dict[str, str]:
-    from bench import extensions
-    from bench.folders import data_folder
-    from bench.hardware import Catalogue
-
-    if what == "backends":
-        folder = "bench.measure.backends"
-        return {
-            name: f"needs {reason}" if reason else "ready"
-            for name in extensions.names(folder)
-            for reason in [extensions.load(folder, name).missing()]
-        }
-    if what == "tasks":
-        folder = "bench.measure.tasks"
-        return {
-            name: (extensions.load(folder, name).__doc__ or "").splitlines()[0]
-            for name in extensions.names(folder)
-        }
-    if what == "sensors":
-        folder = "bench.measure.power"
-        found = {name: extensions.load(folder, name).find() for name in extensions.names(folder)}
-        return {
-            name: s if isinstance(s, str) else f"ready ({s.source})" for name, s in found.items()
-        }
-    if what == "devices":
-        return {name: d.title for name, d in Catalogue().devices.items()}
-    if what == "offers":
-        return {name: o.machine.title for name, o in Catalogue().offers.items()}
-    paths = sorted(data_folder("scenarios").rglob("*.yaml"))
-    return {str(path): "" for path in paths}
-
-
-def _conflicts() -> list[str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = []
-    for package in ("onnxruntime", "onnxruntime-gpu"):
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            continue
-    if len(found) < 2:
-        return []
-    return [f"{' and '.join(found)} install the same module; uninstall both, then install one."]
 
 
 def _print_json(value: object) -> None:

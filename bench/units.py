@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo
 HOUR_S: Final = 3600.0
 DAY_S: Final = 86_400.0
 MONTH_HOURS: Final = 730  # 365 days / 12, the month that cloud price lists use
+MONTH_DAYS: Final = MONTH_HOURS * HOUR_S / DAY_S
 YEAR_S: Final = 365 * DAY_S
 
 _TIME = {

@@ -28,7 +28,7 @@ STAGES = (
     "arrivals", "hardware", "scenario", "measure", "profile", "simulate", "cost", "compare", "plan",
     "report",
 )  # fmt: skip
-ORDER = (*SMALL, *STAGES, "prepare", "gather", "pipeline", "cli", "__main__")
+ORDER = (*SMALL, *STAGES, "prepare", "gather", "inventory", "pipeline", "cli", "__main__")
 
 
 def imports(path: Path) -> Iterator[str]:

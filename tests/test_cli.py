@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench import __version__, cli
+from bench import __version__, cli, inventory
 from bench.store import Run
 
 Bench = Callable[..., tuple[int, str, str]]
@@ -173,7 +173,7 @@ def test_a_fault_of_the_program_is_said_to_be_one(
     def fault(_: str) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "_listing", fault)
+    monkeypatch.setattr(inventory, "listing", fault)
     code, _, errors = bench("list", "tasks")
     assert code == 70
     assert "a fault of the program" in errors

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import operator
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -165,12 +168,26 @@ def table(case: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("| ").split("|")] for row in text.splitlines()[2:]]
 
 
+OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+}  # fmt: skip
+
+
 def by_hand(arithmetic: str) -> Fraction:
     """Numbers, + − × ÷ and brackets, without rounding."""
     python = arithmetic.translate(str.maketrans("×÷−", "*/-"))
     assert re.fullmatch(r"[\d.+\-*/() ]+", python), arithmetic
-    exact = re.sub(r"[\d.]+", lambda number: f"Fraction('{number[0]}')", python)
-    return Fraction(eval(exact))  # noqa: S307
+    return value(ast.parse(python, mode="eval").body, python)
+
+
+def value(node: ast.expr, text: str) -> Fraction:
+    """Of one node of ``text``; a number is taken as it is written, not as a float."""
+    if isinstance(node, ast.BinOp):
+        return OPERATORS[type(node.op)](value(node.left, text), value(node.right, text))
+    if isinstance(node, ast.UnaryOp):
+        assert isinstance(node.op, ast.USub)
+        return -value(node.operand, text)
+    return Fraction(str(ast.get_source_segment(text, node)))
 
 
 @pytest.mark.parametrize("case", WORKED)

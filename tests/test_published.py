@@ -9,7 +9,7 @@ import pytest
 
 from bench.errors import InputError
 from bench.hardware import Catalogue, PublishedResult, RentedOffer
-from bench.hardware.published import SAMPLES_A_QUERY, by_device, read_results
+from bench.hardware.published import SAMPLES_A_QUERY, read_results
 
 ORIN_MAXN = "nvidia_orin_64k_default_jetpack-nvidia_original-gpu-tensorrt-vdefault-default_config"
 G4DN = "aws_g4dn.xlarge-{}-default_config"
@@ -309,7 +309,7 @@ def test_an_accelerator_is_a_device(
 
 def test_what_has_no_device(results: list[PublishedResult]) -> None:
     """Processors, and parts of an accelerator that is shared, which say nothing of a whole one."""
-    known = list(by_device(results))
+    known = [result for result in results if result.device is not None]
     assert {r.device for r in known} <= set(Catalogue().devices)
     others = {r.accelerator for r in results if r.device is None}
     assert others == {

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from bench.errors import InputError, MissingRequirement, UnknownName
-from bench.measure.work import Kind, Work, count_work
+from bench.measure.operations import Kind
+from bench.measure.work import Work, count_work
 
 onnx = pytest.importorskip("onnx", reason="graphs are read with onnx")
 pytest.importorskip("onnxruntime", reason="graphs run once in ONNX Runtime")

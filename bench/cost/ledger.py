@@ -13,13 +13,14 @@ from bench.cost.energy import EnergyUse, energy_use
 from bench.cost.held import Held, held_of
 from bench.cost.lines import Ledger, Line, mean_ledger
 from bench.cost.owned import owned_lines
-from bench.cost.rented import MONTH_DAYS, compute_lines, service_lines
+from bench.cost.rented import compute_lines, service_lines
 from bench.hardware import RentedOffer
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Estimate, Record
 from bench.scenario import Deployment, EdgePart, ResolvedScenario
 from bench.simulate import DeploymentResult, Replication, Simulation, Usage
 from bench.stats import interval_of
+from bench.units import MONTH_DAYS
 
 Interval = Callable[[Sequence[float]], Estimate]
 MOVES_WITH_MACHINES = ("compute", "spot waste")

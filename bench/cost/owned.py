@@ -9,9 +9,8 @@ from bench.cost.held import Held
 from bench.cost.lines import Line
 from bench.hardware import Assumption, PurchasedOffer
 from bench.scenario import EdgePart
-from bench.units import DAY_S, HOUR_S, MONTH_HOURS, YEAR_S
+from bench.units import DAY_S, MONTH_DAYS, YEAR_S
 
-MONTH_DAYS = MONTH_HOURS * HOUR_S / DAY_S
 YEAR_DAYS = YEAR_S / DAY_S
 
 

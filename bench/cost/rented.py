@@ -11,9 +11,7 @@ from bench.cost.lines import Line
 from bench.hardware import Egress, RentedOffer
 from bench.record import Origin
 from bench.scenario import EdgePart, RealTimePart
-from bench.units import DAY_S, HOUR_S, MONTH_HOURS
-
-MONTH_DAYS = MONTH_HOURS * HOUR_S / DAY_S
+from bench.units import HOUR_S, MONTH_DAYS, MONTH_HOURS
 
 
 def compute_lines(held: Held, machine: RentedOffer) -> Iterator[Line]:

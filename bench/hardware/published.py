@@ -17,7 +17,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -216,8 +216,3 @@ _COLUMNS = (
     "version", "org", "platform", "accelerator", "n_acc", "model", "scenario", "result", "unit",
     "power", "power_unit", "location",
 )  # fmt: skip
-
-
-def by_device(results: list[PublishedResult]) -> Iterator[PublishedResult]:
-    """Those of devices the catalogue knows."""
-    return (result for result in results if result.device is not None)

@@ -12,9 +12,10 @@ from bench import extensions
 from bench.errors import InputError, MissingRequirement
 from bench.measure.backends import Feeds, Session, clock_of
 from bench.measure.models import fetch
+from bench.measure.operations import KINDS
 from bench.measure.procedure import build_task
 from bench.measure.reference import BACKENDS, BY_FORMAT, run_one
-from bench.measure.work import KINDS, Work, count_work
+from bench.measure.work import Work, count_work
 
 SAMPLES = 4
 """Samples whose calls are looked at: their sizes differ in some tasks."""

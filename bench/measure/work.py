@@ -4,28 +4,32 @@ The graph runs once, unoptimised, with every tensor as an output: the shapes are
 occur, and nothing has to be inferred. What no input value can change (weights that the graph makes
 itself, arithmetic on shapes) is done once, before the first sample, and is not counted.
 
-A multiplication with its addition is two operations, as in the peak rates of data sheets; papers on
-networks often count it as one. Every other operation on an element is one, also where a processor
-needs several instructions for it (`exp`).
+What an operator counts for is in ``operations.py``.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from bench.errors import InputError, MissingRequirement, UnknownName
 from bench.measure.backends._onnx_file import check_weights
+from bench.measure.operations import (
+    ASKS_SHAPE,
+    BY_VALUE,
+    KINDS,
+    UNKNOWN,
+    VIEWS,
+    Kind,
+    Node,
+    Tensor,
+    rule_of,
+)
 from bench.record import Record
-
-Kind = Literal["convolution", "matmul", "recurrent", "other"]
-KINDS: tuple[Kind, ...] = ("convolution", "matmul", "recurrent", "other")
 
 
 class Work(Record):
@@ -53,44 +57,6 @@ class Work(Record):
         return self.weight_bytes + 2 * batch * self.activation_bytes
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    shape: tuple[int, ...]
-    item_bytes: float
-
-    @property
-    def elements(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def bytes(self) -> float:
-        return self.elements * self.item_bytes
-
-
-@dataclass(frozen=True)
-class _Node:
-    type: str
-    inputs: Sequence[_Tensor | None]
-    outputs: Sequence[_Tensor | None]
-    attributes: Mapping[str, Any]
-
-    def shape(self, index: int) -> tuple[int, ...]:
-        tensor = self.inputs[index]
-        return () if tensor is None else tensor.shape
-
-    def has(self, index: int) -> bool:
-        return len(self.inputs) > index and self.inputs[index] is not None
-
-    @property
-    def read(self) -> int:
-        return math.prod(self.shape(0))
-
-    @property
-    def written(self) -> int:
-        first = next((tensor for tensor in self.outputs if tensor), None)
-        return first.elements if first else 0
-
-
 def count_work(path: Path, shapes: Mapping[str, Sequence[int]]) -> Work:
     """Count one call of the ONNX model at ``path`` with inputs of ``shapes``, by input.
 
@@ -113,9 +79,9 @@ def count_work(path: Path, shapes: Mapping[str, Sequence[int]]) -> Work:
 
 def _counted(
     model: Any,
-    tensors: Mapping[str, _Tensor],
+    tensors: Mapping[str, Tensor],
     inputs: Iterable[str],
-    stored: Mapping[str, _Tensor],
+    stored: Mapping[str, Tensor],
 ) -> Work:
     from onnx.helper import get_attribute_value
 
@@ -130,19 +96,19 @@ def _counted(
         if not alive.intersection(node.output):
             made.update(_made_by(node, tensors))
             continue
-        seen = _Node(
+        seen = Node(
             type=node.op_type,
             inputs=[tensors.get(name) for name in node.input],
             outputs=[tensors.get(name) for name in node.output],
             attributes={entry.name: get_attribute_value(entry) for entry in node.attribute},
         )
         types.add(node.op_type)
-        if node.op_type in _VIEWS:
+        if node.op_type in VIEWS:
             continue
-        name = f"{node.domain}.{node.op_type}".removeprefix(".")
-        kind, rule = _RULES.get(name) or _RULES.get(node.op_type) or ("other", _per_written(1))
-        if node.op_type not in _RULES:
+        known = rule_of(node.domain, node.op_type)
+        if known is None:
             unruled.add(node.op_type)
+        kind, rule = known or UNKNOWN
         flops[kind] += rule(seen)
         moved += sum(tensor.bytes for tensor in seen.outputs if tensor)
         operators += 1
@@ -164,7 +130,7 @@ def _changing(model: Any, inputs: Iterable[str]) -> set[str]:
     """The tensors whose values the inputs can change. Nodes may stand in any order."""
     alive, left = set(inputs), list(model.graph.node)
     while True:
-        found = [n for n in left if alive.intersection(n.input) and n.op_type not in _ASKS_SHAPE]
+        found = [n for n in left if alive.intersection(n.input) and n.op_type not in ASKS_SHAPE]
         if not found:
             return alive
         for node in found:
@@ -172,7 +138,7 @@ def _changing(model: Any, inputs: Iterable[str]) -> set[str]:
         left = [node for node in left if not alive.intersection(node.output)]
 
 
-def _made_by(node: Any, tensors: Mapping[str, _Tensor]) -> dict[str, float]:
+def _made_by(node: Any, tensors: Mapping[str, Tensor]) -> dict[str, float]:
     """Constants that are computed; runtimes keep quantised ones as they are stored."""
     if node.op_type in ("Constant", "DequantizeLinear"):
         return {}
@@ -183,7 +149,7 @@ def _note(types: set[str], unruled: set[str], made: float) -> str:
     parts = []
     if unruled:
         parts.append(f"one operation per element written, for want of a rule: {_listed(unruled)}")
-    if found := types & _BY_VALUE:
+    if found := types & BY_VALUE:
         parts.append(
             f"the shapes after {_listed(found)} depend on values; the inputs were all ones"
         )
@@ -227,7 +193,7 @@ def _plain_graph(path: Path) -> Any:
     return model
 
 
-def _stored(model: Any) -> dict[str, _Tensor]:
+def _stored(model: Any) -> dict[str, Tensor]:
     """The constants in the file, by the name of the tensor."""
     found = {tensor.name: _of(tensor) for tensor in model.graph.initializer}
     for sparse in model.graph.sparse_initializer:
@@ -240,14 +206,14 @@ def _stored(model: Any) -> dict[str, _Tensor]:
     return found
 
 
-def _of(tensor: Any) -> _Tensor:
+def _of(tensor: Any) -> Tensor:
     from onnx import TensorProto
 
     name = TensorProto.DataType.Name(tensor.data_type).lower()
-    return _Tensor(tuple(tensor.dims), _ITEM_BYTES.get(name, 0.0))
+    return Tensor(tuple(tensor.dims), _ITEM_BYTES.get(name, 0.0))
 
 
-def _traced(model: Any, path: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, _Tensor]:
+def _traced(model: Any, path: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
     """Every tensor that a run on inputs of ``shapes`` makes."""
     import onnx
     import onnxruntime as ort
@@ -281,12 +247,12 @@ def _traced(model: Any, path: Path, shapes: Mapping[str, Sequence[int]]) -> dict
         ) from error
     names = [entry.name for entry in session.get_outputs()]
     tensors = {
-        name: _Tensor(tuple(result.shape()), _item_bytes(result.data_type()))
+        name: Tensor(tuple(result.shape()), _item_bytes(result.data_type()))
         for name, result in zip(names, results, strict=True)
         if result.is_tensor()
     }
     for name, shape in shapes.items():
-        tensors[name] = _Tensor(tuple(shape), _item_bytes(feeds[name].data_type()))
+        tensors[name] = Tensor(tuple(shape), _item_bytes(feeds[name].data_type()))
     return tensors
 
 
@@ -339,184 +305,6 @@ def _attribute_bytes(attributes: Mapping[str, Any]) -> float:
         for values in lists for item in values if isinstance(item, float | int)
     ))  # fmt: skip
 
-
-# --- rules ---------------------------------------------------------------------------------------
-
-
-def _convolution(weights: int = 1, bias: int | None = 2) -> Callable[[_Node], float]:
-    """Weights are [outputs, inputs ÷ groups, kernel…]."""
-
-    def rule(node: _Node) -> float:
-        products = node.written * math.prod(node.shape(weights)[1:])
-        return 2.0 * products + (bias is not None and node.has(bias)) * node.written
-
-    return rule
-
-
-def _transposed_convolution(node: _Node) -> float:
-    """Weights are [inputs, outputs ÷ groups, kernel…], and every input element meets them."""
-    return 2.0 * node.read * math.prod(node.shape(1)[1:]) + node.has(2) * node.written
-
-
-def _matmul(node: _Node) -> float:
-    inner = node.shape(0)[-2 if node.attributes.get("transA") else -1]
-    return 2.0 * node.written * inner
-
-
-def _gemm(node: _Node) -> float:
-    return _matmul(node) + node.has(2) * node.written
-
-
-def _einsum(node: _Node) -> float:
-    """Every point of the index space is one product, and one addition to a sum."""
-    equation = node.attributes["equation"].decode().replace(" ", "")
-    sizes: dict[str, int] = {}
-    for index, labels in enumerate(equation.partition("->")[0].split(",")):
-        shape = node.shape(index)
-        before, dots, after = labels.partition("...")
-        hidden = len(shape) - len(before) - len(after) if dots else 0
-        # Dimensions behind the dots are aligned at their ends.
-        names = [*before, *(f".{hidden - position}" for position in range(hidden)), *after]
-        for name, size in zip(names, shape, strict=True):
-            sizes[name] = max(size, sizes.get(name, 1))
-    return float(max(1, len(node.inputs)) * math.prod(sizes.values()))
-
-
-def _recurrent(gates: int, pointwise: int) -> Callable[[_Node], float]:
-    """Per step and direction: the gates' products with the input and the state, their biases, and
-    ``pointwise`` operations on each element of the state.
-
-    Weights are [directions, gates · hidden, inputs] and [directions, gates · hidden, hidden].
-    """
-
-    def rule(node: _Node) -> float:
-        steps = math.prod(node.shape(0)[:2])  # time and batch, in either order
-        directions, rows, inputs = node.shape(1)
-        hidden = rows // gates
-        products = 2 * rows * (inputs + hidden) + node.has(3) * 2 * rows
-        return float(steps * directions * (products + pointwise * hidden))
-
-    return rule
-
-
-def _attention(node: _Node) -> float:
-    """Scores, their softmax, and the weighted sum of the values.
-
-    Query, key and value are [batch, heads, steps, width] or [batch, steps, heads · width]; where
-    there is a past, an output holds all keys so far.
-    """
-    query = node.shape(0)
-    present = node.outputs[1] if len(node.outputs) > 1 else None
-    keys = (present.shape if present else node.shape(1))[-2]
-    named = node.attributes.get("q_num_heads") or node.attributes.get("num_heads") or 1
-    rows = math.prod(query[:-1]) * (1 if len(query) == 4 else named)
-    return float(keys * (2 * node.read + 2 * node.written + _SOFTMAX * rows))
-
-
-def _projected_attention(node: _Node) -> float:
-    """Attention with the products that make query, key and value: [batch, steps, inputs] and
-    weights [inputs, 3 · hidden]. No past.
-    """
-    batch, steps, inputs = node.shape(0)
-    rows = batch * steps
-    projections = (2 * inputs + 1) * rows * node.shape(1)[1]
-    softmax = _SOFTMAX * rows * steps * node.attributes["num_heads"]
-    return float(projections + 4 * steps * node.written + softmax)
-
-
-def _trees(node: _Node) -> float:
-    """A comparison at each level of each tree, and an addition for each tree."""
-    nodes: dict[int, int] = {}
-    for tree in node.attributes["nodes_treeids"]:
-        nodes[tree] = nodes.get(tree, 0) + 1
-    levels = sum(math.log2((count + 1) / 2) for count in nodes.values())
-    return float(node.shape(0)[0] * (levels + len(nodes)))
-
-
-def _pooling(node: _Node) -> float:
-    return float(node.written * math.prod(node.attributes["kernel_shape"]))
-
-
-def _per_written(amount: float) -> Callable[[_Node], float]:
-    return lambda node: amount * node.written
-
-
-def _per_read(amount: float) -> Callable[[_Node], float]:
-    return lambda node: amount * node.read
-
-
-def _variadic(node: _Node) -> float:
-    return float(max(1, len(node.inputs) - 1) * node.written)
-
-
-_SOFTMAX = 5
-"""Maximum, difference, exponential, sum, quotient."""
-_Rule = tuple[Kind, Callable[[_Node], float]]
-
-_ASKS_SHAPE = {"Shape", "Size"}
-_VIEWS = {"Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
-_BY_VALUE = {"Compress", "NonMaxSuppression", "NonZero", "Unique"}
-_MOVES = """
-    Cast CastLike CenterCropPad Col2Im Compress Concat ConcatFromSequence ConstantOfShape
-    DepthToSpace Expand EyeLike Gather GatherElements GatherND NonZero OneHot Pad ReverseSequence
-    Scatter ScatterElements ScatterND SequenceAt SequenceConstruct Slice SpaceToDepth Split
-    SplitToSequence Tile Transpose Trilu ZipMap
-"""
-_ELEMENTWISE = """
-    Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor
-    Ceil Celu Clip Cos Cosh DequantizeLinear Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual
-    HardSigmoid HardSwish IsInf IsNaN LeakyRelu Less LessOrEqual Log Mish Mod Mul Neg Not Or PRelu
-    Pow QuantizeLinear Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign
-    Sqrt Sub Swish Tan Tanh ThresholdedRelu Where Xor
-"""
-_REDUCTIONS = """
-    ArgMax ArgMin CumSum GlobalAveragePool GlobalMaxPool ReduceL1 ReduceL2 ReduceLogSum
-    ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare
-"""
-
-_RULES: dict[str, _Rule] = {
-    **dict.fromkeys(_MOVES.split(), ("other", _per_written(0))),
-    **dict.fromkeys(_ELEMENTWISE.split(), ("other", _per_written(1))),
-    **dict.fromkeys(_REDUCTIONS.split(), ("other", _per_read(1))),
-    **dict.fromkeys(("Max", "Mean", "Min", "Sum"), ("other", _variadic)),
-    **dict.fromkeys(("AveragePool", "LpPool", "MaxPool"), ("other", _pooling)),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), ("other", _per_written(_SOFTMAX))),
-    # Mean and variance are weights: what is left is a factor and a summand.
-    "BatchNormalization": ("other", _per_written(2)),
-    # Mean, difference, square, its mean, quotient, factor, summand.
-    **dict.fromkeys(
-        ("GroupNormalization", "InstanceNormalization", "LayerNormalization",
-         "MeanVarianceNormalization"),
-        ("other", _per_written(7)),
-    ),
-    # Square, its mean, quotient, factor.
-    **dict.fromkeys(
-        ("LpNormalization", "RMSNormalization", "SimplifiedLayerNormalization"),
-        ("other", _per_written(4)),
-    ),
-    # Two passes over the values for their range, then a quotient and a shift.
-    "DynamicQuantizeLinear": ("other", _per_written(4)),
-    "Conv": ("convolution", _convolution()),
-    "FusedConv": ("convolution", _convolution()),
-    "DeformConv": ("convolution", _convolution(bias=3)),
-    "ConvInteger": ("convolution", _convolution(bias=None)),
-    "QLinearConv": ("convolution", _convolution(weights=3, bias=8)),
-    "ConvTranspose": ("convolution", _transposed_convolution),
-    **dict.fromkeys(
-        ("DynamicQuantizeMatMul", "FusedMatMul", "MatMul", "MatMulInteger",
-         "MatMulIntegerToFloat", "MatMulNBits", "QLinearMatMul"),
-        ("matmul", _matmul),
-    ),
-    **dict.fromkeys(("FusedGemm", "Gemm"), ("matmul", _gemm)),
-    "Einsum": ("matmul", _einsum),
-    "Attention": ("matmul", _attention),
-    "com.microsoft.Attention": ("matmul", _projected_attention),
-    # Sums of the gates and their functions; the state's own products and its function.
-    "LSTM": ("recurrent", _recurrent(gates=4, pointwise=13)),
-    "GRU": ("recurrent", _recurrent(gates=3, pointwise=11)),
-    "RNN": ("recurrent", _recurrent(gates=1, pointwise=2)),
-    **dict.fromkeys(("TreeEnsembleClassifier", "TreeEnsembleRegressor"), ("other", _trees)),
-}  # fmt: skip
 
 _DTYPES = {
     f"tensor({name})": dtype

@@ -12,7 +12,7 @@ import numpy as np
 from bench.errors import BenchError
 from bench.hardware import Catalogue, Device, PublishedModel
 from bench.measure import Work
-from bench.profile.profile import Profile, SampleEnergy, file_name
+from bench.profile.profile import Profile, SampleEnergy
 from bench.profile.projection import Anchor, Projected, Projector, Refused
 from bench.profile.projection.cells import rate_of
 from bench.record import Origin, Provenance
@@ -44,19 +44,6 @@ class Elsewhere:
         folder = self._catalogue.kept(device, Path(self._task).stem)
         found = [read_record(path, Profile) for path in sorted(folder.glob("*.json"))]
         return {profile.arm: profile for profile in found}
-
-    def profile(self, arm: str, device: Device, base: Profile) -> Profile:
-        """The profile of ``arm`` on ``device``: kept, or published, or projected.
-
-        ``base``: a measured profile of the task, for all that does not depend on the device.
-
-        Raises:
-            Refused: nothing can be said of this task on this device.
-        """
-        path = self._catalogue.kept(device.name, Path(self._task).stem) / file_name(arm)
-        if path.is_file():
-            return read_record(path, Profile)
-        return self.projected(arm, device, base)
 
     def projected(self, arm: str, device: Device, base: Profile) -> Profile:
         """A published profile, or a projection, as if the maker's software ran the task.
