@@ -33,7 +33,8 @@ class _Commands(typer.core.TyperGroup):
         except KeyboardInterrupt:
             raise Interrupted(
                 "interrupted; a run that had begun is marked incomplete, and "
-                "`bench run --resume FOLDER` goes on with it."
+                "`bench run --resume FOLDER` goes on with it (a plan is begun anew; "
+                "--profiles FOLDER takes what it had measured)."
             ) from None
 
 
