@@ -19,6 +19,9 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+MOST_LISTED = 12
+"""Of a longer list of names, an error shows so many: those most like the one that was asked for."""
+
 
 class BenchError(Exception):
     """Base of all errors this program raises on purpose."""
@@ -72,10 +75,15 @@ class UnknownName(InputError):
     ) -> None:
         names = sorted(known)
         near = nearest(name, names)
+        listed = names
+        if len(names) > MOST_LISTED:
+            alike = difflib.get_close_matches(name, names, MOST_LISTED, cutoff=0.3)
+            listed = alike or names[:MOST_LISTED]
+        more = f", and {len(names) - len(listed)} more" if len(listed) < len(names) else ""
         super().__init__(
             f"unknown {noun} {shorten(name)!r}",
             where=where,
-            allowed=", ".join(names) or "none are installed",
+            allowed=", ".join(listed) + more or "none are installed",
             todo=f"Did you mean {near!r}?" if near else None,
         )
 

@@ -461,3 +461,13 @@ def test_what_is_committed_expires_one_day() -> None:
     }
     assert dated
     assert dated <= set(expired(offers, date.today() + timedelta(days=366)))
+
+
+def test_of_many_names_those_alike_are_shown() -> None:
+    known = Catalogue()
+    with pytest.raises(UnknownName) as caught:
+        known.offer("aws/g4dn.xlarge/us-east-1/ondemand")
+    said = str(caught.value)
+    assert said.count("/on-demand") <= 12
+    assert f"and {len(known.offers) - 12} more" in said
+    assert "Did you mean 'aws/g4dn.xlarge/us-east-1/on-demand'?" in said
