@@ -512,6 +512,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "objective_met": view["comparison"]["objective_met"],
         "ranking": view["comparison"]["ranking"],
         "excluded": view["comparison"]["excluded"],
+        "caveats": view["comparison"]["caveats"],
         "accuracy": accuracy,
         "character_error_rate": next(
             (

@@ -48,6 +48,19 @@ class Origin(Record):
     as_of: str | None = None
 
 
+class Caveat(Record):
+    """What a result leaves out, though a reader would take it for part of the result.
+
+    A stage puts it into its record; the comparison gathers those of each deployment; the verdict,
+    the terminal and the pages say them.
+    """
+
+    kind: str
+    """The same word for the same omission, as ``spot-evictions``."""
+    text: str
+    """A clause that reads after the deployment's name and a colon, with what to do about it."""
+
+
 def worst(provenances: Iterable[Provenance]) -> Provenance:
     """The weakest of ``provenances``: a result is as good as the worst thing it is made of.
 

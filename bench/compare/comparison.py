@@ -9,10 +9,11 @@ from typing import Literal
 from pydantic import Field
 
 from bench.compare.capacity import PartCapacity, capacity_plan, misfit
+from bench.compare.caveats import caveats_of
 from bench.compare.objective import Placed, keeps, lasting, violations
 from bench.cost import CostedDeployment, Costs
 from bench.profile import Profile
-from bench.record import SCHEMA_VERSION, Estimate, Origin, Provenance, Record, worst
+from bench.record import SCHEMA_VERSION, Caveat, Estimate, Origin, Provenance, Record, worst
 from bench.scenario import Deployment, EdgePart, Objective, ResolvedScenario
 from bench.simulate import DeploymentResult, Simulation
 from bench.stats import draw_interval, mean_interval
@@ -46,6 +47,8 @@ class Ranked(Record):
     provenance: Provenance
     """The weakest of all inputs."""
     origins: list[Origin]
+    caveats: list[Caveat] = Field(default=[])
+    """What its figures leave out."""
 
 
 class Comparison(Record):
@@ -59,6 +62,8 @@ class Comparison(Record):
     """Deployments that could not be compared, and why."""
     capacity: list[PartCapacity] = Field(default=[])
     """Part by part, in the order of the scenario."""
+    caveats: list[Caveat] = Field(default=[])
+    """What the figures of all deployments leave out."""
 
 
 def compare(
@@ -90,7 +95,7 @@ def compare(
         rank = index + 1 if entry.feasible else None
         ranked.append(entry.model_copy(update={"rank": rank, "tied_with_cheaper": same}))
     return Comparison(
-        verdict=_verdict(scenario.scenario.objective, ranked),
+        verdict=_verdict(scenario.scenario.objective, ranked, simulation.caveats),
         objective_met=any(entry.feasible for entry in ranked),
         ranking=ranked,
         excluded=dict(excluded),
@@ -101,6 +106,7 @@ def compare(
                 scenario, profiles, _deployment(scenario, result.deployment), result
             )
         ],
+        caveats=simulation.caveats,
     )
 
 
@@ -135,6 +141,7 @@ def entry_of(
         tied_with_cheaper=False,
         provenance=worst(origin.provenance for origin in origins),
         origins=origins,
+        caveats=caveats_of(scenario, deployment, result),
     )
 
 
@@ -226,7 +233,9 @@ def tied(cheaper: CostedDeployment, dearer: CostedDeployment) -> bool:
     return interval.low is None or interval.low <= 0
 
 
-def _verdict(objective: Objective, ranked: Sequence[Ranked]) -> str:
+def _verdict(
+    objective: Objective, ranked: Sequence[Ranked], of_all: Sequence[Caveat]
+) -> str:
     asked = _asked(objective)
     feasible = [entry for entry in ranked if entry.feasible]
     if not feasible:
@@ -234,7 +243,7 @@ def _verdict(objective: Objective, ranked: Sequence[Ranked]) -> str:
         return (
             f"None of {len(ranked)} deployments meets {asked}; the cheapest, "
             f"{closest.deployment}, fails because {'; '.join(closest.reasons)}."
-        )
+        ) + reservations([closest], of_all)
     best = feasible[0]
     cost = f"{format_usd(best.usd_per_million.value)} per million"
     sentence = f"{best.deployment} ({best.kind.replace('_', '-')}) meets {asked} at {cost}"
@@ -257,7 +266,15 @@ def _verdict(objective: Objective, ranked: Sequence[Ranked]) -> str:
             f"; {entry.deployment} would cost {format_usd(entry.usd_per_million.value)} "
             f"but {entry.reasons[0]}"
         )
-    return sentence + "."
+    named = [entry for entry in feasible if entry is best or entry.deployment in tied]
+    return sentence + "." + reservations(named, of_all)
+
+
+def reservations(named: Sequence[Ranked], of_all: Sequence[Caveat] = ()) -> str:
+    """The caveats of the deployments that a verdict names, as sentences that follow it."""
+    said = [caveat.text for caveat in of_all]
+    said += [f"{entry.deployment}: {caveat.text}" for entry in named for caveat in entry.caveats]
+    return "".join(f" Mind: {text}." for text in said)
 
 
 def _asked(objective: Objective) -> str:

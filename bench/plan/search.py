@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from bench.compare import Ranked, entry_of, lasting, placed, tied
+from bench.compare import Ranked, entry_of, lasting, placed, reservations, tied
 from bench.cost import CostedDeployment, cost_deployment
 from bench.executor import Executor
 from bench.plan.bounds import Floor, Floors
@@ -274,7 +274,7 @@ class _Hunt:
         return (
             f"The cheapest of {number} that meet the objective is {entry.deployment}: "
             f"{format_usd(best.usd)} per million, {format_usd(entry.usd_per_month.value)} a month, "
-            f"p99 {format_seconds(entry.p99_s.value)}." + _nearest(missed)
+            f"p99 {format_seconds(entry.p99_s.value)}." + _nearest(missed) + reservations([entry])
         )
 
 

@@ -72,4 +72,5 @@ def _table(rows: Sequence[Planned]) -> Group:
         )
         alike = f" (and {planned.alike} like it)" if planned.alike else ""
         names.append(Text(f"{number}  {entry.deployment}{alike}"))
+        names += [Text(f"   !  {caveat.text}") for caveat in entry.caveats]
     return Group(figures, *names)

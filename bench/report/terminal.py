@@ -32,6 +32,12 @@ def ranking_table(comparison: Comparison) -> Group:
         if not entry.feasible:
             reasons.append(Text(f"–  {entry.deployment}: {'; '.join(entry.reasons)}"))
     reasons += [
+        Text(f"!  {entry.deployment}: {caveat.text}")
+        for entry in comparison.ranking
+        for caveat in entry.caveats
+    ]
+    reasons += [Text(f"!  {caveat.text}") for caveat in comparison.caveats]
+    reasons += [
         Text(f"–  {name} is not compared: {reason}") for name, reason in comparison.excluded.items()
     ]
     return Group(table, *([Text()] if reasons else []), *reasons)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.record import SCHEMA_VERSION, Estimate, Record
+from pydantic import Field
+
+from bench.record import SCHEMA_VERSION, Caveat, Estimate, Record
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0)
 CURVE_POINTS = 201
@@ -103,6 +105,8 @@ class DeploymentResult(Record):
     mean_batch: Estimate
     response_curve_s: list[float | None]
     """Quantiles of the response time at 0, 0.5, …, 100 %, averaged over replications."""
+    caveats: list[Caveat] = Field(default=[])
+    """What the simulation of this deployment left out."""
 
 
 class Simulation(Record):
@@ -113,3 +117,5 @@ class Simulation(Record):
     seed: int
     replications: int
     deployments: list[DeploymentResult]
+    caveats: list[Caveat] = Field(default=[])
+    """What was left out for all of them alike, such as a part of the workload."""
