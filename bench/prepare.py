@@ -30,7 +30,7 @@ ROLES = {
     "backend": "bench.measure.backends",
     "arrivals": "bench.arrivals",
     "load": "bench.measure.loads",
-    "batching": "bench.simulate.batching",
+    "batching": "bench.batching",
     "scaling": "bench.simulate.scaling",
 }
 

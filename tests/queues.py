@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import simpy
 
+from bench.batching import Rule, constant
 from bench.record import Estimate
 from bench.scenario import Objective, ResponseLimit
 from bench.simulate import fast
-from bench.simulate.batching import Rule, constant
 from bench.simulate.plane import Answers, Floats, PoolPlan, Requests
 from bench.simulate.service import ServiceTimes
 from bench.simulate.tally import Tally
-from bench.simulate.ticks import tick_array, ticks
 from bench.stats import mean_interval
+from bench.ticks import tick_array, ticks
 
 CHUNK = 1 << 15
 NO_BATCHES = constant(1, 0)

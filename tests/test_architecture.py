@@ -23,6 +23,8 @@ SMALL = (
     "executor",
     "streams",
     "generator",
+    "ticks",
+    "batching",
 )
 STAGES = (
     "arrivals", "hardware", "scenario", "measure", "profile", "simulate", "cost", "compare", "plan",

@@ -17,7 +17,7 @@ from bench.simulate import fast, reference
 from bench.simulate.moments import control_at
 from bench.simulate.plane import Link, PoolPlan, Requests
 from bench.simulate.service import ServiceTimes
-from bench.simulate.ticks import tick_array, ticks
+from bench.ticks import tick_array, ticks
 from tests.queues import NO_BATCHES
 
 ciw = pytest.importorskip("ciw", reason='needs pip install "inference-testbed[dev]"')

@@ -17,15 +17,15 @@ import pytest
 import simpy
 from scipy import stats
 
+from bench.batching import constant
 from bench.scenario import Part
 from bench.simulate import fast
-from bench.simulate.batching import constant
 from bench.simulate.control import Breakdowns, Replicas, StartTimes, sleep_when_empty
 from bench.simulate.plane import Admission, FleetPlan, Link
 from bench.simulate.scaling import Scaling
 from bench.simulate.service import ServiceTimes
 from bench.simulate.tally import Tally
-from bench.simulate.ticks import ticks
+from bench.ticks import ticks
 from tests.queues import NO_BATCHES, SLO, agrees, exponential, interval, poisson, replicate
 
 EXPONENTIAL = {1: exponential()}

@@ -16,7 +16,7 @@ CONTRACTS = {
     "bench.measure.loads": ("Options", "aim", "drive"),
     "bench.measure.power": ("MEASURES", "find"),
     "bench.arrivals": ("Options", "mean_rate", "stream"),
-    "bench.simulate.batching": ("Options", "rule"),
+    "bench.batching": ("Options", "rule"),
     "bench.simulate.scaling": ("Options", "bounds", "period_s", "idle_s", "desired", "grown"),
     "bench.simulate.kinds": ("capacity", "quickest", "play"),
 }
@@ -36,4 +36,4 @@ def test_contract(folder: str, name: str) -> None:
 
 def test_an_unknown_member_is_named_with_its_neighbour() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'dynamic'"):
-        extensions.load("bench.simulate.batching", "dinamic")
+        extensions.load("bench.batching", "dinamic")

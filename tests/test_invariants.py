@@ -11,12 +11,12 @@ import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.batching import Rule, constant
 from bench.simulate import fast, reference
-from bench.simulate.batching import Rule, constant
 from bench.simulate.moments import control_at
 from bench.simulate.plane import Admission, Outcome, PoolPlan, Routing
 from bench.simulate.service import ServiceTimes
-from bench.simulate.ticks import FOREVER
+from bench.ticks import FOREVER
 from tests.queues import plain
 
 END = 100_000

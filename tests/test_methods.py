@@ -9,8 +9,8 @@ import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.batching import Rule, constant
 from bench.simulate import fast, reference
-from bench.simulate.batching import Rule, constant
 from bench.simulate.moments import control_at
 from bench.simulate.plane import (
     ANSWER,
@@ -27,7 +27,7 @@ from bench.simulate.plane import (
     Windows,
 )
 from bench.simulate.service import ServiceTimes
-from bench.simulate.ticks import FOREVER
+from bench.ticks import FOREVER
 
 SERVERS = 4
 END = 4000

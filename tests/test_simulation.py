@@ -10,6 +10,7 @@ import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.batching import FOREVER, Rule, constant, deadline, decide, dynamic, fixed
 from bench.cost.billing import billed_seconds
 from bench.errors import InputError
 from bench.hardware import Billing
@@ -27,7 +28,6 @@ from bench.scenario import (
     Workload,
 )
 from bench.simulate import Holding, cloud, fast, reference
-from bench.simulate.batching import FOREVER, Rule, constant, deadline, decide, dynamic, fixed
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
 from bench.simulate.durations import breakdowns, drawn
 from bench.simulate.fast.link import cross
@@ -36,9 +36,9 @@ from bench.simulate.run import Job, play_replication
 from bench.simulate.scaling import Observed, hpa, queue, scale_to_zero, schedule
 from bench.simulate.service import ServiceTimes, correlation_length, service_times
 from bench.simulate.tally import EXACT, RELATIVE_ERROR, Tally
-from bench.simulate.ticks import ticks
 from bench.stats import mser5
 from bench.streams import Streams
+from bench.ticks import ticks
 from tests.queues import NO_BATCHES, SLO, plain, poisson
 
 METHODS = [fast, reference]

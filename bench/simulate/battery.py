@@ -5,7 +5,7 @@ Plain arithmetic on numbers and arrays, compiled for the fast method.
 
 from __future__ import annotations
 
-from bench.simulate.ticks import FOREVER, Ticks
+from bench.ticks import FOREVER, Ticks
 
 
 def level_after(

@@ -7,6 +7,7 @@ import math
 import simpy
 
 from bench import extensions
+from bench.batching import Rule
 from bench.profile import Profile
 from bench.scenario import (
     AdmissionPlan,
@@ -17,16 +18,15 @@ from bench.scenario import (
     Part,
     RealTimePart,
 )
-from bench.simulate.batching import Rule
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
 from bench.simulate.durations import breakdowns, one_by_one, typical
 from bench.simulate.plane import Admission, Link, Pool, Seen
 from bench.simulate.results import Holding, Usage
 from bench.simulate.service import ServiceTimes
-from bench.simulate.ticks import FOREVER, ticks, to_seconds
 from bench.streams import Streams
+from bench.ticks import FOREVER, ticks, to_seconds
 
-BATCHING = "bench.simulate.batching"
+BATCHING = "bench.batching"
 BITS_PER_BYTE = 8
 FARTHEST = 4.0
 """No projection is taken to be further from the truth than so many of its standard deviations."""

@@ -8,32 +8,58 @@ and small ones are put into their callers.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import EnumMeta
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
+from numba.core.dispatcher import Dispatcher
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-def _version() -> str:
-    """Of all that is compiled together: Numba itself looks at a function's own file only."""
-    here = Path(__file__).parent
-    names = (
-        "battery.py",
-        "compiled.py",
-        "plane.py",
-        "tally.py",
-        "ticks.py",
-        "batching/__init__.py",
-    )
-    sources = [*sorted(here.glob("fast/*.py")), *(here / name for name in names)]
-    return f"{zlib.crc32(b''.join(path.read_bytes() for path in sources)):08x}"
+_OURS = __name__.partition(".")[0]
+_versions: dict[str, str] = {}
 
 
-_VERSION = _version()
+def version(namespace: Mapping[str, Any]) -> str:
+    """Of all that compiled functions of the module with these globals are made of.
+
+    Numba looks at a function's own file only, and would go on with what it kept when a function or
+    a constant of another file has changed. So the version is that of the module's file, of the
+    values of its constants (its own and imported ones), and, through the functions it imports, of
+    theirs. Other types than enumerations and named tuples do not count: those of arguments Numba
+    asks itself.
+    """
+    name = namespace["__name__"]
+    if name not in _versions:
+        _versions[name] = ""  # a module that is reached again adds nothing
+        parts = [Path(namespace["__file__"]).read_text(encoding="utf-8")]
+        for key, value in sorted(namespace.items()):
+            if not key.startswith("__"):
+                parts.append(f"{key}={_part(value, name)}")
+        _versions[name] = f"{zlib.crc32(''.join(parts).encode()):08x}"
+    return _versions[name]
+
+
+def _part(value: Any, home: str) -> str:
+    """What ``value``, a global of the module ``home``, adds to the module's version."""
+    if isinstance(value, EnumMeta):
+        return repr(list(value))
+    if isinstance(value, int | float | str | tuple | np.dtype):
+        return repr(value)
+    if isinstance(value, Dispatcher):
+        value = value.py_func
+    if isinstance(value, FunctionType):
+        inside: Mapping[str, Any] = value.__globals__
+    elif isinstance(value, ModuleType):
+        inside = vars(value)
+    else:
+        return repr(getattr(value, "_fields", ""))
+    owner = inside["__name__"]
+    return version(inside) if owner != home and owner.partition(".")[0] == _OURS else ""
 
 
 def compiled(function: F) -> F:
@@ -50,7 +76,8 @@ def _compile(function: F, **options: bool) -> F:
     copy = FunctionType(
         function.__code__, function.__globals__, function.__name__, function.__defaults__
     )
-    copy.__qualname__ = f"{function.__name__}-{_VERSION}"  # the name under which it is kept
+    made_of = version(function.__globals__)
+    copy.__qualname__ = f"{function.__name__}-{made_of}"  # the name under which it is kept
     copy.__doc__ = function.__doc__
     # Arithmetic as NumPy does it: without a check for division by zero at each step.
     made: F = numba.njit(cache=True, error_model="numpy", nogil=True, **options)(copy)

@@ -15,7 +15,7 @@ import simpy
 from bench.simulate.moments import Steps, control
 from bench.simulate.plane import Pool, Trigger
 from bench.simulate.scaling import Observed, Scaling
-from bench.simulate.ticks import FOREVER, Ticks, ticks, to_seconds
+from bench.ticks import FOREVER, Ticks, ticks, to_seconds
 
 Draw = Callable[[], float]
 """One duration in seconds."""

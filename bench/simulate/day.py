@@ -19,7 +19,7 @@ from bench.simulate.plane import Answers, Floats, Outcome
 from bench.simulate.results import Usage
 from bench.simulate.run import Job, play
 from bench.simulate.tally import SERIES
-from bench.simulate.ticks import ticks, to_seconds
+from bench.ticks import ticks, to_seconds
 
 BINS = 288
 """In the simulated days: five minutes each, of one day."""

@@ -13,8 +13,8 @@ from bench.errors import InputError
 from bench.scenario import Network, Workload
 from bench.simulate.durations import drawn
 from bench.simulate.plane import Floats, Requests
-from bench.simulate.ticks import Ticks, tick_array
 from bench.streams import Streams
+from bench.ticks import Ticks, tick_array
 
 ARRIVALS = "bench.arrivals"
 MOST = {"reference": 20_000_000, "fast": 20_000_000_000}

@@ -9,7 +9,7 @@ from scipy import special
 
 from bench.scenario import Active, Duration, MeanTimes, Spread
 from bench.simulate.plane import Floats, Windows
-from bench.simulate.ticks import FOREVER, tick_array, ticks
+from bench.ticks import FOREVER, tick_array, ticks
 from bench.units import DAY_S
 
 

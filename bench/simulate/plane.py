@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import simpy
 
-from bench.simulate.batching import Rule
+from bench.batching import Rule
 from bench.simulate.service import ServiceTimes
-from bench.simulate.ticks import FOREVER, Ticks
+from bench.ticks import FOREVER, Ticks
 
 Floats = npt.NDArray[np.float64]
 

@@ -33,10 +33,10 @@ from bench.simulate.results import (
 )
 from bench.simulate.scaling import Scaling
 from bench.simulate.tally import Tally
-from bench.simulate.ticks import to_seconds
 from bench.stats import interval_of, mser5, sample_floor
 from bench.store import Journal
 from bench.streams import Streams
+from bench.ticks import to_seconds
 from bench.units import DAY_S, format_percent
 
 METHODS = ("fast", "reference")

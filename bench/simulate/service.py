@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.profile import Profile
-from bench.simulate.ticks import Ticks, tick_array
+from bench.ticks import Ticks, tick_array
 
 CORRELATED = 1.96
 """An autocorrelation beyond so many standard errors of none (1/√n) counts."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bench.scenario import DueTime, Objective
 from bench.simulate.compiled import compiled
 from bench.simulate.plane import Answers, OnAnswers, Outcome
-from bench.simulate.ticks import FOREVER, PER_SECOND, Ticks, ticks
+from bench.ticks import FOREVER, PER_SECOND, Ticks, ticks
 from bench.units import DAY_S
 
 EXACT = 1_000_000

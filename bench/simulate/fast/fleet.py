@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.batching import decide
 from bench.simulate import battery
-from bench.simulate.batching import decide
 from bench.simulate.compiled import compiled, compiled_with_arrays
 from bench.simulate.fast.state import Input, Structured, as_input
 from bench.simulate.fast.windows import after_window
 from bench.simulate.plane import ANSWER, Answers, FleetPlan, FleetSeen, OnAnswers, Outcome, Requests
-from bench.simulate.ticks import FOREVER, Ticks
+from bench.ticks import FOREVER, Ticks
 
 _DONE, _SHED = int(Outcome.DONE), int(Outcome.SHED)
 _TIMED_OUT, _LOST = int(Outcome.TIMED_OUT), int(Outcome.LOST)

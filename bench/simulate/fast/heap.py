@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.simulate.compiled import compiled
-from bench.simulate.ticks import FOREVER, Ticks
+from bench.ticks import FOREVER, Ticks
 
 
 class Heap(NamedTuple):

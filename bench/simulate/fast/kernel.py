@@ -7,14 +7,14 @@ that are easier to read.
 
 from __future__ import annotations
 
-from bench.simulate.batching import decide
+from bench.batching import decide
 from bench.simulate.compiled import compiled
 from bench.simulate.fast.heap import put, remove, take, top_key
 from bench.simulate.fast.link import site_of, transmit
 from bench.simulate.fast.state import BUSY, IDLE, OFF, Input, Settings, Slots, State, Structured
 from bench.simulate.fast.windows import after_window
 from bench.simulate.plane import Answers, Outcome, Routing
-from bench.simulate.ticks import FOREVER
+from bench.ticks import FOREVER
 
 REACHED, NEEDS_INPUT, NEEDS_OUTPUT, NEEDS_SLOTS = 0, 1, 2, 3
 

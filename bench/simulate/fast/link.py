@@ -9,7 +9,7 @@ import numpy as np
 from bench.simulate.compiled import compiled
 from bench.simulate.fast.state import Input, as_input
 from bench.simulate.plane import Link, Requests
-from bench.simulate.ticks import Ticks
+from bench.ticks import Ticks
 
 MOVES = 64
 """Beyond so many places that a request moves on average, sorting anew is quicker."""

@@ -17,7 +17,7 @@ from bench.simulate.plane import (
     Requests,
     Routing,
 )
-from bench.simulate.ticks import FOREVER, Ticks
+from bench.ticks import FOREVER, Ticks
 
 Structured = npt.NDArray[Any]
 OFF, IDLE, BUSY = 0, 1, 2

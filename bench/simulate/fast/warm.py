@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import simpy
 
+from bench.batching import constant
 from bench.scenario import Objective, ResponseLimit
-from bench.simulate.batching import constant
 from bench.simulate.fast.fleet import Fleet
 from bench.simulate.fast.pool import Pool
 from bench.simulate.plane import FleetPlan, Link, PoolPlan, Requests

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.simulate.compiled import compiled
-from bench.simulate.ticks import Ticks
+from bench.ticks import Ticks
 
 
 @compiled

@@ -21,8 +21,8 @@ from bench.simulate.demand import Demand
 from bench.simulate.results import OtherWork, Usage
 from bench.simulate.service import ServiceTimes, service_times
 from bench.simulate.tally import Tally
-from bench.simulate.ticks import ticks
 from bench.streams import Streams
+from bench.ticks import ticks
 from bench.units import DAY_S
 
 DRAIN_S = 600.0

@@ -14,7 +14,7 @@ from bench.simulate.control import work_through_windows
 from bench.simulate.kinds import Played, Setting, until_of
 from bench.simulate.plane import Answers, Checkpoints, Pool, PoolPlan
 from bench.simulate.results import Usage
-from bench.simulate.ticks import FOREVER, ticks, to_seconds
+from bench.ticks import FOREVER, ticks, to_seconds
 from bench.units import DAY_S
 
 

@@ -14,7 +14,7 @@ from bench.simulate.durations import breakdowns, daily, outside
 from bench.simulate.kinds import Played, Setting, until_of
 from bench.simulate.plane import Battery, FleetPlan, Pool, PoolPlan, Routing, Spill, Windows
 from bench.simulate.results import Usage
-from bench.simulate.ticks import FOREVER, Ticks, ticks, to_seconds
+from bench.ticks import FOREVER, Ticks, ticks, to_seconds
 from bench.units import DAY_S
 
 

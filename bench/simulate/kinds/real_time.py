@@ -15,7 +15,7 @@ from bench.simulate.moments import Steps
 from bench.simulate.plane import Pool, PoolPlan, Requests, Routing, Windows
 from bench.simulate.results import OtherWork, Usage
 from bench.simulate.scaling import Scaling
-from bench.simulate.ticks import ticks, to_seconds
+from bench.ticks import ticks, to_seconds
 from bench.units import DAY_S
 
 

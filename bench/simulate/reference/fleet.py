@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import simpy
 
-from bench.simulate.batching import decide
+from bench.batching import decide
 from bench.simulate.battery import charged_at, level_after
 from bench.simulate.moments import Steps, patience_ends, queue_asks, request_comes
 from bench.simulate.plane import (
@@ -21,7 +21,7 @@ from bench.simulate.plane import (
     Windows,
 )
 from bench.simulate.reference.pool import Row, rows_of
-from bench.simulate.ticks import FOREVER
+from bench.ticks import FOREVER
 
 
 @dataclass(eq=False)

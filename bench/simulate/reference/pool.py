@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from bench.simulate.batching import decide
+from bench.batching import decide
 from bench.simulate.moments import (
     Steps,
     control_at,
@@ -30,7 +30,7 @@ from bench.simulate.plane import (
     Trigger,
 )
 from bench.simulate.reference.link import SharedLinks
-from bench.simulate.ticks import FOREVER
+from bench.ticks import FOREVER
 
 GOLDEN = 0.6180339887498949
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from bench.batching import Expected, Rule, constant
 from bench.record import Record
-from bench.simulate.batching import Expected, Rule, constant
-from bench.simulate.ticks import ticks
+from bench.ticks import ticks
 from bench.units import Seconds
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from bench.batching import Expected, Rule, constant
 from bench.record import Record
-from bench.simulate.batching import Expected, Rule, constant
 
 
 class Options(Record):

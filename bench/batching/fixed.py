@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from bench.batching import FOREVER, Expected, Rule, constant
 from bench.record import Record
-from bench.simulate.batching import FOREVER, Expected, Rule, constant
 
 
 class Options(Record):
