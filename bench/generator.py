@@ -52,12 +52,19 @@ class Generator:
         self._go.set()
         return int(self._start.value)
 
-    def wait_for_one(self) -> bool:
-        """Block until one more request was sent; ``False`` if none will come any more."""
-        while not self._due.acquire(timeout=1.0):
+    def wait(self, until_ns: int | None = None) -> bool:
+        """Block until one more request was sent, which it takes.
+
+        ``False`` if none was until the moment ``until_ns``, or none will come any more.
+        """
+        while True:
+            left_s = 1.0 if until_ns is None else (until_ns - time.perf_counter_ns()) / 1e9
+            if self._due.acquire(timeout=min(max(left_s, 0.0), 1.0)):
+                return True
+            if left_s <= 0:
+                return False
             if not self._process.is_alive():
                 return bool(self._due.acquire(block=False))
-        return True
 
     def another(self) -> bool:
         """Whether one more request was sent already; takes it."""

@@ -68,7 +68,7 @@ def test_the_version_follows_what_a_function_is_made_of(
 
 def test_nothing_that_a_compiled_function_reads_is_left_out_of_its_version() -> None:
     """Functions, constants and enumerations count; anything else would go unnoticed."""
-    known = int | float | str | tuple | np.dtype | EnumMeta | Dispatcher | FunctionType
+    known = (int, float, str, tuple, np.dtype, EnumMeta, Dispatcher, FunctionType)
     for module in (fleet, heap, kernel, link, tally, windows):
         for function in vars(module).values():
             if not isinstance(function, Dispatcher):

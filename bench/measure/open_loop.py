@@ -1,14 +1,22 @@
-"""Open-loop runs: the generator sends by the schedule, the service answers as it can."""
+"""Open-loop runs: the generator sends by the schedule, the service answers as it can.
+
+When waiting requests are taken up as a batch is decided by :func:`bench.batching.decide`, as in a
+simulation, so that what is simulated can be held against what was measured live.
+"""
 
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, model_validator
 
+from bench import extensions
+from bench.batching import FOREVER, Rule, constant, decide
 from bench.errors import InputError
 from bench.generator import Generator
 from bench.measure.backends import Session, fake
@@ -18,6 +26,8 @@ from bench.measure.measurement import GeneratorCheck, Trial
 from bench.measure.recorder import Recorder
 from bench.measure.service import Service
 from bench.measure.tasks import ONE_STAGE, synthetic
+from bench.record import Record
+from bench.scenario import Part
 from bench.stats import early_stopping_floor, queued_quantile, sample_floor
 
 LATE_NS = 1_000_000
@@ -30,6 +40,41 @@ GIVE_UP_S = 10.0
 Floats = npt.NDArray[np.float64]
 
 
+BATCHING = "bench.batching"
+ALONE = constant(1, 0)
+
+
+class TakeUp(Record):
+    """How waiting requests are taken up."""
+
+    max_batch: int = Field(default=1, ge=1, le=1024)
+    """So many at most are taken up together, and none waits for company (``greedy``)."""
+    batching: Part | None = None
+    """Another policy, with its options, in place of ``max_batch``."""
+    concurrency: int = Field(default=1, ge=1, le=1024)
+    """Batches in flight at once, where the backend can."""
+
+    @model_validator(mode="after")
+    def _one_policy(self) -> TakeUp:
+        if self.batching is not None and self.max_batch != 1:
+            raise ValueError("give max_batch or batching, and not both")
+        return self
+
+    def rule(self, service: Service, phase: str) -> Rule:
+        """When a batch of ``service`` starts.
+
+        Raises:
+            InputError: it may not be asked so, or no batch that large was measured.
+        """
+        require_open(service, phase, self.concurrency)
+        if self.batching is None:
+            return constant(self.max_batch, 0)
+        module = extensions.load(BATCHING, self.batching.name)
+        options = module.Options.model_validate(self.batching.options)
+        rule: Rule = module.rule(options, service.expected_ns)
+        return rule
+
+
 class Objective(Protocol):
     """What a trial is judged by."""
 
@@ -37,32 +82,25 @@ class Objective(Protocol):
     def limit(self) -> float: ...
     @property
     def percentile(self) -> float: ...
-    @property
-    def max_batch(self) -> int: ...
-    @property
-    def concurrency(self) -> int: ...
 
 
 def ask(
-    service: Service, phase: str, schedule_s: Floats, max_batch: int = 1, concurrency: int = 1
+    service: Service,
+    phase: str,
+    schedule_s: Floats,
+    rule: Rule = ALONE,
+    concurrency: int = 1,
 ) -> float:
-    """Ask the service by a schedule (seconds from the start); returns the share of late sends.
-
-    Raises:
-        InputError: see :func:`require_open`.
-    """
-    require_open(service, phase, concurrency)
+    """Ask the service by a schedule (seconds from the start); returns the share of late sends."""
     schedule_ns = [round(at * 1e9) for at in schedule_s]
     with Generator(schedule_ns, service.generator_core) as generator:
-        run = _Run(service, phase, schedule_ns, generator)
+        run = _Run(service, phase, schedule_ns, generator, rule)
         if concurrency == 1:
-            run.work(max_batch)
+            run.work()  # in this thread: handing over to another would be timed as well
         else:
-            workers = [threading.Thread(target=run.work, args=(1,)) for _ in range(concurrency)]
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                worker.join()
+            with ThreadPoolExecutor(concurrency) as pool:
+                for future in [pool.submit(run.work) for _ in range(concurrency)]:
+                    future.result()
         return run.late_share()
 
 
@@ -84,29 +122,43 @@ def require_open(service: Service, phase: str, concurrency: int) -> None:
         )  # fmt: skip
 
 
+class _Sent(Protocol):
+    """What a run needs of the load generator (:class:`bench.generator.Generator`)."""
+
+    def start(self) -> int: ...
+    def wait(self, until_ns: int | None = None) -> bool: ...
+    def another(self) -> bool: ...
+    def sent_ns(self, index: int) -> int: ...
+
+
 class _Run:
-    """The requests of one open-loop run, taken up in the order they were sent."""
+    """The requests of one open-loop run, taken up in the order they were sent.
+
+    All workers share one queue; one of them at a time stands at its head and asks the rule.
+    """
 
     def __init__(
-        self, service: Service, phase: str, schedule_ns: list[int], generator: Generator
+        self, service: Service, phase: str, schedule_ns: list[int], generator: _Sent, rule: Rule
     ) -> None:
         self._service, self._phase = service, phase
-        self._generator = generator
-        self._lock = threading.Lock()
-        self._taken = 0
-        self._base_ns = generator.start()
-        self._due_ns = [self._base_ns + at for at in schedule_ns]
-        self._timed_out = False
+        self._generator, self._rule = generator, rule
+        self._head = threading.Lock()
+        self._taken = self._waiting = 0
+        base_ns = generator.start()
+        self._due_ns = [base_ns + at for at in schedule_ns]
+        self._given_up = ""
+        """Why nobody is answered any more."""
 
-    def work(self, max_batch: int) -> None:
+    def work(self) -> None:
         """Serve until the schedule is through."""
-        while indices := self._take_up(max_batch):
+        while indices := self._take_up():
             asked = [(self._due_ns[i], self._generator.sent_ns(i)) for i in indices]
             waited_s = (self._service.clock() - asked[0][0]) / 1e9
-            self._timed_out |= waited_s > GIVE_UP_S
+            if waited_s > GIVE_UP_S:
+                self._given_up = f"time-out: waited more than {GIVE_UP_S:g} s"
             samples = self._service.take(len(indices))
-            if self._timed_out:
-                self._service.give_up(self._phase, samples, asked, GIVE_UP_S)
+            if self._given_up:
+                self._service.give_up(self._phase, samples, asked, self._given_up)
             else:
                 self._service.serve(self._phase, samples, asked)
             self._service.note(self._phase, indices[-1] / len(self._due_ns))
@@ -115,19 +167,35 @@ class _Run:
         late = sum(self._generator.sent_ns(i) - due > LATE_NS for i, due in enumerate(self._due_ns))
         return late / max(len(self._due_ns), 1)
 
-    def _take_up(self, max_batch: int) -> range:
-        """The numbers of the requests to serve next; empty at the end."""
-        with self._lock:
-            first = self._taken
-            if first >= len(self._due_ns) or not self._generator.wait_for_one():
-                return range(0)
-            last = first + 1
-            while last - first < max_batch and last < len(self._due_ns):
-                if not self._generator.another():
-                    break
-                last += 1
-            self._taken = last
-            return range(first, last)
+    def _take_up(self) -> range:
+        """The numbers of the requests to serve next, when it is time; empty at the end."""
+        with self._head:
+            while self._taken < len(self._due_ns):
+                size, ask_again_ns = self._decide()
+                if not size and ask_again_ns is None and self._all_sent():
+                    size, self._given_up = self._waiting, "the last requests never filled a batch"
+                if size:
+                    first = self._taken
+                    self._taken, self._waiting = first + size, self._waiting - size
+                    return range(first, self._taken)
+                if self._generator.wait(ask_again_ns):
+                    self._waiting += 1
+                elif ask_again_ns is None:
+                    break  # the generator was lost
+            return range(0)
+
+    def _all_sent(self) -> bool:
+        return self._taken + self._waiting == len(self._due_ns)
+
+    def _decide(self) -> tuple[int, int | None]:
+        """How many to take up now; if none, when to ask again at the latest (``None``: never)."""
+        while self._waiting < self._rule.full and self._generator.another():
+            self._waiting += 1
+        if not self._waiting:
+            return 0, None
+        oldest, now = self._generator.sent_ns(self._taken), self._service.clock()
+        size, ask_again = decide(self._rule.full, self._rule.patience, self._waiting, oldest, now)
+        return size, ask_again if ask_again < FOREVER else None
 
 
 def check_generator(service: Service, schedule_s: Floats) -> GeneratorCheck:
@@ -179,7 +247,13 @@ def response_s(recorder: Recorder) -> Floats:
 
 
 def try_rate(
-    service: Service, phase: str, rate: float, objective: Objective, budget: Budget
+    service: Service,
+    phase: str,
+    rate: float,
+    objective: Objective,
+    budget: Budget,
+    rule: Rule = ALONE,
+    concurrency: int = 1,
 ) -> Trial:
     """One trial of a capacity search: Poisson arrivals at ``rate``."""
     q = objective.percentile / 100
@@ -187,7 +261,7 @@ def try_rate(
     schedule = poisson_schedule(min(rate, 1e6), min(length_s, budget.limit_s), service.rng)
     recorder = Recorder(phase, 0)
     with service.recording(recorder):
-        late = ask(service, phase, schedule, objective.max_batch, objective.concurrency)
+        late = ask(service, phase, schedule, rule, concurrency)
     service.recorder.extend(recorder, f"{phase} at {rate:.4g}/s")
     response = response_s(recorder)
     over = int((response > objective.limit).sum())

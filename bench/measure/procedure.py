@@ -31,7 +31,7 @@ from bench.measure.models import ModelFile, fetch
 from bench.measure.plan import ArmRequest, phases, profile_sizes
 from bench.measure.recorder import Recorder
 from bench.measure.reference import compare_outputs, count_agreement, read_reference, run_one
-from bench.measure.service import Note, Service
+from bench.measure.service import PROFILE, Note, Service
 from bench.measure.tasks import Sample, Task
 from bench.streams import Streams
 
@@ -39,7 +39,6 @@ TASKS = "bench.measure.tasks"
 BACKENDS = "bench.measure.backends"
 LOADS = "bench.measure.loads"
 
-PROFILE = "profile"
 WARM_UP_TOLERANCE = 0.05
 CALIBRATION_SAMPLES = 32
 SCORED_ANSWERS = 20_000

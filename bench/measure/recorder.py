@@ -30,6 +30,15 @@ class Recorder:
         """Take over what another recorder kept, under the name ``phase``."""
         self._rows.extend((phase, batch, asked) for _, batch, asked in other._rows)
 
+    def mean_service_ns(self, phase: str) -> dict[int, float]:
+        """Mean service time of the answered batches of a phase, by their size."""
+        times: dict[int, list[int]] = {}
+        for at, batch, _ in self._rows:
+            if at == phase and batch.error is None:
+                took = batch.finished_ns - batch.started_ns
+                times.setdefault(len(batch.samples), []).append(took)
+        return {size: sum(took) / len(took) for size, took in times.items()}
+
     def batches(self) -> Columns:
         """One row per batch; failed batches have no step times and are left out."""
         table: Columns = {name: [] for name in BATCH_COLUMNS}

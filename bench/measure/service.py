@@ -18,6 +18,8 @@ from bench.measure.tasks import Sample, Task
 from bench.measure.worker import ServedBatch, serve, serve_or_fail
 
 DRAWN_AHEAD = 4096
+PROFILE = "profile"
+"""The phase in which batches of every size are measured."""
 
 Note = Callable[[str, float], None]
 """Called between batches with the phase at hand and the share of it that is done."""
@@ -68,14 +70,29 @@ class Service:
         return batch
 
     def give_up(
-        self, phase: str, samples: Sequence[Sample], asked_ns: list[tuple[int, int]], limit_s: float
+        self, phase: str, samples: Sequence[Sample], asked_ns: list[tuple[int, int]], error: str
     ) -> None:
         """Keep requests that nobody will answer any more; they count as errors."""
         now, nothing = self.clock(), [0] * len(samples)
-        error = f"time-out: waited more than {limit_s:g} s"
         empty = [b""] * len(samples)
         batch = ServedBatch((now,) * 7, now, now, samples, nothing, empty, error)
         self.recorder.keep(phase, batch, asked_ns)
+
+    def expected_ns(self, size: int) -> float:
+        """Mean service time of a batch, by the service profile.
+
+        Raises:
+            InputError: no batch so large is in it.
+        """
+        means = self.recorder.mean_service_ns(PROFILE)
+        measured = [larger for larger in means if larger >= size]
+        if not measured:
+            raise InputError(
+                f"a batching policy asks how long a batch of {size} takes, and the largest measured "
+                f"is {max(means, default=0)}",
+                where="measure.max_batch", todo="Measure larger batches, or batch fewer requests",
+            )  # fmt: skip
+        return means[min(measured)]
 
     @contextmanager
     def recording(self, recorder: Recorder) -> Iterator[None]:

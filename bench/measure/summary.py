@@ -25,7 +25,8 @@ from bench.measure.measurement import (
     overall,
 )
 from bench.measure.plan import ArmRequest, phases
-from bench.measure.procedure import LOADS, PROFILE, usable_cores
+from bench.measure.procedure import LOADS, usable_cores
+from bench.measure.service import PROFILE
 from bench.measure.tasks import STEPS
 from bench.record import Estimate
 from bench.scenario import Part

@@ -80,4 +80,4 @@ def _variant(
 
 
 def _refers_to_part(value: dict[str, Any]) -> bool:
-    return bool(value.get("$ref") == "#/$defs/Part")
+    return any(kind.get("$ref") == "#/$defs/Part" for kind in value.get("anyOf", [value]))

@@ -12,17 +12,16 @@ from pydantic import Field
 
 from bench.measure.budget import Budget
 from bench.measure.loads import Aim, Facts
-from bench.measure.open_loop import check_generator, poisson_schedule, require_open, try_rate
+from bench.measure.open_loop import TakeUp, check_generator, poisson_schedule, try_rate
 from bench.measure.service import Service
-from bench.record import Record
 from bench.units import PerSecond, PositiveSeconds
 
 DOUBLINGS = 16
 GUESSES = 10
 
 
-class Options(Record):
-    """The objective, and how finely it is searched."""
+class Options(TakeUp):
+    """The objective, how finely it is searched, and how requests are taken up."""
 
     limit: PositiveSeconds
     percentile: float = Field(default=99, gt=0, lt=100)
@@ -30,8 +29,6 @@ class Options(Record):
     """The first rate tried; by default four tenths of what one request after another allows."""
     halvings: int = Field(default=4, ge=1, le=12)
     """The bracket ends at a factor of ``2 ** (1 / 2 ** halvings)``."""
-    max_batch: int = Field(default=1, ge=1, le=1024)
-    concurrency: int = Field(default=1, ge=1, le=1024)
 
 
 def aim(options: Options, budget: Budget) -> Aim:
@@ -44,11 +41,11 @@ def aim(options: Options, budget: Budget) -> Aim:
 
 
 def drive(service: Service, options: Options, budget: Budget, phase: str) -> Facts:
-    require_open(service, phase, options.concurrency)
+    rule = options.rule(service, phase)
     trials = []
 
     def kept(rate: float) -> bool | None:
-        trial = try_rate(service, phase, rate, options, budget)
+        trial = try_rate(service, phase, rate, options, budget, rule, options.concurrency)
         trials.append(trial)
         return trial.kept
 

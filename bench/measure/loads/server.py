@@ -11,9 +11,8 @@ from bench import extensions
 from bench.arrivals import Span, draw
 from bench.measure.budget import Budget
 from bench.measure.loads import Aim, Facts
-from bench.measure.open_loop import ask, check_generator, require_open
+from bench.measure.open_loop import TakeUp, ask, check_generator
 from bench.measure.service import Service
-from bench.record import Record
 from bench.scenario import Part
 from bench.stats import sample_floor
 from bench.units import PositiveSeconds
@@ -23,7 +22,7 @@ MARGIN = 1.05
 """A random process may bring a few requests fewer than its rate times the duration."""
 
 
-class Options(Record):
+class Options(TakeUp):
     """The arrivals, the limit on the response time, and how requests are taken up."""
 
     arrivals: Part
@@ -31,10 +30,6 @@ class Options(Record):
     limit: PositiveSeconds | None = None
     duration: PositiveSeconds | None = None
     """In place of the budget's; a run shorter than the budget's is INVALID."""
-    max_batch: int = Field(default=1, ge=1, le=1024)
-    """Waiting requests that are taken up together."""
-    concurrency: int = Field(default=1, ge=1, le=1024)
-    """Requests in flight at once, where the backend can."""
 
 
 def aim(options: Options, budget: Budget) -> Aim:
@@ -48,7 +43,7 @@ def aim(options: Options, budget: Budget) -> Aim:
 
 
 def drive(service: Service, options: Options, budget: Budget, phase: str) -> Facts:
-    require_open(service, phase, options.concurrency)
+    rule = options.rule(service, phase)
     needed = aim(options, budget).queries / budget.replicates
     length_s = options.duration or max(
         budget.duration_s, MARGIN * needed / max(_rate(options.arrivals), 1e-9)
@@ -57,7 +52,7 @@ def drive(service: Service, options: Options, budget: Budget, phase: str) -> Fac
     times, _ = draw(module, drawn, Span(1, length_s), service.rng)
     schedule_s = np.asarray(times, dtype=float)
     check = check_generator(service, schedule_s)
-    late = ask(service, phase, schedule_s, options.max_batch, options.concurrency)
+    late = ask(service, phase, schedule_s, rule, options.concurrency)
     return Facts(generator=check.model_copy(update={"sends": len(schedule_s), "late_share": late}))
 
 
