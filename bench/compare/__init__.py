@@ -2,7 +2,15 @@
 
 from bench.compare.break_even import BreakEven, TrafficPoint
 from bench.compare.capacity import PLANNED_UTILISATION, PartCapacity
-from bench.compare.comparison import Comparison, Ranked, compare, entry_of, placed, reservations, tied
+from bench.compare.comparison import (
+    Comparison,
+    Ranked,
+    compare,
+    entry_of,
+    placed,
+    reservations,
+    tied,
+)
 from bench.compare.objective import lasting
 from bench.compare.sensitivity import MovedInput, Sensitivity
 from bench.compare.what_if import WhatIf, what_if

@@ -233,9 +233,7 @@ def tied(cheaper: CostedDeployment, dearer: CostedDeployment) -> bool:
     return interval.low is None or interval.low <= 0
 
 
-def _verdict(
-    objective: Objective, ranked: Sequence[Ranked], of_all: Sequence[Caveat]
-) -> str:
+def _verdict(objective: Objective, ranked: Sequence[Ranked], of_all: Sequence[Caveat]) -> str:
     asked = _asked(objective)
     feasible = [entry for entry in ranked if entry.feasible]
     if not feasible:
