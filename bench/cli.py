@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import io
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 import typer.core
 
 from bench import __version__
-from bench.errors import BenchError, InputError, Interrupted, UnknownName, shorten
+from bench.errors import (
+    BenchError,
+    InputError,
+    Interrupted,
+    OutputClosed,
+    UnknownName,
+    shorten,
+)
+from bench.plain import in_ascii, visible
 
 if TYPE_CHECKING:
     from bench.measure import Measurement
-    from bench.plan import Plan
     from bench.prepare import Settings
     from bench.store import Run
 
@@ -29,12 +40,13 @@ class _Commands(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            value = super().invoke(ctx)
+            _say("", end="")  # what is still held back is printed here, or complained of
+            return value
         except KeyboardInterrupt:
             raise Interrupted(
                 "interrupted; a run that had begun is marked incomplete, and "
-                "`bench run --resume FOLDER` goes on with it (a plan is begun anew; "
-                "--profiles FOLDER takes what it had measured)."
+                "`bench run --resume FOLDER` goes on with it."
             ) from None
 
 
@@ -79,7 +91,7 @@ def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     if version:
-        typer.echo(f"bench {__version__}")
+        _say(f"bench {__version__}")
         raise typer.Exit
 
 
@@ -101,7 +113,6 @@ def run(
 ) -> None:
     """Measure, simulate, cost, compare and report."""
     from bench import pipeline
-    from bench.measure import Measurement
 
     settings = _settings(seed, budget, engine, input, overrides=overrides)
     if (resume is None) == (not scenarios):
@@ -109,6 +120,12 @@ def run(
     if out is not None and len(scenarios) > 1:
         raise InputError(
             "one folder cannot hold several runs", where="--out", allowed="one scenario"
+        )
+    if resume is not None and (out, budget, input, overrides, seed) != (None, None, None, None, 1):
+        raise InputError(
+            "a run goes on to what it was asked for",
+            where="--resume",
+            allowed="--engine, --strict, --json and --quiet beside it",
         )
     runs = []
     with _progress(quiet or as_json) as notify:
@@ -123,7 +140,7 @@ def run(
         for run_ in runs:
             _print_run(run_)
     for run_ in runs:
-        _exit_if_invalid(run_.load("measurement.json", Measurement))
+        _exit_if_invalid(run_)
     if strict and not all(summary.get("objective_met", True) for summary in summaries):
         raise typer.Exit(1)
 
@@ -153,7 +170,7 @@ def measure(
         _print_json({**measurement.model_dump(mode="json"), "run": str(done.path)})
     elif not quiet:
         _print_measurement(done, measurement)
-    _exit_if_invalid(measurement)
+    _exit_if_invalid(done)
 
 
 @app.command()
@@ -208,8 +225,8 @@ def simulate(
             }
         )
     elif not quiet:
-        _console().print(ranking_table(comparison))
-        typer.echo(f"\n{comparison.verdict}")
+        _print_table(ranking_table(comparison))
+        _say(f"\n{comparison.verdict}")
 
 
 @app.command()
@@ -232,7 +249,6 @@ def plan(
 ) -> None:
     """Search offers, batching and scaling for the cheapest deployments that meet the objective."""
     from bench import gather, pipeline
-    from bench.report.plan_tables import plan_tables
 
     settings = _settings(seed, budget, engine, None, overrides=overrides)
     known = gather.load_profiles(profiles) if profiles else None
@@ -241,10 +257,9 @@ def plan(
             scenario, known, out or _new_folder(scenario, "plan"), settings, notify
         )
     if as_json:
-        _print_json(_plan_summary(done, found))
+        _print_json(_summary(done))
     elif not quiet:
-        _console().print(plan_tables(found))
-        typer.echo(f"\n{found.verdict}\nplan: {done.path / 'plan.html'}")
+        _print_run(done)
     if strict and not found.objective_met:
         raise typer.Exit(1)
 
@@ -270,17 +285,15 @@ def prices(
     elif not quiet:
         for change in seen.changes:
             if change.jump:
-                typer.echo(
-                    f"more than twofold: {change.offer} {change.old} → {change.new}", err=True
-                )
+                _say(f"more than twofold: {change.offer} {change.old} → {change.new}", err=True)
         for row in seen.rejected:
-            typer.echo(f"rejected: {row.row} ({row.offer}): {row.reason}", err=True)
-        typer.echo(
+            _say(f"rejected: {row.row} ({row.offer}): {row.reason}", err=True)
+        _say(
             f"{len(seen.changes)} prices seen, {len(seen.rejected)} rows rejected, "
             f"{len(seen.unseen)} offers not among them.",
             err=True,
         )
-        typer.echo(out or patch)
+        _say(out or patch)
 
 
 @app.command()
@@ -309,7 +322,7 @@ def trace(
     if as_json:
         _print_json({"file": str(path), "events": len(events["traceEvents"])})
     elif not quiet:
-        typer.echo(path)
+        _say(path)
 
 
 @app.command()
@@ -327,7 +340,7 @@ def keep(
     if as_json:
         _print_json({"device": name, "files": files})
     elif not quiet:
-        typer.echo("\n".join(files))
+        _say("\n".join(files))
 
 
 @app.command()
@@ -338,33 +351,12 @@ def report(
 ) -> None:
     """Rebuild report.json and report.html, or a plan's plan.html, from the records of a run."""
     from bench import pipeline
-    from bench.store import Run
 
-    opened = Run.open(folder)
-    if opened.header.status != "complete":
-        raise InputError(
-            "this run is incomplete",
-            where=str(folder),
-            todo=f"Finish it: bench run --resume {folder}",
-        )
-    if opened.has("plan.json"):
-        found = pipeline.report_plan(opened)
-        if as_json:
-            _print_json(_plan_summary(opened, found))
-        elif not quiet:
-            typer.echo(opened.path / "plan.html")
-        return
-    if not opened.has("simulation.json"):
-        raise InputError(
-            "this run has no report", where=str(folder),
-            allowed="a run of `bench run`, of `bench plan`, or of `bench simulate --out`",
-            todo="Of a measurement, measurement.json is all there is",
-        )  # fmt: skip
-    pipeline.report(opened)
+    opened, page = pipeline.report_again(folder)
     if as_json:
         _print_json(_summary(opened))
     elif not quiet:
-        typer.echo(opened.path / "report.html")
+        _say(page)
 
 
 @app.command("list")
@@ -384,7 +376,7 @@ def list_(
     else:
         width = max((len(name) for name in rows), default=0)
         for name, text in rows.items():
-            typer.echo(f"{name:<{width}}  {text}".rstrip() if not quiet else name)
+            _say(f"{name:<{width}}  {text}".rstrip() if not quiet else name)
 
 
 @app.command()
@@ -405,54 +397,97 @@ def doctor(as_json: Json = False, quiet: Quiet = False) -> None:
     if quiet:
         return
     environment_ = facts["environment"]
-    typer.echo(f"{environment_['cpu']}, {environment_['cores_logical']} logical cores")
-    typer.echo(f"{environment_['system']}, Python {environment_['python']}")
+    _say(f"{environment_['cpu']}, {environment_['cores_logical']} logical cores")
+    _say(f"{environment_['system']}, Python {environment_['python']}")
     if gpu := environment_["gpu"]:
-        typer.echo(f"{gpu['gpu']}, driver {gpu['driver']}")
+        _say(f"{gpu['gpu']}, driver {gpu['driver']}")
     width = max(len(name) for heading in ("backends", "sensors") for name in facts[heading])
     for heading in ("backends", "sensors"):
-        typer.echo(f"\n{heading}")
+        _say(f"\n{heading}")
         for name, text in facts[heading].items():
-            typer.echo(f"  {name:<{width}}  {text}")
+            _say(f"  {name:<{width}}  {text}")
     for conflict in facts["conflicts"]:
-        typer.echo(f"\n{conflict}")
+        _say(f"\n{conflict}")
 
 
 def main() -> None:
     """Entry point: every error becomes one paragraph on stderr and its exit code."""
+    _prepare_streams()
     debug = "--debug" in sys.argv
     # --debug is understood anywhere on the line, as people type it last.
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:
         code = app(args=arguments, standalone_mode=False)
-    except BenchError as error:
-        if debug:
-            raise
-        typer.echo(f"bench: {error}", err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(0)
     except Exception as error:
-        code = _usage_error(error)
-        if code is None:
-            if debug:
-                raise
-            typer.echo(
-                f"bench: unexpected {type(error).__name__}: {shorten(error, 300)}. "
-                "This is a fault of the program; run again with --debug and report it.",
-                err=True,
-            )
-            code = 70
+        if debug and not isinstance(error, OutputClosed):
+            raise
+        code = _complain(error)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _usage_error(error: Exception) -> int | None:
-    """Typer's own complaints about options, as one line."""
+def _complain(error: Exception) -> int:
+    """Say what is wrong, in one line; the exit code."""
     show, code = getattr(error, "format_message", None), getattr(error, "exit_code", None)
-    if show is None or code is None:
-        return None
-    typer.echo(f"bench: {show()} See `bench --help`.", err=True)
+    if isinstance(error, OutputClosed):
+        return error.exit_code
+    if isinstance(error, BenchError):
+        said, code = str(error), error.exit_code
+    elif show is not None and code is not None:  # Typer's own, about options
+        said = f"{show()} See `bench --help`."
+    elif isinstance(error, OSError) and error.errno is not None:  # the disk, a permission, a name
+        where = f"{error.filename}: " if error.filename else ""
+        said, code = f"{where}the operating system refuses this ({error.strerror}).", 2
+    elif isinstance(error, MemoryError):
+        said, code = "there is not enough memory for this.", 2
+    else:
+        said = (
+            f"unexpected {type(error).__name__}: {shorten(error, 300)}. "
+            "This is a fault of the program; run again with --debug and report it."
+        )
+        code = 70
+    with contextlib.suppress(OutputClosed):  # the code still tells
+        _say(f"bench: {' '.join(said.splitlines())}", err=True)
     return int(code)
+
+
+def _prepare_streams() -> None:
+    """Characters that a terminal has not are replaced, and a stream that was closed stays unused."""
+    codecs.register_error("bench", in_ascii)
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="bench")
+        elif stream is None:  # or the next file that is opened would get all that is printed there
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
+def _say(text: object, *, err: bool = False, end: str = "\n") -> None:
+    """Print a line; control characters are shown as what they are."""
+    _write(visible(text) + end, sys.stderr if err else sys.stdout)
+
+
+def _write(text: str, stream: TextIO | None) -> None:
+    """Print ``text``.
+
+    Raises:
+        OutputClosed: nobody reads it.
+        InputError: it cannot be written where the user sends it.
+    """
+    if stream is None and text:
+        raise OutputClosed
+    if stream is None:
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError) as error:
+        with contextlib.suppress(OSError, ValueError):  # or Python would try again, at the very end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if isinstance(error, BrokenPipeError | ValueError) or stream is sys.stderr:
+            raise OutputClosed from error
+        raise InputError(
+            f"the output cannot be written ({error.strerror})", where="standard output"
+        ) from error
 
 
 def _settings(
@@ -499,10 +534,13 @@ def _new_folder(scenario: Path, what: str = "") -> Path:
 
 def _summary(run: Run) -> dict[str, Any]:
     """What ``--json`` prints of a run: the figures of ``report.json``, without the curves."""
+    if run.has("plan.json"):
+        found = json.loads((run.path / "plan.json").read_text(encoding="utf-8"))
+        return {**found, "run": str(run.path), "report": str(run.path / "plan.html")}
     if not run.has("report.json"):  # a run that only measures
-        measured = json.loads((run.path / "measurement.json").read_text())
+        measured = json.loads((run.path / "measurement.json").read_text(encoding="utf-8"))
         return {**measured, "run": str(run.path)}
-    view = json.loads((run.path / "report.json").read_text())
+    view = json.loads((run.path / "report.json").read_text(encoding="utf-8"))
     accuracy = [{"arm": arm["arm"], **row} for arm in view["arms"] for row in arm["accuracy"]]
     return {
         "schema_version": view["schema_version"],
@@ -528,49 +566,53 @@ def _summary(run: Run) -> dict[str, Any]:
     }
 
 
-def _plan_summary(run: Run, found: Plan) -> dict[str, Any]:
-    """What ``--json`` prints of a plan: all of ``plan.json``, and where the page is."""
-    return {
-        **found.model_dump(mode="json"),
-        "run": str(run.path),
-        "report": str(run.path / "plan.html"),
-    }
-
-
 def _print_run(run: Run) -> None:
     from bench.compare import Comparison
     from bench.measure import Measurement
+    from bench.plan import Plan
+    from bench.report.plan_tables import plan_tables
     from bench.report.terminal import ranking_table
 
+    if run.has("plan.json"):
+        found = run.load("plan.json", Plan)
+        _print_table(plan_tables(found))
+        _say(f"\n{found.verdict}\nplan: {run.path / 'plan.html'}")
+        return
     if not run.has("comparison.json"):
         _print_measurement(run, run.load("measurement.json", Measurement))
         return
     comparison = run.load("comparison.json", Comparison)
-    _console().print(ranking_table(comparison))
-    typer.echo(f"\n{comparison.verdict}\nreport: {run.path / 'report.html'}")
+    _print_table(ranking_table(comparison))
+    _say(f"\n{comparison.verdict}\nreport: {run.path / 'report.html'}")
 
 
 def _print_measurement(run: Run, measurement: Measurement) -> None:
     from bench.report.terminal import measurement_table
 
-    _console().print(measurement_table(measurement))
-    typer.echo(f"\nprofiles: {run.path / 'profiles'}")
+    _print_table(measurement_table(measurement))
+    _say(f"\nprofiles: {run.path / 'profiles'}")
 
 
-def _exit_if_invalid(measurement: Measurement) -> None:
+def _exit_if_invalid(run: Run) -> None:
     """Exit 5 where an arm failed or broke a rule; all that could be measured is kept and shown."""
+    from bench.measure import Measurement
+
+    measurement = run.load("measurement.json", Measurement)
     if measurement.failed or any(arm.status == "invalid" for arm in measurement.arms):
         raise typer.Exit(5)
 
 
 def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    _write(json.dumps(value, indent=2, allow_nan=False) + "\n", sys.stdout)
 
 
-def _console() -> Any:
+def _print_table(table: Any) -> None:
     from rich.console import Console
 
-    return Console(highlight=False)
+    console = Console(highlight=False)
+    with console.capture() as shown:
+        console.print(table)
+    _write(shown.get(), sys.stdout)
 
 
 @contextmanager

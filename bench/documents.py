@@ -1,11 +1,13 @@
 """Documents people write: safe YAML → record, every complaint with ``file:line:column``.
 
-Stricter than PyYAML's safe loader on purpose: no tags, no duplicate keys, no alias bombs, and
-YAML 1.2's plain scalars only (so ``06:00`` is a string, and ``no`` is a word).
+Stricter than PyYAML's safe loader on purpose: no tags, no duplicate keys, no alias bombs, YAML 1.2's
+plain scalars only (so ``06:00`` is a string, and ``no`` is a word), and no characters that cannot be
+seen, so that what stands in a file can be shown on any terminal.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +18,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import InputError, nearest, shorten
+from bench.files import read_bytes
+from bench.plain import UNSEEN
 from bench.units import WRITTEN_BY_HAND
 
 MAX_BYTES = 1_000_000
@@ -31,22 +35,27 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = {}  # noqa: RUF012  (PyYAML declares it as an instance variable)
 
 
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
-    ("null", r"~|null|Null|NULL|", "~nN"),
-):
+_PLAIN = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?[0-9]+", "-+0123456789"),
+    "float": (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    "null": (r"~|null|Null|NULL|", "~nN"),
+}
+for _tag, (_pattern, _first) in _PLAIN.items():
     _Loader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [*_first, ""]
     )
+_IN_WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "null": "null"}
+MOST_DIGITS = 18
+"""Of a whole number: so many fit into 64 bits."""
 
 
 class Source:
     """A parsed file: its data, and the line and column of every part of it."""
 
-    def __init__(self, path: Path, root: yaml.Node, data: Any) -> None:
+    def __init__(self, path: Path, text: str, root: yaml.Node, data: Any) -> None:
         self.path = path
+        self.text = text
         self.data = data
         self._root = root
 
@@ -122,7 +131,8 @@ class Source:
         got = self._written(location, fault["input"])
         seen = (
             f" (got {shorten(repr(got), 40)})"
-            if not fault["type"].startswith("value_error") and isinstance(got, str | int | float)
+            if (not fault["type"].startswith("value_error") or "out of bounds" in message)
+            and isinstance(got, str | int | float)
             else ""
         )
         return InputError(f"{key}{message}{seen}", where=self.where(location), todo=others)
@@ -134,7 +144,12 @@ def read(path: Path) -> Source:
     Raises:
         InputError: not a readable, small, plain YAML mapping.
     """
-    text = _read_text(path)
+    return parse(_read_text(path), path)
+
+
+def parse(text: str, path: Path) -> Source:
+    """As :func:`read`, of a text that stands, or stood, in the file at ``path``."""
+    _require_seen(text, path)
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
@@ -161,34 +176,41 @@ def read(path: Path) -> Source:
             f"the file holds a {type(data).__name__}", where=f"{path}:1:1",
             allowed="a YAML mapping of settings",
         )  # fmt: skip
-    return Source(path, root, data)
+    return Source(path, text, root, data)
+
+
+def _require_seen(text: str, path: Path) -> None:
+    """Refuse a text with a character that cannot be seen."""
+    found = UNSEEN.search(text)
+    if found is not None:
+        line = text.count("\n", 0, found.start()) + 1
+        column = found.start() - text.rfind("\n", 0, found.start())
+        raise InputError(
+            f"the character {_name_of(found.group())} cannot be seen",
+            where=f"{path}:{line}:{column}", todo="Remove it",
+        )  # fmt: skip
+
+
+def _name_of(character: str) -> str:
+    return f"U+{ord(character):04X}"
 
 
 def _read_text(path: Path) -> str:
     try:
-        if path.is_dir():
-            raise InputError("this is a folder", where=str(path), allowed="a YAML file")
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InputError(
-                f"the file has {size:,} bytes",
-                where=str(path),
-                allowed=f"YAML files of up to {MAX_BYTES:,} bytes",
-            )
-        return path.read_text(encoding="utf-8")
+        text = read_bytes(path, MAX_BYTES).decode()
     except FileNotFoundError as error:
         raise InputError(
             "there is no such file",
             where=str(path),
             todo="`bench list scenarios` shows the ones that come with the program",
         ) from error
-    except OSError as error:
-        raise InputError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"the file is not UTF-8 text (byte {error.start})", where=f"{path}:1:1",
             allowed="a YAML file",
         ) from error  # fmt: skip
+    # A byte order mark and the line ends of other systems are no fault of anybody's.
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _check(root: yaml.Node, path: Path) -> None:
@@ -209,6 +231,8 @@ def _check(root: yaml.Node, path: Path) -> None:
             "map", "seq", "str", "int", "float", "bool", "null"
         ):  # fmt: skip
             raise fail(node, f"the tag {shorten(node.tag)!r} is not used here", "plain YAML values")
+        if isinstance(node, yaml.ScalarNode) and (fault := _fault_of(node)):
+            raise fail(node, fault)
         open_nodes.add(id(node))
         total = 1
         if isinstance(node, yaml.MappingNode):
@@ -216,6 +240,10 @@ def _check(root: yaml.Node, path: Path) -> None:
             for key, value in node.value:
                 if not isinstance(key, yaml.ScalarNode):
                     raise fail(key, "a key must be a plain word")
+                if key.tag.rpartition(":")[2] != "str":
+                    raise fail(key, f"the key {shorten(key.value)} is no word", "names, in quotes")
+                if fault := _fault_of(key):
+                    raise fail(key, fault)
                 if key.value in seen:
                     raise fail(key, f"the key {shorten(key.value)!r} appears twice")
                 seen.add(key.value)
@@ -229,6 +257,19 @@ def _check(root: yaml.Node, path: Path) -> None:
         return total
 
     size(root)
+
+
+def _fault_of(node: yaml.ScalarNode) -> str | None:
+    """What is wrong with one value, as it is after its escapes and with its tag."""
+    kind = node.tag.rpartition(":")[2]
+    if kind in _PLAIN and not re.fullmatch(_PLAIN[kind][0], node.value):
+        return f"{shorten(node.value)!r} is not {_IN_WORDS[kind]}"
+    if kind == "int" and len(node.value.lstrip("+-0")) > MOST_DIGITS:
+        return f"{shorten(node.value)!r} has more than {MOST_DIGITS} digits"
+    if kind == "float" and not math.isfinite(float(node.value)):
+        return f"{shorten(node.value)!r} is not a finite number"
+    found = UNSEEN.search(node.value)
+    return f"the character {_name_of(found.group())} cannot be seen" if found else None
 
 
 def _child(node: yaml.Node, step: str | int) -> tuple[yaml.Node | None, yaml.Node] | None:

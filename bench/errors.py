@@ -8,7 +8,8 @@
     ├── MissingRequirement    2   a package, model file or driver is not there
     ├── WorkerLost            5   a process crashed, hung, or failed in a way nobody foresaw
     ├── MeasurementInvalid    5   the measurement breaks the validity rules
-    └── Interrupted         130   the user stopped the program
+    ├── Interrupted         130   the user stopped the program
+    └── OutputClosed        141   nobody reads what is printed any more, as `| head` does
 
 The message is one paragraph: what is wrong, where, what is allowed, what to do.
 """
@@ -112,6 +113,12 @@ class Interrupted(BenchError):
     """The user stopped the program."""
 
     exit_code = 130
+
+
+class OutputClosed(BenchError):
+    """Whoever read the output has gone: said to nobody, with the code a shell gives for SIGPIPE."""
+
+    exit_code = 141
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -44,6 +45,10 @@ class Executor(Protocol):
         """Apply a module-level ``function`` to each item; yield its place and result as it ends."""
         ...
 
+    def close(self) -> None:
+        """No more work follows."""
+        ...
+
 
 def in_order(
     executor: Executor,
@@ -67,6 +72,9 @@ class Inline:
     ) -> Iterator[tuple[int, Result]]:
         for place, item in enumerate(items):
             yield place, function(item)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class LocalProcesses:
@@ -98,6 +106,9 @@ class LocalProcesses:
             raise WorkerLost(
                 f"worker processes were ended {MOST_LOSSES} times, perhaps for want of memory"
             )
+
+    def close(self) -> None:
+        """Nothing is held between two calls of :meth:`each`."""
 
     def _attempt(
         self, function: Callable[[Item], Result], items: Mapping[int, Item]
@@ -248,6 +259,10 @@ class DaskCluster:
     """Workers of a running Dask scheduler, reached at ``tcp://HOST:PORT``."""
 
     def __init__(self, address: str) -> None:
+        if not re.fullmatch(r"tcp://[^\s/:]+(:[0-9:a-fA-F\]]+)*:[0-9]{1,5}", address):
+            raise InputError(
+                f"{address!r} is no address", where="--engine", allowed="tcp://HOST:PORT"
+            )
         try:
             import distributed
         except ModuleNotFoundError as error:
@@ -271,13 +286,26 @@ class DaskCluster:
         import distributed
 
         as_they_come: Any = distributed.as_completed
+        futures = self._client.map(function, items, pure=False)
+        place = {future.key: i for i, future in enumerate(futures)}
         try:
-            futures = self._client.map(function, items, pure=False)
-            place = {future.key: i for i, future in enumerate(futures)}
             for future in as_they_come(futures, loop=self._client.loop):
                 yield place[future.key], future.result()
         finally:
-            self._client.close()
+            self._client.cancel(futures)  # those that nobody waits for any more
+
+    def close(self) -> None:
+        self._client.close()
+
+
+@contextmanager
+def opened(name: str) -> Iterator[Executor]:
+    """The executor called ``name`` (see :func:`engine`), closed at the end."""
+    executor = engine(name)
+    try:
+        yield executor
+    finally:
+        executor.close()
 
 
 def engine(name: str) -> Executor:

@@ -5,9 +5,11 @@ scenario → measurement → profile → simulation → cost → comparison → 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,14 @@ from bench import __version__, gather
 from bench.compare import Comparison, WhatIf, compare, what_if
 from bench.cost import Costs, cost_simulation, usd_per_hour
 from bench.errors import InputError, MissingRequirement, UnknownName
-from bench.executor import Executor, engine, here, isolated
+from bench.executor import Executor, here, isolated, opened
+from bench.lock import owned
 from bench.measure import Measurement, measure_all, missing_backends
 from bench.plan import Plan, candidates, search
-from bench.prepare import Settings, prepare, prepare_measurement, prepare_sweep
+from bench.prepare import Goal, Order, Settings, order, prepare, resolver
 from bench.profile import Profile, build_profile, file_name
 from bench.report import View, build_view, render_html, render_plan
-from bench.scenario import Asked, ResolvedScenario, Sweep
+from bench.scenario import Asked, Point, ResolvedScenario
 from bench.simulate import (
     BINS,
     Simulation,
@@ -33,7 +36,12 @@ from bench.simulate import (
     simulate,
     simulate_all,
 )
-from bench.store import Header, Journal, Run
+from bench.store import Header, Journal, Run, place_of
+
+ASKED = "asked.json"
+JOURNAL, SWEEPING, SWEPT = "replications.jsonl", "sweep.jsonl", "sweep_rows.jsonl"
+POINTS_AT_ONCE = 100
+"""Of a sweep, in memory: a resolved scenario takes up to half a megabyte."""
 
 Notify = Callable[[str, int, int, str], None]
 """Called with a stage, steps done, steps in all, and what is going on."""
@@ -56,101 +64,225 @@ def run(
         MissingRequirement: a backend or a model file is not there.
     """
     settings = settings or Settings()
-    asked = prepare(Path(scenario), settings)
-    _require_one(asked.to_measure)
-    run = Run.create(Path(out), _header(asked.scenario.name, settings))
-    run.save("scenario.json", asked)
-    run.save("asked.json", asked.to_measure)
-    sweep = prepare_sweep(Path(scenario), settings, asked)
-    if sweep is not None:
-        run.save("sweep.json", sweep)
-    return _continue(run, settings, notify)
+    return _begin(order("run", Path(scenario), settings), Path(out), settings, notify)
+
+
+def measure_only(
+    path: Path, out: Path, settings: Settings, notify: Notify = _quiet
+) -> tuple[Run, Measurement]:
+    """Measure the arms of a scenario or suite, or those of the chosen backends and devices."""
+    run = _begin(order("measure", path, settings), out, settings, notify)
+    return run, run.load("measurement.json", Measurement)
+
+
+def simulate_into(
+    path: Path,
+    profiles: Mapping[str, Profile],
+    out: Path,
+    settings: Settings,
+    notify: Notify = _quiet,
+) -> Run:
+    """As :func:`simulate_only`, into a run folder, with the sweep and the report."""
+    asked = order("simulate", path, settings, profiles_given=True)
+    return _begin(asked, out, settings, notify, profiles)
+
+
+def plan(
+    path: Path,
+    profiles: Mapping[str, Profile] | None,
+    out: Path,
+    settings: Settings,
+    notify: Notify = _quiet,
+) -> tuple[Run, Plan]:
+    """Search the cheapest deployments that meet a scenario's objective, into a run folder.
+
+    ``profiles``: measured before; without, the scenario's arms are measured now.
+
+    Raises:
+        InputError: the scenario cannot be used, or nothing was measured.
+    """
+    asked = order("plan", path, settings, profiles_given=profiles is not None)
+    run = _begin(asked, out, settings, notify, profiles)
+    return run, run.load("plan.json", Plan)
 
 
 def resume(folder: Path, settings: Settings, notify: Notify = _quiet) -> Run:
-    """Go on with an incomplete run: finished stages are kept, the rest is done."""
-    run = Run.open(folder)
-    if run.header.status == "complete":
-        raise InputError("this run is complete", where=str(folder), allowed="an incomplete run")
-    return _continue(run, settings, notify)
+    """Go on with an incomplete run, to what it was asked for: finished stages are kept.
+
+    ``folder``: the run's name, or ``NAME.incomplete`` where it is built to replace another.
+    """
+    target = place_of(folder)
+    with opened(settings.engine) as workers, owned(target):
+        run = Run.unfinished(target)
+        return _do(Work(run, run.load(ASKED, Order), settings, workers, notify))
 
 
-def _continue(run: Run, settings: Settings, notify: Notify) -> Run:
-    to_measure, seed = run.load("asked.json", Asked), run.header.seed
-    workers = engine(settings.engine)
-    if not run.has("measurement.json"):
-        measure(to_measure, run, seed, settings, notify)
-    if run.has("scenario.json"):
-        asked, profiles, excluded = _known(run)
-        simulation = run.obtain(
-            "simulation.json",
-            Simulation,
-            lambda: simulate(
-                asked,
-                profiles,
-                seed,
-                workers,
-                partial(notify, "simulate"),
-                settings.method,
-                Journal(run.path / "replications.jsonl"),
-            ),
-        )
-        costs = run.obtain(
-            "costs.json", Costs, lambda: cost_simulation(asked, profiles, simulation)
-        )
-        comparison = run.obtain(
-            "comparison.json",
-            Comparison,
-            lambda: compare(asked, profiles, simulation, costs, excluded),
-        )
-        if not run.has("day.parquet"):
-            run.save_table("day.parquet", day(asked, profiles, simulation, costs))
-        if run.has("sweep.json") and not run.has("sweep.parquet"):
-            sweep(run, profiles, set(excluded), workers, settings.method, notify)
-        run.obtain(
-            "what_if.json",
-            WhatIf,
-            lambda: what_if(
-                asked, profiles, simulation, costs, comparison,
-                lambda others: simulate_all(
-                    others, profiles, seed, workers, partial(notify, "what-if"), simulation.method
-                ),
-            ),
-        )  # fmt: skip
-        report(run, notify)
-        Journal(run.path / "replications.jsonl").remove()
+def _begin(
+    asked: Order,
+    out: Path,
+    settings: Settings,
+    notify: Notify,
+    profiles: Mapping[str, Profile] | None = None,
+) -> Run:
+    """A new run: it has all that was asked, and the profiles given, from its first moment."""
+    if profiles is None:
+        _require_one(asked.to_measure)
+    elif asked.scenario is not None:
+        gather.require_task(asked.scenario, profiles)
+    header = Header(
+        scenario=asked.name,
+        seed=asked.seed,
+        bench_version=__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=settings.command,
+    )
+    given = {f"profiles/{file_name(one.arm)}": one for one in (profiles or {}).values()}
+    target = place_of(out)
+    with opened(settings.engine) as workers, owned(target):
+        run = Run.create(target, header, {ASKED: asked, **given})
+        return _do(Work(run, asked, settings, workers, notify))
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run, and what its stages need."""
+
+    run: Run
+    order: Order
+    settings: Settings
+    workers: Executor
+    notify: Notify
+
+    @cached_property
+    def known(self) -> tuple[ResolvedScenario, dict[str, Profile], dict[str, str]]:
+        """What can be simulated, the profiles, and why the rest is left out."""
+        return _known(self.run, self.order)
+
+    @cached_property
+    def simulation(self) -> Simulation:
+        return self.run.load("simulation.json", Simulation)
+
+    @cached_property
+    def costs(self) -> Costs:
+        return self.run.load("costs.json", Costs)
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        return self.run.load("comparison.json", Comparison)
+
+    @property
+    def journal(self) -> Journal:
+        """Of the replications that were simulated."""
+        return Journal(self.run.path / JOURNAL)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run. It has been done where the file is that it leaves."""
+
+    leaves: str
+    do: Callable[[Work], object]
+    asked: Callable[[Order], bool] = lambda order: True
+
+
+def _do(work: Work) -> Run:
+    """What is left of a run."""
+    run = work.run
+    for stage in STAGES[work.order.goal]:
+        if stage.asked(work.order) and not run.has(stage.leaves):
+            stage.do(work)
+    work.journal.remove()
     run.finish()
     return run
 
 
-def _known(run: Run) -> tuple[ResolvedScenario, dict[str, Profile], dict[str, str]]:
-    """What can be simulated of a run, its profiles, and why the rest is left out."""
-    asked = run.load("scenario.json", ResolvedScenario)
+def _known(run: Run, asked: Order) -> tuple[ResolvedScenario, dict[str, Profile], dict[str, str]]:
     failed = run.load("measurement.json", Measurement).failed
-    profiles, unknown = gather.all_profiles(run, asked, failed)
-    usable, excluded = gather.usable(asked, profiles, unknown)
+    profiles, unknown = gather.all_profiles(run, asked.simulated, failed)
+    usable, excluded = gather.usable(asked.simulated, profiles, unknown)
     return usable, profiles, excluded
 
 
-def sweep(
-    run: Run,
-    profiles: Mapping[str, Profile],
-    excluded: set[str],
-    workers: Executor,
-    method: str,
-    notify: Notify = _quiet,
-) -> pd.DataFrame:
-    """Simulate, cost and compare every point of a sweep; one row for each point and deployment."""
-    points = run.load("sweep.json", Sweep).points
-    scenarios = [point.scenario.without(excluded) for point in points]
-    journal = Journal(run.path / "sweep.jsonl")
+def _simulate(work: Work) -> None:
+    usable, profiles, _ = work.known
+    found = simulate(
+        usable, profiles, work.order.seed, work.workers, partial(work.notify, "simulate"),
+        work.order.method, work.journal,
+    )  # fmt: skip
+    work.run.save("simulation.json", found)
+
+
+def _cost(work: Work) -> None:
+    usable, profiles, _ = work.known
+    work.run.save("costs.json", cost_simulation(usable, profiles, work.simulation))
+
+
+def _compare(work: Work) -> None:
+    usable, profiles, excluded = work.known
+    found = compare(usable, profiles, work.simulation, work.costs, excluded)
+    work.run.save("comparison.json", found)
+
+
+def _day(work: Work) -> None:
+    usable, profiles, _ = work.known
+    work.run.save_table("day.parquet", day(usable, profiles, work.simulation, work.costs))
+
+
+def _what_if(work: Work) -> None:
+    usable, profiles, _ = work.known
+    found = what_if(
+        usable, profiles, work.simulation, work.costs, work.comparison,
+        lambda others: simulate_all(
+            others, profiles, work.order.seed, work.workers, partial(work.notify, "what-if"),
+            work.order.method,
+        ),
+    )  # fmt: skip
+    work.run.save("what_if.json", found)
+
+
+def _plan(work: Work) -> None:
+    usable, profiles, _ = work.known
+    work.notify("plan", 0, 1, "what other devices would do, from published results")
+    runs, everywhere, refused = gather.runs_of(usable, profiles, work.order.catalogue)
+    found = search(
+        usable, list(candidates(usable, runs, everywhere)), everywhere, work.order.seed,
+        work.workers, refused=refused, method=work.order.method,
+        notify=partial(work.notify, "plan"),
+    )  # fmt: skip
+    work.run.save("plan.json", found)
+
+
+def _sweep(work: Work) -> None:
+    """Simulate, cost and compare every point of a sweep, some at once: memory does not grow."""
+    assert work.order.sweep is not None  # noqa: S101
+    finished = Journal(work.run.path / SWEPT)
+    rows: list[dict[str, Any]] = []
+    points = enumerate(work.order.sweep.points(resolver(Settings())))
+    while some := list(islice(points, POINTS_AT_ONCE)):
+        key = str(some[0][0])
+        found = finished.get(key)
+        if found is None:
+            found = _swept(work, some)
+            finished.add(key, found)
+            Journal(work.run.path / SWEEPING).remove()
+        rows += found
+    table = pd.DataFrame(rows).astype({"rank": "Int64"})
+    work.run.save_table("sweep.parquet", table)
+    finished.remove()
+
+
+def _swept(work: Work, points: Sequence[tuple[int, Point]]) -> list[dict[str, Any]]:
+    """One row for each point, with its number, and deployment."""
+    _, profiles, excluded = work.known
+    scenarios = [point.scenario.without(set(excluded)) for _, point in points]
+    first, last = points[0][0], points[-1][0]
     simulations = simulate_all(
-        scenarios, profiles, run.header.seed, workers, partial(notify, "sweep"), method, journal
-    )
+        scenarios, profiles, work.order.seed, work.workers,
+        lambda done, total, what: work.notify("sweep", done, total, what or f"to point {last + 1}"),
+        work.order.method, Journal(work.run.path / SWEEPING), first,
+    )  # fmt: skip
     rows = []
-    for number, (point, scenario, simulation) in enumerate(
-        zip(points, scenarios, simulations, strict=True)
-    ):
+    for (number, point), scenario, simulation in zip(points, scenarios, simulations, strict=True):
         costs = cost_simulation(scenario, profiles, simulation)
         for entry in compare(scenario, profiles, simulation, costs, {}).ranking:
             figures = ("usd_per_million", "p50_s", "p99_s", "slo_attainment", "utilisation")
@@ -165,10 +297,7 @@ def sweep(
                     "reasons": "; ".join(entry.reasons),
                 }
             )
-    table = pd.DataFrame(rows).astype({"rank": "Int64"})
-    run.save_table("sweep.parquet", table)
-    journal.remove()
-    return table
+    return rows
 
 
 def day(
@@ -197,7 +326,7 @@ def trace(folder: Path, name: str, start_s: float, length_s: float) -> dict[str,
         InputError: no such deployment, or it was not simulated.
     """
     run = Run.open(folder)
-    asked = run.load("scenario.json", ResolvedScenario)
+    asked = run.load(ASKED, Order).simulated
     simulation = run.load("simulation.json", Simulation)
     found = {d.name: d for d in asked.scenario.deployments}
     if name not in found:
@@ -213,33 +342,20 @@ def trace(folder: Path, name: str, start_s: float, length_s: float) -> dict[str,
     return event_trace(job, start_s, length_s)
 
 
-def measure(
-    asked: Asked, run: Run, seed: int, settings: Settings, notify: Notify = _quiet
-) -> Measurement:
+def _measure(work: Work) -> None:
     """Measure every arm in processes of its own; write records, raw times and profiles."""
+    run, asked = work.run, work.order.to_measure
     (run.path / "profiles").mkdir(exist_ok=True)
-    if not asked.arms:
-        nothing = Measurement(arms=[], failed=[])
-        run.save("measurement.json", nothing)
-        return nothing
-    isolate = here if settings.engine == "inline" else isolated
-    measurement = measure_all(asked, run, seed, isolate, partial(notify, "measure"))
+    if work.order.profiles_given or not asked.arms:
+        run.save("measurement.json", Measurement(arms=[], failed=[]))
+        return
+    isolate = here if work.settings.engine == "inline" else isolated
+    notify = partial(work.notify, "measure")
+    measurement = measure_all(asked, run, work.order.seed, isolate, notify)
     batches = run.table("batches.parquet")
     for record in measurement.arms:
         profile = build_profile(record, batches, record.task)
         run.save(f"profiles/{file_name(profile.arm)}", profile)
-    return measurement
-
-
-def measure_only(
-    path: Path, out: Path, settings: Settings, notify: Notify = _quiet
-) -> tuple[Run, Measurement]:
-    """Measure the arms of a scenario or suite, or those of the chosen backends and devices."""
-    asked = prepare_measurement(path, settings)
-    _require_one(asked)
-    run = Run.create(out, _header(asked.name, settings))
-    run.save("asked.json", asked)
-    return _continue(run, settings, notify), run.load("measurement.json", Measurement)
 
 
 def simulate_only(
@@ -251,80 +367,12 @@ def simulate_only(
     found, unknown = gather.from_elsewhere(prepared, profiles, settings.catalogue)
     known = {**profiles, **found}
     asked, excluded = gather.usable(prepared, known, unknown)
-    simulation = simulate(
-        asked, known, settings.seed, engine(settings.engine), partial(notify, "simulate"),
-        settings.method,
-    )  # fmt: skip
+    with opened(settings.engine) as workers:
+        simulation = simulate(
+            asked, known, settings.seed, workers, partial(notify, "simulate"), settings.method
+        )
     costs = cost_simulation(asked, known, simulation)
     return asked, simulation, costs, compare(asked, known, simulation, costs, excluded)
-
-
-def simulate_into(
-    path: Path,
-    profiles: Mapping[str, Profile],
-    out: Path,
-    settings: Settings,
-    notify: Notify = _quiet,
-) -> Run:
-    """As :func:`simulate_only`, into a run folder, with the sweep and the report."""
-    asked = prepare(path, settings)
-    points = prepare_sweep(path, settings, asked)
-    run = _with_profiles(asked, profiles, out, settings)
-    if points is not None:
-        run.save("sweep.json", points)
-    return _continue(run, settings, notify)
-
-
-def plan(
-    path: Path,
-    profiles: Mapping[str, Profile] | None,
-    out: Path,
-    settings: Settings,
-    notify: Notify = _quiet,
-) -> tuple[Run, Plan]:
-    """Search the cheapest deployments that meet a scenario's objective, into a run folder.
-
-    ``profiles``: measured before; without, the scenario's arms are measured now.
-
-    Raises:
-        InputError: the scenario cannot be used, or nothing was measured.
-    """
-    asked = prepare(path, settings)
-    if profiles is None:
-        _require_one(asked.to_measure)
-        run = Run.create(out, _header(asked.scenario.name, settings))
-        run.save("scenario.json", asked)
-        run.save("asked.json", asked.to_measure)
-        measure(asked.to_measure, run, settings.seed, settings, notify)
-    else:
-        run = _with_profiles(asked, profiles, out, settings)
-    usable, known, _ = _known(run)
-    notify("plan", 0, 1, "what other devices would do, from published results")
-    runs, everywhere, refused = gather.runs_of(usable, known, settings.catalogue)
-    found = search(
-        usable, list(candidates(usable, runs, everywhere)), everywhere, settings.seed,
-        engine(settings.engine), refused=refused, method=settings.method,
-        notify=partial(notify, "plan"),
-    )  # fmt: skip
-    run.save("plan.json", found)
-    report_plan(run)
-    run.finish()
-    return run, found
-
-
-def _with_profiles(
-    asked: ResolvedScenario, profiles: Mapping[str, Profile], out: Path, settings: Settings
-) -> Run:
-    """A new run of which the measurement is done: the profiles say where and when."""
-    gather.require_task(asked, profiles)
-    run = Run.create(out, _header(asked.scenario.name, settings))
-    run.save("scenario.json", asked)
-    run.save("asked.json", asked.to_measure)
-    (run.path / "profiles").mkdir(exist_ok=True)
-    for profile in profiles.values():
-        run.save(f"profiles/{file_name(profile.arm)}", profile)
-    run.save("measurement.json", Measurement(arms=[], failed=[]))
-    return run
 
 
 def report(run: Run, notify: Notify = _quiet) -> View:
@@ -332,7 +380,7 @@ def report(run: Run, notify: Notify = _quiet) -> View:
     notify("report", 0, 1, "")
     view = build_view(
         header=run.header,
-        asked=run.load("scenario.json", ResolvedScenario),
+        asked=run.load(ASKED, Order).simulated,
         measurement=run.load("measurement.json", Measurement),
         simulation=run.load("simulation.json", Simulation),
         costs=run.load("costs.json", Costs),
@@ -347,10 +395,37 @@ def report(run: Run, notify: Notify = _quiet) -> View:
     return view
 
 
+def report_again(folder: Path) -> tuple[Run, Path]:
+    """Make the page of a complete run anew from its records; the run and the page.
+
+    Raises:
+        InputError: the run is incomplete, has no page, or its records cannot be read.
+    """
+    with owned(place_of(folder)):
+        run = Run.open(folder)
+        if run.header.status != "complete":
+            raise InputError(
+                "this run is incomplete",
+                where=str(folder),
+                todo=f"Finish it: bench run --resume {folder}",
+            )
+        if run.has("plan.json"):
+            report_plan(run)
+            return run, run.path / "plan.html"
+        if not run.has("simulation.json"):
+            raise InputError(
+                "this run has no report", where=str(folder),
+                allowed="a run of `bench run`, of `bench plan`, or of `bench simulate --out`",
+                todo="Of a measurement, measurement.json is all there is",
+            )  # fmt: skip
+        report(run)
+        return run, run.path / "report.html"
+
+
 def report_plan(run: Run) -> Plan:
     """Build ``plan.html`` from the records of a run that planned."""
     found = run.load("plan.json", Plan)
-    asked = run.load("scenario.json", ResolvedScenario)
+    asked = run.load(ASKED, Order).simulated
     run.save_text("plan.html", render_plan(run.header, asked, found))
     return found
 
@@ -369,11 +444,25 @@ def _require_one(asked: Asked) -> None:
         raise MissingRequirement(" ".join(dict.fromkeys(missing.values())))
 
 
-def _header(name: str, settings: Settings) -> Header:
-    return Header(
-        scenario=name,
-        seed=settings.seed,
-        bench_version=__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=settings.command,
-    )
+_MEASURED = Stage("measurement.json", _measure)
+_COMPARED = (
+    _MEASURED,
+    Stage("simulation.json", _simulate),
+    Stage("costs.json", _cost),
+    Stage("comparison.json", _compare),
+    Stage("day.parquet", _day),
+    Stage("sweep.parquet", _sweep, lambda order: order.sweep is not None),
+    Stage("what_if.json", _what_if),
+    Stage("report.html", lambda work: report(work.run, work.notify)),
+)
+STAGES: Mapping[Goal, Sequence[Stage]] = {
+    "measure": (_MEASURED,),
+    "run": _COMPARED,
+    "simulate": _COMPARED,
+    "plan": (
+        _MEASURED,
+        Stage("plan.json", _plan),
+        Stage("plan.html", lambda work: report_plan(work.run)),
+    ),
+}
+"""What is done of a run, one stage after another."""

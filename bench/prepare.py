@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bench import extensions
+from bench.documents import Source
 from bench.errors import InputError
 from bench.hardware import Catalogue
-from bench.record import Record
+from bench.record import SCHEMA_VERSION, Record
 from bench.scenario import (
     Asked,
     Extensions,
@@ -56,6 +58,67 @@ class Settings:
         return Catalogue(overrides=self.overrides)
 
 
+Goal = Literal["run", "measure", "simulate", "plan"]
+
+
+class Order(Record):
+    """``asked.json``: all that a run was asked for, known before anything is done.
+
+    A run that is gone on with does this, whatever command goes on with it.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    goal: Goal
+    seed: int
+    method: str
+    overrides: str | None = None
+    """The file that goes before the catalogue's prices."""
+    to_measure: Asked
+    profiles_given: bool = False
+    """Whether it was measured before; the run has the profiles then."""
+    scenario: ResolvedScenario | None = None
+    sweep: Sweep | None = None
+
+    @property
+    def name(self) -> str:
+        return self.to_measure.name
+
+    @property
+    def simulated(self) -> ResolvedScenario:
+        """The scenario of a run that does more than measure."""
+        if self.scenario is None:
+            raise InputError("this run only measures, and has no scenario to simulate")
+        return self.scenario
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(overrides=Path(self.overrides) if self.overrides else None)
+
+
+def order(goal: Goal, path: Path, settings: Settings, *, profiles_given: bool = False) -> Order:
+    """Everything that ``path`` and the command line ask for.
+
+    Raises:
+        InputError: it cannot be done.
+    """
+    if goal == "measure":
+        scenario, sweep, to_measure = None, None, prepare_measurement(path, settings)
+    else:
+        scenario = prepare(path, settings)
+        sweep = None if goal == "plan" else prepare_sweep(path, settings, scenario)
+        to_measure = scenario.to_measure
+    return Order(
+        goal=goal,
+        seed=settings.seed,
+        method=settings.method,
+        overrides=str(settings.overrides.resolve()) if settings.overrides else None,
+        to_measure=to_measure,
+        profiles_given=profiles_given,
+        scenario=scenario,
+        sweep=sweep,
+    )
+
+
 def prepare(path: Path, settings: Settings) -> ResolvedScenario:
     """Read and resolve a scenario.
 
@@ -68,31 +131,38 @@ def prepare(path: Path, settings: Settings) -> ResolvedScenario:
 
 
 def prepare_sweep(path: Path, settings: Settings, base: ResolvedScenario) -> Sweep | None:
-    """The points of a scenario's sweep, if it has one.
+    """The sweep of a scenario, if it has one.
 
     Raises:
         InputError: a point cannot be used, or needs another measurement.
     """
     scenario, source = read_scenario(path)
-    catalogue, found = settings.catalogue, find_extensions()
-
-    def resolve_one(point: Scenario) -> ResolvedScenario:
-        changed = point.model_copy(update=_changes(point, settings))
-        return resolve(changed, source, catalogue, found)
-
-    points = sweep_of(scenario, source, resolve_one)
     measured = {arm.name for arm in base.distinct_arms}
-    for point in points.points if points else []:
-        new = {arm.name for arm in point.scenario.distinct_arms} - measured
-        if new:
+
+    def check(point: ResolvedScenario) -> None:
+        new = sorted({arm.name for arm in point.distinct_arms} - measured)
+        same = point.scenario.task == base.scenario.task
+        if new or not same or point.scenario.measure != base.scenario.measure:
             raise InputError(
-                f"the sweep changes what is measured: {', '.join(sorted(new))}",
+                f"the sweep changes what is measured: {', '.join(new) or 'the task or how much'}",
                 where=source.where(("sweep",)),
                 allowed="fields of the workload, the objective, and deployments but for backend, "
                 "device and task",
                 todo="Write a deployment for it",
             )
-    return points
+
+    return sweep_of(scenario, source, settings.catalogue, resolver(settings), check)
+
+
+def resolver(settings: Settings) -> Callable[[Scenario, Source, Catalogue], ResolvedScenario]:
+    """Resolves scenarios as the command line changes them, which is in what is measured only."""
+    found = find_extensions()
+
+    def resolve_one(scenario: Scenario, source: Source, catalogue: Catalogue) -> ResolvedScenario:
+        changed = scenario.model_copy(update=_changes(scenario, settings))
+        return resolve(changed, source, catalogue, found)
+
+    return resolve_one
 
 
 def prepare_measurement(path: Path, settings: Settings) -> Asked:

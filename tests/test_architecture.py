@@ -13,12 +13,15 @@ import bench
 PACKAGE = Path(bench.__file__).parent
 SMALL = (
     "errors",
+    "plain",
     "record",
     "units",
     "stats",
     "extensions",
     "folders",
+    "files",
     "documents",
+    "lock",
     "store",
     "executor",
     "streams",

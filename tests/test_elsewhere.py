@@ -13,7 +13,7 @@ from bench.gather import from_elsewhere, load_profiles
 from bench.hardware import Catalogue
 from bench.measure import Work
 from bench.pipeline import measure_only, run, simulate_only
-from bench.prepare import Settings, prepare
+from bench.prepare import Order, Settings, prepare
 from bench.profile import Elsewhere, Profile, Refused
 from tests.conftest import FAKE_SCENARIO
 from tests.test_simulation import profile
@@ -131,7 +131,7 @@ def test_a_scenario_may_name_a_device_that_is_not_here(
     monkeypatch.setattr("bench.gather.task_work", lambda name, options: WORK)
     done = run(with_a_gpu, tmp_path / "run", INLINE)
     measured, everything = (
-        done.load("asked.json", type(prepare(with_a_gpu, INLINE).to_measure)),
+        done.load("asked.json", Order).to_measure,
         (load_profiles(done.path)),
     )
     assert all(arm.device.here for arm in measured.arms)

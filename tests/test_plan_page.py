@@ -17,12 +17,12 @@ from bench import cli
 from bench.gather import load_profiles
 from bench.pipeline import measure_only, plan, report_plan
 from bench.plan import Plan, Planned
-from bench.prepare import Settings
+from bench.prepare import Order, Settings
 from bench.record import Estimate
 from bench.report import render_plan
 from bench.report.plan_charts import marks_of, staircase
 from bench.report.plan_page import parts_of
-from bench.scenario import Deployment, HybridDeployment, ResolvedScenario
+from bench.scenario import Deployment, HybridDeployment
 from bench.store import Run
 from bench.units import format_seconds, format_usd
 from tests.conftest import FAKE_SCENARIO
@@ -49,7 +49,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Plan]:
 
 
 def page_of(run: Run, found: Plan, **changes: Any) -> str:
-    asked = run.load("scenario.json", ResolvedScenario)
+    asked = run.load("asked.json", Order).simulated
     scenario = asked.scenario.model_copy(update=changes)
     return render_plan(run.header, asked.model_copy(update={"scenario": scenario}), found)
 

@@ -69,7 +69,7 @@ def test_killed_at_any_moment(fake_scenario: Path, tmp_path: Path, after_s: floa
         return  # killed before it had begun
     if Run.open(out).header.status == "complete":
         assert (out / "report.html").exists()
-    elif (out / "scenario.json").exists():
+    elif (out / "asked.json").exists():
         assert resume(out, INLINE).header.status == "complete"
 
 
@@ -80,7 +80,7 @@ def test_killing_a_second_run_keeps_the_first(fake_scenario: Path, tmp_path: Pat
     command = [sys.executable, "-m", "bench", "run", str(fake_scenario), "--out", str(out), "-q"]
     process = subprocess.Popen(command, start_new_session=True)
     incomplete = out.with_name("out.incomplete")
-    while not (incomplete / "scenario.json").exists():
+    while not (incomplete / "asked.json").exists():
         assert process.poll() is None
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
@@ -100,7 +100,7 @@ def test_ctrl_c_is_one_line_and_130(fake_scenario: Path, tmp_path: Path, after_s
         # A shell that runs the tests in the background has it ignored, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    while not (out / "scenario.json").exists():
+    while not (out / "asked.json").exists():
         assert process.poll() is None
         time.sleep(0.01)
     time.sleep(after_s)

@@ -4,7 +4,7 @@ Everything here is read from ``hardware_profiles/``; nothing is a constant in co
 """
 
 from bench.hardware.assumptions import Assumption, Assumptions, IntensityKind
-from bench.hardware.catalogue import Catalogue
+from bench.hardware.catalogue import Catalogue, Excerpt
 from bench.hardware.checks import age_warnings
 from bench.hardware.devices import DataSheet, Device, DeviceKind
 from bench.hardware.offers import (
@@ -30,6 +30,7 @@ __all__ = [
     "Device",
     "DeviceKind",
     "Egress",
+    "Excerpt",
     "Intensity",
     "IntensityKind",
     "Location",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from bench.documents import Source, read
-from bench.errors import UnknownName
+from bench.errors import InputError, UnknownName
 from bench.folders import data_folder
 from bench.hardware.assumptions import Assumptions
 from bench.hardware.checks import check_device, check_provider, check_regions
@@ -135,8 +136,21 @@ class Catalogue:
         return region.model_copy(update={"intensity": intensity})
 
     def _sources(self, kind: str) -> Iterator[Source]:
-        for path in sorted((self.folder / kind).glob("*.yaml")):
-            yield read(path)
+        folder = self.folder / kind
+        try:
+            names = sorted(os.listdir(folder))  # which, unlike glob, says what it cannot read
+        except OSError as error:
+            raise InputError(
+                f"the folder cannot be read ({error.strerror})", where=str(folder)
+            ) from error
+        for name in names:
+            if name.endswith(".yml"):
+                raise InputError(
+                    "the catalogue reads files that end in .yaml", where=str(folder / name),
+                    todo="Rename it",
+                )  # fmt: skip
+            if name.endswith(".yaml"):
+                yield read(folder / name)
 
 
 def _offers_in(file: ProviderFile) -> Iterator[Offer]:
@@ -149,3 +163,24 @@ def _offers_in(file: ProviderFile) -> Iterator[Offer]:
             billing=file.billing,
             services=file.services,
         )
+
+
+class Excerpt(Catalogue):
+    """What was looked up once, without the files: the catalogue as it was for one run."""
+
+    def __init__(
+        self,
+        devices: Mapping[str, Device],
+        offers: Mapping[str, Offer],
+        regions: Mapping[str, Region | None],
+        assumptions: Assumptions,
+    ) -> None:
+        """``regions``: by the name of the offer."""
+        self.devices = dict(devices)
+        self.offers = dict(offers)
+        self.assumptions = assumptions
+        self.regions = {
+            (offer.provider, offer.machine.region): region
+            for name, offer in offers.items()
+            if (region := regions[name]) is not None
+        }

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.plan import Plan, Planned
+from bench.report.terminal import plain
 from bench.units import format_seconds, format_usd
 
 ROWS = 10
@@ -21,36 +22,36 @@ def plan_tables(plan: Plan) -> Group:
 
 def _blocks(plan: Plan) -> Iterator[RenderableType]:
     if plan.cheapest:
-        yield Text("The cheapest that meet the objective")
+        yield plain("The cheapest that meet the objective")
         yield _table(plan.cheapest[:ROWS])
         yield Text()
-        yield Text("The Pareto front: none is better in cost, p99 and carbon at once")
+        yield plain("The Pareto front: none is better in cost, p99 and carbon at once")
         yield _table(plan.front[:ROWS])
         if len(plan.front) > ROWS:
-            yield Text(f"  … and {len(plan.front) - ROWS} more in plan.json")
+            yield plain(f"  … and {len(plan.front) - ROWS} more in plan.json")
         yield Text()
     if plan.near_misses:
-        yield Text("Cheaper, but")
+        yield plain("Cheaper, but")
         for planned in plan.near_misses[:ROWS]:
             entry = planned.entry
             cost = format_usd(entry.usd_per_million.value)
-            yield Text(f"–  {entry.deployment} ({cost}): {'; '.join(entry.reasons)}")
+            yield plain(f"–  {entry.deployment} ({cost}): {'; '.join(entry.reasons)}")
         yield Text()
-    yield Text(
+    yield plain(
         f"{plan.candidates:,} candidates: {plan.judged:,} judged from {plan.simulated:,} simulated "
         f"deployments; {plan.too_dear:,} cannot cost less than {plan.within:g} times the cheapest, "
         f"or are worse in everything; {sum(plan.dismissed.values()):,} cannot meet the objective:"
     )
     for reason, number in list(plan.dismissed.items())[:ROWS]:
-        yield Text(f"–  {number:,}: {reason}")
+        yield plain(f"–  {number:,}: {reason}")
     if plan.refused:
-        yield Text(f"Nothing is known of {len(plan.refused)} offers:")
+        yield plain(f"Nothing is known of {len(plan.refused)} offers:")
         reasons: dict[str, list[str]] = {}
         for offer, reason in plan.refused.items():
             reasons.setdefault(reason, []).append(offer)
         for reason, offers in reasons.items():
             more = f" and {len(offers) - 1} more" if len(offers) > 1 else ""
-            yield Text(f"–  {offers[0]}{more}: {reason}")
+            yield plain(f"–  {offers[0]}{more}: {reason}")
 
 
 def _table(rows: Sequence[Planned]) -> Group:
@@ -71,6 +72,6 @@ def _table(rows: Sequence[Planned]) -> Group:
             entry.provenance,
         )
         alike = f" (and {planned.alike} like it)" if planned.alike else ""
-        names.append(Text(f"{number}  {entry.deployment}{alike}"))
-        names += [Text(f"   !  {caveat.text}") for caveat in entry.caveats]
+        names.append(plain(f"{number}  {entry.deployment}{alike}"))
+        names += [plain(f"   !  {caveat.text}") for caveat in entry.caveats]
     return Group(figures, *names)

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from bench.compare import Comparison
 from bench.measure import LoadResult, Measurement
+from bench.plain import visible
 from bench.units import format_percent, format_seconds, format_usd
 
 LISTED = ("p50", "p90", "p99")
@@ -22,7 +23,7 @@ def ranking_table(comparison: Comparison) -> Group:
     for entry in comparison.ranking:
         table.add_row(
             str(entry.rank or "–"),
-            Text(entry.deployment),
+            plain(entry.deployment),
             entry.kind.replace("_", "-"),
             format_usd(entry.usd_per_million.value),
             format_seconds(entry.p50_s.value),
@@ -30,15 +31,15 @@ def ranking_table(comparison: Comparison) -> Group:
             format_percent(entry.slo_attainment.value),
         )
         if not entry.feasible:
-            reasons.append(Text(f"–  {entry.deployment}: {'; '.join(entry.reasons)}"))
+            reasons.append(plain(f"–  {entry.deployment}: {'; '.join(entry.reasons)}"))
     reasons += [
-        Text(f"!  {entry.deployment}: {caveat.text}")
+        plain(f"!  {entry.deployment}: {caveat.text}")
         for entry in comparison.ranking
         for caveat in entry.caveats
     ]
-    reasons += [Text(f"!  {caveat.text}") for caveat in comparison.caveats]
+    reasons += [plain(f"!  {caveat.text}") for caveat in comparison.caveats]
     reasons += [
-        Text(f"–  {name} is not compared: {reason}") for name, reason in comparison.excluded.items()
+        plain(f"–  {name} is not compared: {reason}") for name, reason in comparison.excluded.items()
     ]
     return Group(table, *([Text()] if reasons else []), *reasons)
 
@@ -54,17 +55,22 @@ def measurement_table(measurement: Measurement) -> Group:
         table.add_row("  batch of one", arm.status, f"mean {format_seconds(one)}")
         for load in arm.loads:
             table.add_row(f"  {load.phase}", load.status, *_figures(load))
-        blocks += [Text(arm.arm), table, Text()]
+        blocks += [plain(arm.arm), table, Text()]
     for arm in measurement.arms:
         ruled = [("service times", arm.verdicts), *((x.phase, x.verdicts) for x in arm.loads)]
         blocks += [
-            Text(f"–  {arm.arm}, {what}: {v.status.upper()} by the rule '{v.rule}': {v.reason}")
+            plain(f"–  {arm.arm}, {what}: {v.status.upper()} by the rule '{v.rule}': {v.reason}")
             for what, verdicts in ruled
             for v in verdicts
             if v.status in ("invalid", "unstable")
         ]
-    blocks += [Text(f"–  {f.arm}: no measurement: {f.error}") for f in measurement.failed]
+    blocks += [plain(f"–  {f.arm}: no measurement: {f.error}") for f in measurement.failed]
     return Group(*blocks)
+
+
+def plain(text: str) -> Text:
+    """Neither markup nor control characters have an effect."""
+    return Text(visible(text))
 
 
 def _figures(load: LoadResult) -> list[str]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from bench.errors import InputError
 from bench.executor import Executor, Inline, LocalProcesses
@@ -49,6 +50,7 @@ REQUEST_S, DECISION_S = 1e-7, 5e-5
 OnDone = Callable[[int, int, str], None]
 Result = tuple[Replication, list[float | None]]
 """One replication, and its curve of response times."""
+_RESULT: TypeAdapter[Result] = TypeAdapter(Result)
 
 
 def _quiet(done: int, total: int, what: str) -> None:
@@ -99,14 +101,18 @@ def simulate_all(
     on_done: OnDone = _quiet,
     method: str = "fast",
     journal: Journal | None = None,
+    first: int = 0,
 ) -> list[Simulation]:
-    """Simulate several scenarios, all their replications side by side: see :func:`simulate`."""
+    """Simulate several scenarios, all their replications side by side: see :func:`simulate`.
+
+    ``first``: the number of the first scenario in the journal.
+    """
     plans = [_plan(scenario, profiles) for scenario in scenarios]
     jobs = {
         f"{place}/{deployment.name}/{replication}": _job(
             scenario, deployment, own, seed, method, replication
         )
-        for place, (scenario, plan) in enumerate(zip(scenarios, plans, strict=True))
+        for place, (scenario, plan) in enumerate(zip(scenarios, plans, strict=True), first)
         for deployment, own, impossible in plan
         if impossible is None
         for replication in range(scenario.scenario.simulate.replications)
@@ -132,7 +138,7 @@ def simulate_all(
                 for deployment, own, impossible in plan
             ],
         )
-        for place, (scenario, plan) in enumerate(zip(scenarios, plans, strict=True))
+        for place, (scenario, plan) in enumerate(zip(scenarios, plans, strict=True), first)
     ]
 
 
@@ -160,8 +166,8 @@ def _play_all(
     found: dict[str, Result] = {}
     for key in jobs:
         kept = journal.get(key) if journal else None
-        if kept is not None:
-            found[key] = Replication.model_validate(kept[0]), kept[1]
+        if kept is not None and (result := _kept(kept)) is not None:
+            found[key] = result
     left = [key for key in jobs if key not in found]
     if not left:
         return found
@@ -181,6 +187,14 @@ def _play_all(
             journal.add(left[place], [result[0].model_dump(mode="json"), result[1]])
         on_done(len(found), len(jobs), "replications")
     return found
+
+
+def _kept(value: Any) -> Result | None:
+    """A result from a journal; none where its line was damaged, so that it is played again."""
+    try:
+        return _RESULT.validate_python(value)
+    except ValidationError:
+        return None
 
 
 def first_job(
