@@ -16,12 +16,14 @@ Ticks = npt.NDArray[np.int64]
 
 
 def ticks(seconds: float) -> int:
-    """The nearest nanosecond; ``inf`` is :data:`FOREVER`."""
-    return FOREVER if seconds == float("inf") else round(seconds * PER_SECOND)
+    """The nearest nanosecond; what lies beyond :data:`FOREVER` (73 years) is that."""
+    scaled = seconds * PER_SECOND
+    return round(scaled) if scaled < FOREVER else FOREVER
 
 
 def tick_array(seconds: npt.NDArray[np.float64]) -> Ticks:
-    scaled = seconds * PER_SECOND
+    """As :func:`ticks`, one by one."""
+    scaled = np.minimum(seconds * PER_SECOND, FOREVER)
     return np.rint(scaled, out=scaled).astype(np.int64)
 
 

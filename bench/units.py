@@ -13,13 +13,16 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 HOUR_S: Final = 3600.0
 DAY_S: Final = 86_400.0
 MONTH_HOURS: Final = 730  # 365 days / 12, the month that cloud price lists use
 MONTH_DAYS: Final = MONTH_HOURS * HOUR_S / DAY_S
 YEAR_S: Final = 365 * DAY_S
+LONGEST_S: Final = 10 * YEAR_S
+"""Of one wait, limit or piece of work. Simulated time is whole nanoseconds in 64 bits, which end after
+292 years: so long, and twenty such times still add up."""
 
 _TIME = {
     "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": HOUR_S,
@@ -60,6 +63,9 @@ PRICE_UNITS: Final[dict[str, dict[str, Decimal]]] = {
     "money": {"": Decimal(1)},
 }
 
+MOST_USD: Final = 1_000_000_000
+"""A price of more is a slip of the pen; sums of such still have their cents."""
+
 _NUMBER = r"(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"
 _QUANTITY = re.compile(rf"\s*{_NUMBER}\s*(?P<unit>\S*)\s*", re.ASCII)
 _PRICE = re.compile(rf"\s*\$\s*{_NUMBER}\s*(?P<unit>\S*)\s*", re.ASCII)
@@ -93,7 +99,10 @@ def parse_price(text: object, dimension: str) -> Decimal:
     match = _PRICE.fullmatch(text) if isinstance(text, str) else None
     if match is None or match["unit"] not in units:
         raise ValueError(_complaint(text, dimension, [f"${{number}}{u}" for u in units]))
-    return Decimal(match["number"]) * units[match["unit"]]
+    number = Decimal(match["number"])
+    if not abs(number) <= MOST_USD:
+        raise ValueError(f"{str(text)[:40]!r} is more than ${MOST_USD:,} (a billion)")
+    return number * units[match["unit"]]
 
 
 def _complaint(text: object, dimension: str, units: list[str]) -> str:
@@ -125,9 +134,13 @@ def _reader(parse_text: Callable[[object], Any], stored: type) -> Any:
     def read(value: object, info: ValidationInfo) -> Any:
         if info.context is WRITTEN_BY_HAND:
             return parse_text(value)
-        if not isinstance(value, int | float | str | Decimal):
+        try:
+            number = stored(value)
+        except (TypeError, ArithmeticError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
             raise ValueError(f"{str(value)[:40]!r} is not a number")
-        return stored(value)
+        return number
 
     return BeforeValidator(read, json_schema_input_type=str)
 
@@ -140,20 +153,63 @@ def _price(dimension: str) -> Any:
     return _reader(lambda value: parse_price(value, dimension), Decimal)
 
 
-Seconds = Annotated[float, Field(ge=0), _quantity("time")]
-PositiveSeconds = Annotated[float, Field(gt=0), _quantity("time")]
-PerSecond = Annotated[float, Field(gt=0), _quantity("rate")]
-PerSecondOrNone = Annotated[float, Field(ge=0), _quantity("rate")]
-BitsPerSecond = Annotated[float, Field(gt=0), _quantity("bandwidth")]
-Watts = Annotated[float, Field(gt=0), _quantity("power")]
-Joules = Annotated[float, Field(gt=0), _quantity("energy")]
+def _within(least: float, most: float, allowed: str, why: str) -> Any:
+    """Bounds that are said with their reason."""
+
+    def check(value: float) -> float:
+        if not least <= value <= most:
+            raise ValueError(f"is out of bounds (allowed: {allowed}, since {why})")
+        return value
+
+    return AfterValidator(check)
+
+
+_TICKS = "simulated time is counted in nanoseconds, in 64 bits"
+_EVENTS = "the simulation goes through such events one by one"
+_upto_years = _within(0, LONGEST_S, "up to 10 years", _TICKS)
+Seconds = Annotated[float, Field(ge=0), _upto_years, _quantity("time")]
+PositiveSeconds = Annotated[
+    float, Field(gt=0), _within(1e-9, LONGEST_S, "1 ns to 10 years", _TICKS), _quantity("time")
+]
+SecondsOfADay = Annotated[
+    float, Field(ge=0), _within(0, DAY_S, "up to a day", "it is drawn for every request"),
+    _quantity("time"),
+]  # fmt: skip
+"""A delay on the way, which may come several times over."""
+Period = Annotated[
+    float, Field(gt=0), _within(1, LONGEST_S, "1 s to 10 years", _EVENTS), _quantity("time")
+]
+"""Between two events that come again and again: decisions, checkpoints."""
+ShortPeriod = Annotated[
+    float, Field(gt=0), _within(0.1, LONGEST_S, "0.1 s to 10 years", _EVENTS), _quantity("time")
+]
+MeanTime = Annotated[
+    float, Field(gt=0), _within(1, 1e4 * YEAR_S, "1 s to 10,000 years", _EVENTS), _quantity("time")
+]
+"""Between two events that may never come, such as failures: data sheets give centuries."""
+PerSecond = Annotated[
+    float, Field(gt=0), _within(1e-10, 1e9, "once in 300 years to 1e9/s", _TICKS),
+    _quantity("rate"),
+]  # fmt: skip
+PerSecondOrNone = Annotated[
+    float, Field(ge=0), _within(0, 1e9, "up to 1e9/s", _TICKS), _quantity("rate")
+]
+BitsPerSecond = Annotated[
+    float, Field(gt=0), _within(1, 1e15, "1 bit/s to 1e6 Gbit/s", _TICKS), _quantity("bandwidth")
+]
+Watts = Annotated[
+    float, Field(gt=0), _within(1e-6, 1e9, "a microwatt to a gigawatt", _TICKS), _quantity("power")
+]
+Joules = Annotated[
+    float, Field(gt=0), _within(1e-6, 1e12, "a microjoule to 277 MWh", _TICKS), _quantity("energy")
+]
 GramsPerKWh = Annotated[float, Field(ge=0), _quantity("carbon intensity")]
-Bytes = Annotated[float, Field(gt=0), _quantity("size")]
+Bytes = Annotated[float, Field(gt=0, le=1e15), _quantity("size")]
 BytesPerSecond = Annotated[float, Field(gt=0), _quantity("memory bandwidth")]
 Operations = Annotated[float, Field(gt=0), _quantity("work")]
 OpsPerSecond = Annotated[float, Field(gt=0), _quantity("computing rate")]
 Fraction = Annotated[float, Field(ge=0, le=1), _quantity("fraction")]
-ClockTime = Annotated[float, Field(ge=0), _reader(parse_clock, float)]
+ClockTime = Annotated[float, Field(ge=0, le=DAY_S), _reader(parse_clock, float)]
 UsdPerHour = Annotated[Decimal, Field(ge=0), _price("money per time")]
 UsdPerGB = Annotated[Decimal, Field(ge=0), _price("money per GB")]
 UsdPerGBMonth = Annotated[Decimal, Field(ge=0), _price("money per GB and month")]

@@ -13,14 +13,14 @@ from pydantic import Field, model_validator
 
 from bench.arrivals import CHUNK, Chunk, Span
 from bench.record import Record
-from bench.units import PerSecondOrNone, PositiveSeconds
+from bench.units import PerSecondOrNone, ShortPeriod
 
 
 class Phase(Record):
     """One state: the rate of one source in it, and how long it lasts on average."""
 
     rate: PerSecondOrNone
-    mean_length: PositiveSeconds
+    mean_length: ShortPeriod
 
 
 class Options(Record):

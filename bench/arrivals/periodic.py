@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.arrivals import CHUNK, Chunk, Span
 from bench.record import Record
-from bench.units import PositiveSeconds, Seconds
+from bench.units import PositiveSeconds, SecondsOfADay
 
 FARTHEST = 6.0
 """Standard deviations of jitter at which it is cut: two arrivals in a billion."""
@@ -18,7 +18,7 @@ class Options(Record):
     """Period of one source, and the standard deviation of each arrival around its tick."""
 
     period: PositiveSeconds
-    jitter: Seconds = 0.0
+    jitter: SecondsOfADay = 0.0
 
 
 def mean_rate(options: Options, sources: int) -> float:

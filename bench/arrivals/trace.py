@@ -20,7 +20,7 @@ from pydantic import Field
 from bench.arrivals import Chunk, Floats, Span
 from bench.errors import InputError
 from bench.record import Record
-from bench.units import PerSecond, PositiveSeconds
+from bench.units import PerSecond, ShortPeriod
 
 
 class Options(Record):
@@ -31,7 +31,7 @@ class Options(Record):
     """Seconds from any moment, or dates with times; not decreasing."""
     rate: PerSecond | None = None
     """Resample to this mean rate; by default the trace is played once, from its start."""
-    window: PositiveSeconds = 60.0
+    window: ShortPeriod = 60.0
     """Resampling draws windows of this length: bursts within one stay as they were."""
 
 

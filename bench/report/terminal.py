@@ -39,7 +39,8 @@ def ranking_table(comparison: Comparison) -> Group:
     ]
     reasons += [plain(f"!  {caveat.text}") for caveat in comparison.caveats]
     reasons += [
-        plain(f"–  {name} is not compared: {reason}") for name, reason in comparison.excluded.items()
+        plain(f"–  {name} is not compared: {reason}")
+        for name, reason in comparison.excluded.items()
     ]
     return Group(table, *([Text()] if reasons else []), *reasons)
 

@@ -20,8 +20,11 @@ from bench.units import (
     ClockTime,
     Fraction,
     Joules,
+    MeanTime,
+    Period,
     PositiveSeconds,
     Seconds,
+    SecondsOfADay,
     UsdPerGB,
     Watts,
 )
@@ -168,7 +171,7 @@ Duration = Seconds | Spread
 class MeanTimes(Record):
     """Times between failures and to repair, exponential with these means."""
 
-    mtbf: PositiveSeconds
+    mtbf: MeanTime
     mttr: PositiveSeconds
 
 
@@ -179,11 +182,11 @@ class Network(Record):
     downlink: BitsPerSecond
     rtt: Duration
     """Round trip of an empty message; each way takes half."""
-    jitter: Seconds = 0.0
+    jitter: SecondsOfADay = 0.0
     """Mean of the exponential part added to every round trip."""
     loss: Fraction = Field(default=0.0, lt=1)
     """Share of messages that are lost and sent again."""
-    retransmission: PositiveSeconds = 0.2
+    retransmission: Annotated[SecondsOfADay, Field(gt=0)] = 0.2
     """After so long the first time, and twice as long each further time."""
     sites: int = Field(default=1, ge=1, le=100_000)
     """Sites with a link of their own; the sources are spread over them."""
@@ -203,7 +206,7 @@ class StartUp(Record):
 class Spot(Record):
     """A node the provider may take back."""
 
-    mean_life: PositiveSeconds
+    mean_life: MeanTime
     """Mean time to the eviction of a node, exponential."""
     notice: Seconds = 120.0
 
@@ -234,7 +237,7 @@ class AdmissionPlan(Record):
 class Checkpoint(Record):
     """Results are safe once written; a failure loses what was done since."""
 
-    every: PositiveSeconds
+    every: Period
     cost: Seconds = 0.0
     """Time that writing takes."""
 

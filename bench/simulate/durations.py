@@ -10,14 +10,14 @@ from scipy import special
 from bench.scenario import Active, Duration, MeanTimes, Spread
 from bench.simulate.plane import Floats, Windows
 from bench.ticks import FOREVER, tick_array, ticks
-from bench.units import DAY_S
+from bench.units import DAY_S, LONGEST_S
 
 
 def drawn(duration: Duration, count: int, rng: np.random.Generator) -> Floats:
     """``count`` durations in seconds.
 
     A spread is a straight line through its percentiles on the scale of a normal distribution,
-    carried on beyond them and never below zero.
+    carried on beyond them, never below zero, and never beyond what a scenario may say.
     """
     if not isinstance(duration, Spread):
         return np.full(count, float(duration))
@@ -27,7 +27,7 @@ def drawn(duration: Duration, count: int, rng: np.random.Generator) -> Floats:
     score = rng.standard_normal(count)
     low = values[0] + slopes[0] * (score - marks[0])
     high = values[1] + slopes[1] * (score - marks[1])
-    found: Floats = np.maximum(np.where(score < marks[1], low, high), 0.0)
+    found: Floats = np.clip(np.where(score < marks[1], low, high), 0.0, LONGEST_S)
     return found
 
 

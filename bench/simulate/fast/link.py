@@ -9,7 +9,7 @@ import numpy as np
 from bench.simulate.compiled import compiled
 from bench.simulate.fast.state import Input, as_input
 from bench.simulate.plane import Link, Requests
-from bench.ticks import Ticks
+from bench.ticks import FOREVER, Ticks
 
 MOVES = 64
 """Beyond so many places that a request moves on average, sorting anew is quicker."""
@@ -27,8 +27,8 @@ def transmit(free: Ticks, site: int, sent: int, length: int, starts: Ticks, ends
         while place < len(starts) and starts[place] < begin + length:
             begin = max(begin, ends[place])
             place += 1
-    free[site] = begin + length
-    return begin + length
+    free[site] = min(begin + length, FOREVER)
+    return free[site]
 
 
 @compiled

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from bench.record import Record
 from bench.simulate.scaling import History, Observed, stabilised, times
-from bench.units import Fraction, PositiveSeconds, Seconds
+from bench.units import Fraction, Period, Seconds
 
 
 class Options(Record):
@@ -23,7 +23,7 @@ class Options(Record):
     min_replicas: int = Field(ge=1, le=1000)
     max_replicas: int = Field(ge=1, le=1000)
     target: Fraction = Field(default=0.6, gt=0)
-    period: PositiveSeconds = 15.0
+    period: Period = 15.0
     tolerance: Fraction = 0.1
     down_stabilisation: Seconds = 300.0
 

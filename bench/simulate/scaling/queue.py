@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from bench.record import Record
 from bench.simulate.scaling import History, Observed, stabilised, times
-from bench.units import PositiveSeconds, Seconds
+from bench.units import Period, Seconds
 
 
 class Options(Record):
@@ -22,7 +22,7 @@ class Options(Record):
     min_replicas: int = Field(default=1, ge=0, le=1000)
     max_replicas: int = Field(ge=1, le=1000)
     per_replica: float = Field(gt=0)
-    period: PositiveSeconds = 30.0
+    period: Period = 30.0
     down_stabilisation: Seconds = 300.0
     cooldown: Seconds = 300.0
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bench.record import Record
 from bench.simulate.scaling import History, Observed, times
-from bench.units import PositiveSeconds, Seconds
+from bench.units import Period, PositiveSeconds, Seconds
 
 
 class Options(Record):
@@ -22,7 +22,7 @@ class Options(Record):
     max_replicas: int = Field(default=1, ge=1, le=1000)
     per_replica: float = Field(default=1.0, gt=0)
     keep_warm: Seconds = 60.0
-    period: PositiveSeconds = 2.0
+    period: Period = 2.0
     window: PositiveSeconds = 60.0
 
 
