@@ -206,6 +206,11 @@ def age_warnings(offers: Mapping[str, Offer], today: date | None = None) -> Iter
         priced = _priced(offer)
         if priced.as_of is None:
             yield f"the price of {name} bears no date ({priced.source})"
+        elif priced.as_of > now:
+            yield (
+                f"the price of {name} was seen on {priced.as_of}, which by the clock of this machine "
+                f"({now}) has not come yet: the date or the clock is wrong"
+            )
         elif (days := (now - priced.as_of).days) > FRESH_DAYS:
             yield f"the price of {name} was seen {days} days ago"
 

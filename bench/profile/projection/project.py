@@ -29,6 +29,8 @@ WIDEST = math.log(10)
 """A projection whose 90 % interval reaches further than a factor of ten either way is refused."""
 
 USELESS = math.log(2)
+FEWEST = 20
+"""Published cells of a figure that a projection needs; each of the table has hundreds."""
 
 Question = Literal["known device", "data sheet", "counted work"]
 """What is not known: the model on this device; the device; the model everywhere."""
@@ -179,8 +181,8 @@ class Projector:
     def _require_narrow(self, name: str, device: str, error: float) -> None:
         if math.isinf(error):
             raise Refused(
-                f"the {name} on {device} is not projected: of those that were published, half of "
-                "the answers to the same question were off by more than a factor of two",
+                f"the {name} on {device} is not projected: published results answer the same "
+                "question nowhere, or half of the answers are off by more than a factor of two",
                 todo="Measure it there",
             )
         if error * NORMAL_90 > WIDEST:
@@ -248,6 +250,12 @@ class Projector:
     def _table(self, name: str) -> tuple[Cells, Fit]:
         if name not in self._fitted:
             cells = table(name, self._results, self._devices, self._models)
+            if len(cells) < FEWEST:
+                raise Refused(
+                    f"nothing is projected from {len(cells)} published cells of the {name}: "
+                    f"{FEWEST} are needed to tell effects apart",
+                    todo="Measure on the device",
+                )
             self._fitted[name] = cells, fit(cells)
         return self._fitted[name]
 
@@ -270,8 +278,10 @@ class HeldOut:
         """So many deviations, in units of 1.645, hold 90 % of a new group (conformal prediction).
 
         With n groups the quantile is 0.9 (n + 1) ÷ n, since the new one is not among them. Infinite
-        where half of the answers are off by more than :data:`USELESS`: then none is given.
+        where there is none, or half of the answers are off by more than :data:`USELESS`.
         """
+        if not len(self.cells):
+            return math.inf
         if float(np.median(np.abs(self.mean - self.cells.log))) > USELESS:
             return math.inf
         away = np.abs(self.mean - self.cells.log) / self.deviation
