@@ -227,4 +227,4 @@ def test_every_code_is_in_the_table_and_every_row_of_the_table_is_used() -> None
     used = {code for code in listed if f'"{code}"' in text}
     assert listed == used
     kebab = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', text))
-    assert kebab - listed <= {"utf-8-sig"}
+    assert kebab - listed <= {"utf-8-sig", "utf-16", "intel-rapl", "intel-rapl-mmio"}

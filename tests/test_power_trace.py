@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -194,3 +195,35 @@ def test_the_interval_holds_the_true_mean_about_as_often_as_it_says() -> None:
         assert mean.low is not None
         held += mean.low <= 100 <= mean.low + width(mean)
     assert 0.90 <= held / 300 <= 0.99  # of 95 %
+
+
+def test_a_counter_that_jumps_is_no_power() -> None:
+    """30 J a second, and 5,000 J at once: more than a card can have drawn in that time."""
+    jumping = steady(30, 10, counter=lambda at_s: 30 * at_s + 5_000 * (at_s > 5), power_read=False)
+    window = evaluate(jumping, 0, seconds(10), "counter", most_w=3_000)
+    assert window.codes == {"counter-jumped"}
+    assert window.mean_w.value is None
+    beside = steady(30, 10, counter=lambda at_s: 30 * at_s + 5_000 * (at_s > 5))
+    window = evaluate(beside, 0, seconds(10), "counter", most_w=3_000)
+    assert window.source == "sampled"
+    assert window.codes == {"counter-jumped"}
+    assert window.mean_w.value == pytest.approx(30)
+
+
+def test_a_counter_that_moves_late_does_not_jump() -> None:
+    """1,000 W in steps of 100 ms, two of which fall between readings 1 ms apart."""
+    at_s = sorted([*np.arange(0, 10, 0.1).tolist(), *np.arange(0.0995, 10, 0.1).tolist()])
+    late = [Reading(seconds(at), 1_000 * (at // 0.1) / 10) for at in at_s]
+    assert evaluate(late, 0, seconds(9), "counter", most_w=3_000).codes == frozenset()
+
+
+@pytest.mark.parametrize("odd_w", [-5.0, 80_000.0])
+def test_power_that_cannot_be_is_left_out(odd_w: float) -> None:
+    readings = [
+        replace(r, energy_j=None, power_w=odd_w if n == 40 else 30.0)
+        for n, r in enumerate(steady(30, 10))
+    ]
+    window = evaluate(readings, 0, seconds(10), "sampled", most_w=3_000)
+    assert window.mean_w.value == pytest.approx(30)
+    assert window.samples == 100
+    assert window.codes == {"power-implausible"}

@@ -8,16 +8,19 @@ it waits (a GPU's context, a raised clock) counts as active.
 
 What a reading's ``codes`` say:
 
-============================  =====  ==============================================================
+============================  =====  ====================================================================
 code                          value  meaning
-============================  =====  ==============================================================
+============================  =====  ====================================================================
 no-sensor                     none   nothing here reads the power of this device
 permission-denied             none   there is a sensor, but this user may not read it
 window-shorter-than-5-s       none   too short to tell power from its fluctuation
 gap-over-3-s                  none   no reading for more than 3 s, or fewer than two in all
 log-unreadable                none   the meter's own record cannot be used
 counter-stale                 yes¹   the counter stood still for more than 1 s
-counter-went-back             yes¹   the counter fell: its driver was loaded anew
+counter-went-back             yes¹   the counter fell: it was set back, or its driver loaded anew
+counter-jumped                yes¹   the counter rose by more than such a thing can draw
+power-implausible             yes    readings below zero or above what such a thing can draw are left out
+mirrors-left-out              yes    several zones showed one counter, which is counted once
 counter-and-trapezoid-differ  yes    by more than 5 %; the counter is given
 averaged-over-1-s             yes    each power reading is the mean of the second before it
 sampled-part-time             yes    the chip's power is sampled about a quarter of the time
@@ -29,7 +32,7 @@ rows-skipped                  yes    at least one row of the meter's log could n
 clock-stepped                 yes    the wall clock was set during the run: rows may be shifted
 idle-missing                  yes    power at rest has no value, so active energy has none
 active-within-noise           yes    the interval of active energy includes zero
-============================  =====  ==============================================================
+============================  =====  ====================================================================
 
 ¹ From the trapezoid, ``sampled``; none where the sensor reads no power beside its counter.
 """
@@ -52,6 +55,8 @@ from bench.measure.power._trace import Window, evaluate
 from bench.record import Estimate, Record
 
 PERIOD_S = 0.1
+MOST_W: dict[Scope, float] = {"chip": 10_000.0, "board": 3_000.0, "system": 50_000.0}
+"""More than all processors of a machine, a card or module, and a machine draw."""
 _NOT_READ = Estimate.absent("no reading")
 
 
@@ -135,7 +140,7 @@ class Sampler:
     def _take(self) -> None:
         try:
             reading = self._sensor.read()
-        except OSError:
+        except (OSError, ValueError):
             reading = Reading(time.perf_counter_ns(), codes=frozenset({"read-failed"}))
         self._readings.append(reading)
 
@@ -164,9 +169,9 @@ class Meter:
             readings = self._log.readings()
         except (InputError, OSError) as error:
             return _absent(str(error), ["log-unreadable"], self.sensor)
-        source = self.sensor.source
-        window = evaluate(readings, start_ns, end_ns, source)
-        rest = evaluate(readings, *self._rest, source) if self._rest else None
+        source, most_w = self.sensor.source, MOST_W[self.sensor.scope]
+        window = evaluate(readings, start_ns, end_ns, source, most_w)
+        rest = evaluate(readings, *self._rest, source, most_w) if self._rest else None
         cost = self._log.cost if isinstance(self._log, Sampler) else None
         return _reading(self.sensor, window, rest, inferences, cost)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -22,6 +22,12 @@ STALE_S = 1.0
 """A counter that has not moved for so long stands still: the slowest move every 100 ms."""
 SHORTEST_BLOCK_S = 1.0
 """Some power readings are averages over 1 s; shorter blocks would repeat each other."""
+
+_FAULTS = {
+    "counter-stale": "stood still",
+    "counter-went-back": "went back",
+    "counter-jumped": "rose faster than anything draws power",
+}
 
 Floats = npt.NDArray[np.float64]
 
@@ -67,12 +73,14 @@ class Counter(Curve):
     def joules(self, start_s: float, end_s: float) -> float:
         return self.at(end_s) - self.at(start_s)
 
-    def fault(self, length_s: float) -> str | None:
+    def fault(self, length_s: float, most_w: float) -> str | None:
         """The code of what makes the counter useless in the window."""
         times, values = self.within(length_s)
         steps = np.diff(values)
         if (steps < 0).any():
             return "counter-went-back"
+        if (steps > most_w * (np.diff(times) + STALE_S)).any():
+            return "counter-jumped"
         moves = np.flatnonzero(steps) + 1
         firsts = np.concatenate(([0], moves))
         lasts = np.concatenate((moves, [times.size])) - 1
@@ -104,18 +112,26 @@ class Window:
     trapezoid_j: float | None = None
 
 
-def evaluate(readings: Sequence[Reading], start_ns: int, end_ns: int, source: Source) -> Window:
+def evaluate(
+    readings: Sequence[Reading],
+    start_ns: int,
+    end_ns: int,
+    source: Source,
+    most_w: float = float("inf"),
+) -> Window:
     """Mean power between two moments of ``time.perf_counter_ns``.
 
-    ``readings`` are in the order of time; ``source`` is what their sensor says of itself. A
+    ``readings`` are in the order of time; ``source`` is what their sensor says of itself. What is
+    below zero or above ``most_w``, more than such a thing can draw, is no power and left out. A
     counter is preferred; where it is at fault, the trapezoid takes its place and the window is
     ``sampled``. The mean over what the readings cover stands for the whole window; what they
     leave uncovered at its ends is a gap.
     """
     length_s = (end_ns - start_ns) / 1e9
+    readings = [_plausible(reading, most_w) for reading in readings]
     counter = _curve(Counter, [(r.at_ns, r.energy_j) for r in readings], start_ns)
     power = _curve(Power, [(r.at_ns, r.power_w) for r in readings], start_ns)
-    fault = counter.fault(length_s) if counter else None
+    fault = counter.fault(length_s, most_w) if counter else None
     best = counter if counter and not fault else power
     gap_s = best.largest_gap_s(length_s) if best else None
 
@@ -140,6 +156,12 @@ def evaluate(readings: Sequence[Reading], start_ns: int, end_ns: int, source: So
     )
 
 
+def _plausible(reading: Reading, most_w: float) -> Reading:
+    if reading.power_w is None or 0 <= reading.power_w <= most_w:
+        return reading
+    return replace(reading, power_w=None, codes=reading.codes | {"power-implausible"})
+
+
 C = TypeVar("C", bound=Curve)
 
 
@@ -161,8 +183,10 @@ def _refusal(length_s: float, gap_s: float | None, fault: str | None) -> tuple[s
         most = f"at most {LARGEST_GAP_S:g} s may be bridged"
         return "gap-over-3-s", f"there are {gap_s:.1f} s without a reading; {most}"
     if fault:
-        what = "stood still" if fault == "counter-stale" else "went back"
-        return fault, f"the energy counter {what}, and the sensor reads no power beside it"
+        return (
+            fault,
+            f"the energy counter {_FAULTS[fault]}, and the sensor reads no power beside it",
+        )
     return "gap-over-3-s", "the sensor gave fewer than two readings"
 
 
