@@ -7,6 +7,7 @@ import importlib.util
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from bench.folders import cache_folder
 from bench.measure.backends import Calibration, Feeds
 from bench.measure.backends._onnx_file import check_weights
 from bench.measure.models import sha256_of
+from bench.measure.side_files import load_graph, side_files
 
-RECIPES_VERSION = 2
+RECIPES_VERSION = 3
 """Part of the cache's key: raise it whenever a recipe below changes what it makes."""
 QUANTISED = {
     # Convolutions have no fast dynamic kernel on most CPUs, and would be slower than fp32.
@@ -25,6 +27,8 @@ QUANTISED = {
 }
 PER_CHANNEL_OPSET = 13
 """From this operator set on DequantizeLinear has an axis."""
+LARGEST_INLINE_BYTES = 2**31 - 2**20
+"""A protobuf message holds less than 2 GiB; the weights of a larger model lie beside it."""
 
 
 def converted(model: Path, precision: str, calibration: Calibration) -> Path:
@@ -56,32 +60,25 @@ def converted(model: Path, precision: str, calibration: Calibration) -> Path:
 def _target(model: Path, precision: str, feeds: Sequence[Feeds]) -> Path:
     import onnxruntime as ort
 
-    files = " ".join(sha256_of(file) for file in _files(model))
+    files = " ".join(sha256_of(file) for file in [model, *side_files(model).values()])
     recipe = f"{precision} {RECIPES_VERSION} {ort.__version__}"
     key = hashlib.sha256(f"{files} {recipe}".encode())
     for feed in feeds:
         for name, array in sorted(feed.items()):
             key.update(name.encode() + array.tobytes())
-    return cache_folder() / "converted" / f"{model.stem}-{precision}-{key.hexdigest()[:16]}.onnx"
-
-
-def _files(model: Path) -> list[Path]:
-    """The model's file, and those that it keeps weights in."""
-    import onnx
-
-    tensors = onnx.load(str(model), load_external_data=False).graph.initializer
-    entries = [entry for tensor in tensors for entry in tensor.external_data]
-    beside = sorted({entry.value for entry in entries if entry.key == "location"})
-    return [model, *(model.parent / name for name in beside)]
+    name = f"{model.stem}-{precision}-{key.hexdigest()[:16]}"
+    return cache_folder() / "converted" / name / f"{model.stem}.onnx"
 
 
 def _make(model: Path, target: Path, precision: str, feeds: Sequence[Feeds]) -> None:
     recipes: dict[str, Callable[[Path, Path, Sequence[Feeds]], None]] = {
         "fp16": _to_fp16, "int8-dynamic": _to_int8_dynamic, "int8-static": _to_int8_static,
     }  # fmt: skip
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        made = Path(folder) / "model.onnx"
+    target.parent.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent.parent) as scratch:
+        folder = Path(scratch) / "made"
+        folder.mkdir()
+        made = folder / target.name
         try:
             recipes[precision](model, made, feeds)
         except Exception as error:  # the tools raise whatever they meet
@@ -95,13 +92,14 @@ def _make(model: Path, target: Path, precision: str, feeds: Sequence[Feeds]) -> 
                 f"{precision} would change nothing: the model has no operation that it is for",
                 where=str(model), allowed=f"models with {', '.join(QUANTISED[precision])}",
             )  # fmt: skip
-        os.replace(made, target)
+        with suppress(OSError):  # another process was as far as that
+            os.replace(folder, target.parent)
+    if not target.is_file():
+        raise InputError("the converted model cannot be kept", where=str(target.parent))
 
 
 def _is_quantised(model: Path) -> bool:
-    import onnx
-
-    kinds = {node.op_type for node in onnx.load(str(model)).graph.node}
+    kinds = {node.op_type for node in load_graph(model).graph.node}
     return bool(kinds & {"QuantizeLinear", "DynamicQuantizeLinear"})
 
 
@@ -109,26 +107,30 @@ def _to_fp16(model: Path, target: Path, feeds: Sequence[Feeds]) -> None:
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    loaded = onnx.load(str(model))
-    onnx.save(convert_float_to_float16(loaded, keep_io_types=True), str(target))
+    large = _is_large(model)
+    halved = convert_float_to_float16(
+        onnx.load(str(model)), keep_io_types=True, disable_shape_infer=large
+    )
+    _save(halved, target, large)
 
 
 def _to_int8_dynamic(model: Path, target: Path, feeds: Sequence[Feeds]) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    prepared = _prepare(model, target)
+    prepared = _prepare(model, target.parent.parent)
     quantize_dynamic(
         str(prepared),
         str(target),
         weight_type=QuantType.QInt8,
         op_types_to_quantize=QUANTISED["int8-dynamic"],
+        use_external_data_format=_is_large(model),
     )
 
 
 def _to_int8_static(model: Path, target: Path, feeds: Sequence[Feeds]) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    prepared = _prepare(model, target)
+    prepared = _prepare(model, target.parent.parent)
     quantize_static(
         str(prepared),
         str(target),
@@ -138,23 +140,48 @@ def _to_int8_static(model: Path, target: Path, feeds: Sequence[Feeds]) -> None:
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         op_types_to_quantize=QUANTISED["int8-static"],
+        use_external_data_format=_is_large(model),
     )
 
 
-def _prepare(model: Path, target: Path) -> Path:
-    """Shapes inferred, the graph simplified, and an operator set with scales per channel."""
+def _prepare(model: Path, scratch: Path) -> Path:
+    """Shapes inferred, the graph simplified, and an operator set with scales per channel.
+
+    The steps leave weights that lie beside the model behind, so that they are taken in first.
+    """
     import onnx
     from onnx import version_converter
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    loaded = onnx.load(str(model))
+    loaded, large = onnx.load(str(model)), _is_large(model)
     opset = next(entry.version for entry in loaded.opset_import if entry.domain in ("", "ai.onnx"))
     if opset < PER_CHANNEL_OPSET:
-        model = target.with_name("newer.onnx")
-        onnx.save(version_converter.convert_version(loaded, PER_CHANNEL_OPSET), str(model))
-    prepared = target.with_name("prepared.onnx")
-    quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
+        loaded = version_converter.convert_version(loaded, PER_CHANNEL_OPSET)
+    whole, prepared = scratch / "whole.onnx", scratch / "prepared.onnx"
+    _save(loaded, whole, large)
+    quant_pre_process(
+        str(whole),
+        str(prepared),
+        skip_symbolic_shape=True,
+        save_as_external_data=large,
+        all_tensors_to_one_file=large,
+        external_data_location="prepared.data" if large else None,
+    )
     return prepared
+
+
+def _is_large(model: Path) -> bool:
+    files = [model, *side_files(model).values()]
+    return sum(file.stat().st_size for file in files) > LARGEST_INLINE_BYTES
+
+
+def _save(model: Any, path: Path, large: bool) -> None:
+    import onnx
+
+    if large:
+        onnx.save(model, str(path), save_as_external_data=True, location=f"{path.stem}.data")
+    else:
+        onnx.save(model, str(path))
 
 
 def _reader(feeds: Sequence[Feeds]) -> Any:

@@ -66,9 +66,14 @@ class _Lookup:
         return Part.model_validate({"name": value.name, **filled.model_dump()})
 
     def _beside(self, value: Any) -> Any:
-        """Paths in a scenario are relative to its file."""
+        """Paths in a scenario are relative to its file.
+
+        A last part that is a link stays one: a cache made of links has the names there, and the
+        files under others.
+        """
         if isinstance(value, Path):
-            return (self._source.path.parent / value).resolve()
+            path = self._source.path.parent / value
+            return path.parent.resolve() / path.name
         if isinstance(value, dict):
             return {key: self._beside(item) for key, item in value.items()}
         return value

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 from bench.errors import InputError
+from bench.measure.side_files import side_files
 
 PICKLE = b"\x80"
 """First byte of a pickle of protocol 2 or later; the second is the protocol."""
@@ -37,29 +37,4 @@ def check_weights(model: Path) -> None:
         InputError: with the path and the fault.
     """
     check_file(model)
-    if importlib.util.find_spec("onnx") is None:
-        return
-    import onnx
-
-    try:
-        graph = onnx.load(str(model), load_external_data=False).graph
-    except Exception as error:
-        raise InputError(
-            f"this is no ONNX model, or only a part of one ({' '.join(str(error).split())[:200]})",
-            where=str(model),
-        ) from error
-    folder = model.parent.resolve()
-    for tensor in graph.initializer:
-        for entry in tensor.external_data:
-            if entry.key != "location":
-                continue
-            place = (folder / entry.value).resolve()
-            if not place.is_relative_to(folder):
-                raise InputError(
-                    f"the model keeps weights outside its folder: {entry.value}", where=str(model),
-                    allowed="external data beside the model",
-                )  # fmt: skip
-            if not place.is_file():
-                raise InputError(
-                    f"the file of the model's weights is missing: {entry.value}", where=str(model)
-                )
+    side_files(model)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,8 @@ class Options(Record):
     """In place of ``file``: ``url:https://…``, ``hf:OWNER/NAME@REVISION/path`` or ``wheel:…``."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """What the file from ``origin`` must be."""
+    side_files: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(default={})
+    """SHA-256 by name of the weights that lie beside the file from ``origin``."""
     inputs: Path | None = None
     """A folder of ``.npz`` files; without it inputs are drawn."""
     shape: dict[str, list[int]] = Field(default={})
@@ -54,7 +56,12 @@ class Options(Record):
         if sum((self.file is not None, bool(self.files), self.origin is not None)) != 1:
             raise ValueError("give exactly one of file, files and origin")
         if (self.origin is None) != (self.sha256 is None):
-            raise ValueError("origin and sha256 go together: a file is verified before it is used")
+            raise ValueError(
+                "origin and sha256 go together: a file is verified before it is used. `sha256sum "
+                "FILE` prints it, and the Hugging Face hub shows it on the page of the file"
+            )
+        if self.side_files and self.origin is None:
+            raise ValueError("side_files go with origin; those of a local file are found beside it")
         return self
 
     @property
@@ -62,7 +69,12 @@ class Options(Record):
         """The model in every format there is."""
         if self.origin and self.sha256:
             origin, sha256 = self.origin, self.sha256
-            return [ModelFile(name=origin, origin=origin, sha256=sha256, licence="", meaning=OWN)]
+            return [
+                ModelFile(
+                    name=origin, origin=origin, sha256=sha256, licence="", meaning=OWN,
+                    side_files=self.side_files,
+                )
+            ]  # fmt: skip
         return [_entry(path) for path in ([self.file] if self.file else self.files.values())]
 
 
