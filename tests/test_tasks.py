@@ -172,7 +172,8 @@ def own(tmp_path: Path, **options: Any) -> tuple[Task, dict[str, Any]]:
 def test_ones_own_model_with_drawn_inputs(tmp_path: Path) -> None:
     task, sessions = own(tmp_path, samples=3)
     feeds = task.preprocess(task.input(task.samples))
-    answers = task.postprocess(task.predict(task.execute(sessions, feeds)))
+    sent = task.output(task.postprocess(task.predict(task.execute(sessions, feeds))))
+    answers = [task.read(task.keep(output)) for output in sent]
     assert len(answers) == 3
     np.testing.assert_allclose(
         answers[0]["outputs"][0]["values"], models.expected(feeds["x"][:1])[0], rtol=1e-5

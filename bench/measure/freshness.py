@@ -1,8 +1,15 @@
-"""Is an answer computed, or remembered? New inputs against the same input again (TEST04)."""
+"""Is an answer computed, or remembered? New inputs against the same input again (TEST04).
+
+What must differ between the two is only whether the input was seen before, or the processor's own
+cache passes for a cache of results: an array that was just read is read faster the second time. So
+all calls are fed from the same memory, and a new input is the last one with one value changed in
+place, as little as makes it another input. Both calls find the same memory equally warm and do the
+same work; only what remembers answers by their inputs can tell them apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,29 +18,41 @@ import numpy.typing as npt
 from bench.measure.backends import Feeds
 from bench.measure.measurement import Freshness
 from bench.measure.service import Service
+from bench.record import Estimate
 from bench.stats import quantile
 
 STEP = 2.0**-12
-"""Relative change of a floating-point input: another input to any cache, the same work."""
+"""Relative change of a floating-point value: it reaches the answer, and the work stays the same."""
+
+SHUFFLES = 8
+"""Orders that are tried for each that is wanted: of few values most come twice."""
 
 
 def compare_fresh_and_repeated(service: Service, pairs: int) -> Freshness:
     """Time ``pairs`` inputs that were never seen, each directly followed by itself.
 
-    Only ``execute`` is timed, on tensors made beforehand, so that both have the same shapes.
+    Only ``execute`` is timed, on tensors made beforehand.
     """
-    base = service.task.preprocess(service.task.input(service.take(1)))
-    inputs = [unseen(base, number) for number in range(1, pairs + 1)]
     clock, task, sessions = service.clock, service.task, service.sessions
+    made = task.preprocess(task.input(service.take(1)))
+    feeds = {name: np.array(array, order="C") for name, array in made.items()}
     fresh, repeated = [], []
-    task.execute(sessions, base)
-    for feeds in inputs:
-        start = clock()
-        task.execute(sessions, feeds)
-        middle = clock()
-        task.execute(sessions, feeds)
-        fresh.append((middle - start) / 1e9)
-        repeated.append((clock() - middle) / 1e9)
+    task.execute(sessions, feeds)
+    for place, value in unseen(feeds, pairs):
+        times = []
+        for _ in range(2):  # the second time it is there already: both write it, neither reads it
+            place[...] = value
+            start = clock()
+            task.execute(sessions, feeds)
+            times.append((clock() - start) / 1e9)
+        fresh.append(times[0])
+        repeated.append(times[1])
+    if not fresh:
+        return Freshness(
+            fresh_s=None,
+            repeated_s=None,
+            ratio=Estimate.absent("no value of its inputs can be changed with the same work left"),
+        )
     ratios = np.array(repeated) / np.maximum(fresh, 1e-12)
     return Freshness(
         fresh_s=float(np.median(fresh)),
@@ -42,15 +61,59 @@ def compare_fresh_and_repeated(service: Service, pairs: int) -> Freshness:
     )
 
 
-def unseen(feeds: Feeds, number: int) -> Mapping[str, npt.NDArray[Any]]:
-    """``feeds`` changed so little that the work stays the same, and differently for each number."""
-    return {name: _changed(array, number) for name, array in feeds.items()}
+def unseen(feeds: Feeds, count: int) -> Iterator[tuple[npt.NDArray[Any], Any]]:
+    """Up to ``count`` changes, each a place in an input and the value to write there.
+
+    Every one makes an input that none before it was.
+    """
+    for array in sorted(feeds.values(), key=lambda array: array.dtype.kind != "f"):
+        changes = _of_numbers(array, count) if array.dtype.kind == "f" else _of_others(array, count)
+        if changes:
+            yield from changes
+            return
 
 
-def _changed(array: npt.NDArray[Any], number: int) -> npt.NDArray[Any]:
-    if array.dtype.kind == "f":
-        scaled: npt.NDArray[Any] = (array * (1 + number * STEP)).astype(array.dtype)
-        return scaled
-    if array.ndim and array.shape[-1] > 1:
-        return np.roll(array, number, axis=-1)
-    return array
+def _of_numbers(array: npt.NDArray[Any], count: int) -> list[tuple[npt.NDArray[Any], Any]]:
+    """One value, a little larger each time."""
+    flat = array.reshape(-1)
+    usable = np.flatnonzero(np.isfinite(flat))
+    if not usable.size:
+        return []
+    # The middle of what is not zero: borders of images and padding may be without effect.
+    telling = np.flatnonzero(np.isfinite(flat) & (flat != 0))
+    place = int(telling[telling.size // 2] if telling.size else usable[usable.size // 2])
+    first = float(flat[place]) or 1.0
+    step = max(STEP, float(np.finfo(array.dtype).eps))
+    values = [array.dtype.type(first * (1 + number * step)) for number in range(1, count + 1)]
+    return [(flat[place : place + 1], value) for value in values if np.isfinite(value)]
+
+
+def _of_others(array: npt.NDArray[Any], count: int) -> list[tuple[npt.NDArray[Any], Any]]:
+    """Token numbers, pixels, words: a value that is there already, written elsewhere.
+
+    One place after another takes the value of its neighbour, so that what was there once does not
+    come again before all places are through.
+    """
+    flat = array.reshape(-1)
+    values = flat.tolist()
+    changes = []
+    for place in range(1, len(values)):
+        if values[place] != values[place - 1]:
+            changes.append((flat[place : place + 1], values[place - 1]))
+            values[place] = values[place - 1]
+            if len(changes) == count:
+                return changes
+    shuffled = _shuffled(flat, count)
+    return shuffled if len(shuffled) > len(changes) else changes
+
+
+def _shuffled(flat: npt.NDArray[Any], count: int) -> list[tuple[npt.NDArray[Any], Any]]:
+    """The same values in other orders, for inputs that are too short for a change at each place."""
+    rng, seen = np.random.default_rng(0), {tuple(flat.tolist())}
+    changes = []
+    for _ in range(SHUFFLES * count):
+        order = rng.permutation(flat)
+        if len(changes) < count and tuple(order.tolist()) not in seen:
+            seen.add(tuple(order.tolist()))
+            changes.append((flat, order))
+    return changes

@@ -83,11 +83,11 @@ class WarmUp(Record):
 
 
 class Freshness(Record):
-    """Inputs never seen before against the same input repeated, alternating."""
+    """Inputs never seen before against the same input repeated, alternating, in the same memory."""
 
-    fresh_s: float
-    """Median."""
-    repeated_s: float
+    fresh_s: float | None
+    """Median; ``None`` where no input could be changed."""
+    repeated_s: float | None
     ratio: Estimate
     """Median of repeated ÷ fresh, pair by pair."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -174,7 +173,7 @@ class _Procedure:
             profile(service, self.request, self.budget.batches_per_size, self.budget.limit_s)
             facts = self._loads(service)
         answered = self.recorder.answers()
-        scores = self.task.score(_for_scoring(answered))
+        scores = self.task.score(_for_scoring(self.task, answered))
         drift = (self.clock() - anchor_ns) / max(self.clock.reference_ns() - reference_ns, 1) - 1
         record = Replicate(
             replicate=self.request.replicate,
@@ -328,11 +327,11 @@ def _tensor_bytes(task: Task) -> int:
     return sum(array.nbytes for array in one.values()) * len(task.samples)
 
 
-def _for_scoring(answered: Counter[tuple[Sample, bytes]]) -> list[tuple[Sample, Any]]:
+def _for_scoring(task: Task, answered: Counter[tuple[Sample, bytes]]) -> list[tuple[Sample, Any]]:
     """Every answer as often as it was given; in a long run, in the same proportions."""
     thin = max(1, answered.total() // SCORED_ANSWERS)
     return [
         pair
         for (sample, output), times in answered.items()
-        for pair in [(sample, json.loads(output))] * max(1, round(times / thin))
+        for pair in [(sample, task.read(output))] * max(1, round(times / thin))
     ]

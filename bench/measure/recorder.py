@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from bench.measure.measurement import BATCH_COLUMNS, REQUEST_COLUMNS, Columns
-from bench.measure.tasks import Sample
+from bench.measure.tasks import Sample, names_of
 from bench.measure.worker import ServedBatch
 
 
@@ -54,11 +54,12 @@ class Recorder:
     def requests(self) -> Columns:
         """One row per request, with the batch it was in."""
         table: Columns = {name: [] for name in REQUEST_COLUMNS}
+        names = names_of(sample for _, batch, _ in self._rows for sample in batch.samples)
         for number, (phase, batch, asked) in enumerate(self._rows):
-            items = zip(batch.samples, batch.input_bytes, batch.outputs, asked, strict=True)
-            for sample, size, output, (scheduled, sent) in items:
+            items = zip(batch.samples, batch.input_bytes, batch.output_bytes, asked, strict=True)
+            for sample, came, went, (scheduled, sent) in items:
                 row = (
-                    self._arm, self._replicate, phase, number, sample.path.name, size, len(output),
+                    self._arm, self._replicate, phase, number, names[sample], came, went,
                     scheduled, sent, batch.started_ns, batch.finished_ns, batch.error,
                 )  # fmt: skip
                 for column, value in zip(REQUEST_COLUMNS, row, strict=True):

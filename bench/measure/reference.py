@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,8 +15,9 @@ from bench.errors import InputError, MissingRequirement
 from bench.executor import Report, signs_of_life
 from bench.measure.backends import Session, clock_of
 from bench.measure.measurement import Agreement, Parity
+from bench.measure.message import as_text, is_text
 from bench.measure.models import fetch
-from bench.measure.tasks import Sample, Task
+from bench.measure.tasks import Sample, Task, printable
 from bench.record import Record
 from bench.store import atomic_write
 
@@ -31,6 +31,8 @@ BY_FORMAT = {
     "scripted": "fake",
 }
 """The backend whose plain fp32 answers are the reference, by the format of the model."""
+ABSURD = 1e30
+"""The difference between a number and an infinity, in figures that must be finite."""
 PARITY_SAMPLES = 8
 """Raw outputs are kept of so many inputs; answers of all."""
 
@@ -38,7 +40,7 @@ Outputs = Sequence[npt.NDArray[Any]]
 
 
 class Reference(Record):
-    """Answers by sample name; the raw outputs lie beside it in an ``.npz`` file."""
+    """Answers by the path of the sample; the raw outputs lie beside it in an ``.npz`` file."""
 
     made_by: str
     answers: dict[str, dict[str, Any]]
@@ -67,10 +69,11 @@ def make_reference(task: Task, path: Path, note: Report, threads: int = 1) -> Re
     for index, sample in enumerate(task.samples):
         outputs = run_one(task, sessions, sample)
         if index < PARITY_SAMPLES:
-            kept.update({f"{index}/{k}": array for k, array in enumerate(outputs)})
-        answers[sample.path.name] = task.postprocess(task.predict(outputs))[0]
+            kept.update({f"{index}/{k}": _plain(array) for k, array in enumerate(outputs)})
+        (sent,) = task.output(task.postprocess(task.predict(outputs)))
+        answers[printable(sample.path)] = task.read(task.keep(sent))
         note("answers", (index + 1) / len(task.samples))
-    reference = Reference(made_by=f"{name}, fp32, one by one", answers=_plain(answers))
+    reference = Reference(made_by=f"{name}, fp32, one by one", answers=answers)
     with atomic_write(path.with_suffix(".npz")) as file:
         np.savez(file, **kept)
     with atomic_write(path) as file:
@@ -94,18 +97,29 @@ def run_one(task: Task, sessions: Mapping[str, Session], sample: Sample) -> Outp
     """Raw outputs of one sample.
 
     Raises:
-        InputError: an output holds NaN or infinity.
+        InputError: an output holds NaN or an overflow. Minus infinity is an answer: it is what the
+            logarithm of zero and the masks of attention give.
     """
-    outputs = task.execute(sessions, task.preprocess(task.input([sample])))
+    feeds = task.preprocess(task.input([sample]))
+    outputs = task.execute(sessions, feeds)
     for index, array in enumerate(outputs):
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            bad = array.size - int(np.isfinite(array).sum())
+        bad = _not_numbers(array)
+        if bad:
+            holed = [name for name, fed in feeds.items() if _not_numbers(fed)]
             raise InputError(
-                f"output {index} holds {bad} of {array.size} values that are not finite",
-                where=f"the answer to {sample.path.name}",
+                f"output {index} holds {bad} of {array.size} values that are not finite"
+                + (f", and so does its input {holed[0]!r}" if holed else ""),
+                where=f"the answer to {printable(sample.path.name)}",
                 todo="Check the model's weights, its precision and how its inputs are scaled",
             )
     return outputs
+
+
+def _not_numbers(array: npt.NDArray[Any]) -> int:
+    """How many values are NaN or overflowed."""
+    if array.dtype.kind != "f":
+        return 0
+    return int((np.isnan(array) | np.isposinf(array)).sum())
 
 
 def compare_outputs(pairs: Sequence[tuple[Outputs, Outputs]]) -> list[Parity]:
@@ -126,8 +140,7 @@ def compare_outputs(pairs: Sequence[tuple[Outputs, Outputs]]) -> list[Parity]:
                     f"reference's are {[o.shape for o in theirs]}",
                     where="comparison with the reference",
                 )
-            wanted = theirs[index].astype(np.float64)
-            apart = ours[index].astype(np.float64) - wanted
+            apart, wanted = _apart(ours[index], theirs[index])
             largest = max(largest, float(np.abs(apart).max(initial=0)))
             squared += float((apart**2).sum())
             norm += float((wanted**2).sum())
@@ -147,7 +160,7 @@ def count_agreement(
     agreeing = sum(
         times
         for (sample, output), times in answered.items()
-        if task.agrees(json.loads(output), reference.answers[sample.path.name])
+        if task.agrees(task.read(output), reference.answers[printable(sample.path)])
     )
     return Agreement(agreeing=agreeing, answered=answered.total(), reference=reference.made_by)
 
@@ -162,7 +175,20 @@ def _place(key: str) -> tuple[int, int]:
     return int(sample), int(output)
 
 
-def _plain(answers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The answers as they look after a trip through JSON, as the timed ones do."""
-    plain: dict[str, dict[str, Any]] = json.loads(json.dumps(answers))
-    return plain
+def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """An array that can be kept without pickling; runtimes give strings as objects."""
+    return as_text(array) if is_text(array) else array
+
+
+def _apart(
+    ours: npt.NDArray[Any], theirs: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Differences and what they are relative to; of strings, 1 where they differ, to 1."""
+    if is_text(theirs):
+        differ = as_text(ours) != as_text(theirs)
+        return differ.astype(np.float64), np.ones(theirs.shape)
+    found, wanted = ours.astype(np.float64), theirs.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        apart = np.where(found == wanted, 0.0, found - wanted)  # infinite alike is alike
+    huge = {"nan": ABSURD, "posinf": ABSURD, "neginf": -ABSURD}
+    return np.nan_to_num(apart, **huge), np.where(np.isfinite(wanted), wanted, 0.0)

@@ -75,7 +75,7 @@ class Service:
         """Keep requests that nobody will answer any more; they count as errors."""
         now, nothing = self.clock(), [0] * len(samples)
         empty = [b""] * len(samples)
-        batch = ServedBatch((now,) * 7, now, now, samples, nothing, empty, error)
+        batch = ServedBatch((now,) * 7, now, now, samples, nothing, nothing, empty, error)
         self.recorder.keep(phase, batch, asked_ns)
 
     def expected_ns(self, size: int) -> float:

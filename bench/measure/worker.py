@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.errors import InputError
 from bench.measure.backends import Session
 from bench.measure.clock import Clock
 from bench.measure.tasks import Sample, Task
@@ -19,7 +20,10 @@ class ServedBatch:
     finished_ns: int
     samples: Sequence[Sample]
     input_bytes: Sequence[int]
+    """What each encoded input, and each answer, weighs on a network."""
+    output_bytes: Sequence[int]
     outputs: Sequence[bytes]
+    """What is kept of each answer."""
     error: str | None = None
 
     @property
@@ -35,11 +39,25 @@ class ServedBatch:
 def serve(
     task: Task, sessions: Mapping[str, Session], samples: Sequence[Sample], clock: Clock
 ) -> ServedBatch:
-    """Serve one batch. The boundary of ``execute`` is host buffer to host buffer."""
+    """Serve one batch. The boundary of ``execute`` is host buffer to host buffer.
+
+    Raises:
+        InputError: there is not one answer to each sample.
+    """
     started = clock()
     encoded, outputs, marks = _steps(task, sessions, samples, clock)
     finished = clock()
-    return ServedBatch(marks, started, finished, samples, [len(e) for e in encoded], outputs)
+    if not len(encoded) == len(outputs) == len(samples):
+        raise InputError(
+            f"the task made {len(encoded)} inputs and {len(outputs)} answers of a batch of "
+            f"{len(samples)}",
+            where=f"task {type(task).__name__}",
+            allowed="one of each for every sample",
+            todo="A task that takes one at a time says so: largest_batch = 1",
+        )
+    weigh, kept = task.weight, [task.keep(output) for output in outputs]
+    came, went = [weigh(item) for item in encoded], [weigh(item) for item in outputs]
+    return ServedBatch(marks, started, finished, samples, came, went, kept)
 
 
 def serve_or_fail(
@@ -53,7 +71,7 @@ def serve_or_fail(
         nothing = [0] * len(samples)
         said = f"{type(error).__name__}: {error}"[:200]
         empty = [b""] * len(samples)
-        return ServedBatch((started,) * 7, started, clock(), samples, nothing, empty, said)
+        return ServedBatch((started,) * 7, started, clock(), samples, nothing, nothing, empty, said)
 
 
 def _steps(

@@ -56,8 +56,9 @@ class TensorSpec:
 
     name: str
     dtype: str
-    """NumPy's name."""
+    """NumPy's name (``object``: strings); ``unknown`` where the file does not say what it takes."""
     shape: tuple[int | None, ...]
+    """Without meaning where ``dtype`` is unknown."""
 
 
 class Placement(Record):
@@ -82,7 +83,8 @@ class Session(Protocol):
     def run(self, feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
         """Outputs on the host in the order of ``outputs``, after the device has finished.
 
-        The arrays belong to the caller: a later call does not change them.
+        The arrays belong to the caller: a later call does not change them. Raises
+        :class:`~bench.errors.InputError` where the model does not take these inputs.
         """
         ...
 

@@ -17,6 +17,7 @@ from pydantic import Field
 from bench.errors import InputError, shorten
 from bench.measure.backends import BackendOptions, Calibration, Feeds, Placement, TensorSpec
 from bench.measure.backends._onnx_file import check_file, check_weights
+from bench.measure.backends._signature import no_tensor, refused
 from bench.measure.onnx_convert import converted
 
 OPTIMISATION = {
@@ -97,7 +98,7 @@ class OnnxSession:
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = threads
         settings.inter_op_num_threads = 1
-        settings.log_severity_level = 3
+        settings.log_severity_level = 4  # its errors come as exceptions, and are told from there
         level = OPTIMISATION[options.optimisation]
         settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
         settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
@@ -120,11 +121,15 @@ class OnnxSession:
                 where=self._wanted,
                 todo="Check the driver and the CUDA libraries: bench doctor",
             )
-        self.inputs = [_spec(entry) for entry in self._session.get_inputs()]
-        self.outputs = [_spec(entry) for entry in self._session.get_outputs()]
+        self._path = model
+        self.inputs = [_spec(entry, "input", model) for entry in self._session.get_inputs()]
+        self.outputs = [_spec(entry, "output", model) for entry in self._session.get_outputs()]
 
     def run(self, feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
-        outputs: Sequence[npt.NDArray[Any]] = self._session.run(None, dict(feeds))
+        try:
+            outputs: Sequence[npt.NDArray[Any]] = self._session.run(None, dict(feeds))
+        except Exception as error:  # onnxruntime raises a type of its own per fault
+            raise refused("ONNX Runtime", self._path, feeds, _short(error)) from error
         return outputs
 
     def placement(self) -> Placement:
@@ -169,10 +174,13 @@ def _has_gpu() -> bool:
         return False
 
 
-def _spec(entry: Any) -> TensorSpec:
-    kind = entry.type.removeprefix("tensor(").removesuffix(")")
+def _spec(entry: Any, role: str, model: Path) -> TensorSpec:
+    plain = entry.type.startswith("tensor(")
+    kind = entry.type.removeprefix("tensor(").removesuffix(")") if plain else entry.type
+    if kind not in _DTYPES:
+        raise no_tensor(role, entry.name, kind, model)
     shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
-    return TensorSpec(entry.name, _DTYPES.get(kind, kind), shape)
+    return TensorSpec(entry.name, _DTYPES[kind], shape)
 
 
 _PREFIX = re.compile(

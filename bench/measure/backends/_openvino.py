@@ -13,9 +13,15 @@ import numpy.typing as npt
 from bench.errors import InputError
 from bench.measure.backends import BackendOptions, Calibration, Feeds, Placement, TensorSpec
 from bench.measure.backends._onnx_file import check_weights
+from bench.measure.backends._signature import distinct, no_tensor, refused
 from bench.measure.models import FORMATS
 from bench.measure.onnx_convert import converted
 
+_DTYPES = {
+    "f16": "float16", "f32": "float32", "f64": "float64", "boolean": "bool", "char": "bool",
+    "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
+    "u8": "uint8", "u16": "uint16", "u32": "uint32", "u64": "uint64", "string": "object",
+}  # fmt: skip
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8-static": "f32"}
 
 
@@ -81,14 +87,20 @@ class OpenVinoSession:
             raise self._refused(error) from error
         self._compiled = self._compile()
         _check_precision(self._compiled, options, device)
-        self.inputs = [_spec(port, k) for k, port in enumerate(self._model.inputs)]
-        self.outputs = [_spec(port, k) for k, port in enumerate(self._model.outputs)]
+        self.inputs = _specs(self._model.inputs, "input", model)
+        self.outputs = _specs(self._model.outputs, "output", model)
+        self._place = {spec.name: place for place, spec in enumerate(self.inputs)}
         self._static = options.shapes == "static"
         self._requests: dict[tuple[Any, ...], Any] = {}
 
     def run(self, feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
         request = self._request(feeds)
-        results = request.infer(dict(feeds), share_inputs=True, share_outputs=True)
+        by_place = {self._place[name]: array for name, array in feeds.items()}
+        try:
+            results = request.infer(by_place, share_inputs=True, share_outputs=True)
+        except (RuntimeError, ValueError, TypeError) as error:
+            said = " ".join(str(error).split())[-200:]
+            raise refused("OpenVINO", self._path, feeds, said) from error
         # The request's own buffers are written again by the next call.
         return [np.array(output) for output in results.values()]
 
@@ -97,16 +109,17 @@ class OpenVinoSession:
         met = tuple((name, array.shape) for name, array in feeds.items()) if self._static else ()
         if met not in self._requests:
             if self._static:
-                self._compiled = self._compile({name: list(shape) for name, shape in met})
+                self._compiled = self._compile({self._place[name]: shape for name, shape in met})
             self._requests[met] = self._compiled.create_infer_request()
         return self._requests[met]
 
-    def _compile(self, shapes: dict[str, list[int]] | None = None) -> Any:
+    def _compile(self, shapes: dict[int, tuple[int, ...]] | None = None) -> Any:
+        """The compiled model; with ``shapes``, for these alone, by the place of the input."""
         try:
             model = self._model
             if shapes is not None:
                 model = model.clone()
-                model.reshape(shapes)
+                model.reshape({place: list(shape) for place, shape in shapes.items()})
             return self._core.compile_model(model, self._device, self._settings)
         except RuntimeError as error:
             raise self._refused(error) from error
@@ -148,8 +161,17 @@ def _metadata(model: Any) -> dict[str, str]:
     return {str(key): str(model.get_rt_info(["framework", key]).astype(str)) for key in kept}
 
 
-def _spec(port: Any, index: int) -> TensorSpec:
-    names = sorted(port.get_names())
-    shape = tuple(None if size.is_dynamic else size.get_length() for size in port.partial_shape)
-    name = names[0] if names else f"output {index}"
-    return TensorSpec(name, np.dtype(port.element_type.to_dtype()).name, shape)
+def _specs(ports: Sequence[Any], role: str, model: Path) -> list[TensorSpec]:
+    names = distinct([min(port.get_names(), default="") for port in ports], role)
+    return [_spec(port, name, role, model) for port, name in zip(ports, names, strict=True)]
+
+
+def _spec(port: Any, name: str, role: str, model: Path) -> TensorSpec:
+    kind = port.element_type.get_type_name()
+    if kind not in _DTYPES:  # asked for NumPy's type of bf16, OpenVINO says float16
+        raise no_tensor(role, name, kind, model)
+    sizes = port.partial_shape
+    if sizes.rank.is_dynamic:
+        return TensorSpec(name, "unknown", ())
+    shape = tuple(None if size.is_dynamic else size.get_length() for size in sizes)
+    return TensorSpec(name, _DTYPES[kind], shape)

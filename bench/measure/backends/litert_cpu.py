@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bench.errors import InputError
 from bench.measure.backends import BackendOptions, Feeds, Placement, RunsOn, TensorSpec
+from bench.measure.backends._signature import distinct, refused
 from bench.measure.clock import Clock
 
 FORMATS = ("tflite",)
@@ -58,20 +59,27 @@ class LiteRtSession:
         except (ValueError, RuntimeError) as error:
             said = " ".join(str(error).split())[:200]
             raise InputError(f"LiteRT cannot load the model ({said})", where=str(model)) from error
-        self.inputs = [_spec(entry) for entry in self._interpreter.get_input_details()]
-        self.outputs = [_spec(entry) for entry in self._interpreter.get_output_details()]
-        self._index = {e["name"]: e["index"] for e in self._interpreter.get_input_details()}
-        self._places = [e["index"] for e in self._interpreter.get_output_details()]
+        inputs, outputs = (
+            self._interpreter.get_input_details(), self._interpreter.get_output_details(),
+        )  # fmt: skip
+        self.inputs, self.outputs = _specs(inputs, "input"), _specs(outputs, "output")
+        named = [(s.name, e) for s, e in zip(self.inputs, inputs, strict=True)]
+        self._index = {name: entry["index"] for name, entry in named}
+        self._places = [entry["index"] for entry in outputs]
         self._shapes: dict[str, tuple[int, ...]] = (
-            {} if varies else {e["name"]: tuple(map(int, e["shape"])) for e in inputs}
+            {} if varies else {name: tuple(map(int, entry["shape"])) for name, entry in named}
         )
 
     def run(self, feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
         if any(array.shape != self._shapes.get(name) for name, array in feeds.items()):
             self._resize(feeds)
-        for name, array in feeds.items():
-            self._interpreter.set_tensor(self._index[name], array)
-        self._interpreter.invoke()
+        try:
+            for name, array in feeds.items():
+                self._interpreter.set_tensor(self._index[name], array)
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise refused("LiteRT", self._path, feeds, said) from error
         return [self._interpreter.get_tensor(place) for place in self._places]
 
     def placement(self) -> Placement:
@@ -109,6 +117,15 @@ class LiteRtSession:
         self._shapes = {name: array.shape for name, array in feeds.items()}
 
 
-def _spec(entry: Any) -> TensorSpec:
-    shape = tuple(None if size < 0 else int(size) for size in entry["shape_signature"])
-    return TensorSpec(entry["name"], np.dtype(entry["dtype"]).name, shape)
+def _specs(entries: Sequence[Any], role: str) -> list[TensorSpec]:
+    """The tensors in order; converters leave names out, and give some twice."""
+    names = distinct([entry["name"] for entry in entries], role)
+    return [_spec(name, entry) for name, entry in zip(names, entries, strict=True)]
+
+
+def _spec(name: str, entry: Any) -> TensorSpec:
+    # A shape without dimensions has no signature.
+    sizes = entry["shape_signature"] if len(entry["shape_signature"]) else entry["shape"]
+    shape = tuple(None if size < 0 else int(size) for size in sizes)
+    dtype = np.dtype(entry["dtype"])
+    return TensorSpec(name, "object" if dtype.kind == "S" else dtype.name, shape)

@@ -2,16 +2,20 @@
 
 Each file has ``Options`` (its settings in a scenario) and ``build(options) -> Task``, which
 makes or fetches the inputs. Models are fetched only when :meth:`Task.model` is called.
+
+The six steps are timed. They do what a service would do: whatever else a measurement needs (drawing
+inputs, thinning answers for the comparison) belongs into :meth:`Task.prepare` and :meth:`Task.keep`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy.typing as npt
 
@@ -29,6 +33,22 @@ class Sample:
     path: Path
     truth: str | None
     group: str
+
+
+def names_of(samples: Iterable[Sample]) -> dict[Sample, str]:
+    """What each sample is called in tables: its path from the folder that all of them share."""
+    distinct = list(dict.fromkeys(samples))
+    folders = {str(sample.path.parent) for sample in distinct}
+    try:
+        shared = os.path.commonpath(folders) if folders else ""
+        return {s: printable(s.path.relative_to(shared)) for s in distinct}
+    except ValueError:  # on several drives, or only some of them relative to here
+        return {s: printable(s.path) for s in distinct}
+
+
+def printable(path: Path | str) -> str:
+    """A path that is not UTF-8 cannot stand in a record: its bytes are written as ``\\xff``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True)
@@ -53,7 +73,7 @@ class Task(ABC):
     """By stage: the same model in one or more formats."""
     largest_batch: int | None = None
     """``None``: the model takes any batch."""
-    caveat: ClassVar[str | None] = None
+    caveat: str | None = None
     """What a reader must know of the weights or the data (``"seeded weights: …"``)."""
 
     @property
@@ -96,6 +116,19 @@ class Task(ABC):
     def output(self, answers: Sequence[Mapping[str, Any]]) -> list[bytes]:
         """Answers → what leaves the program."""
         return [json.dumps(answer, ensure_ascii=False).encode() for answer in answers]
+
+    def weight(self, encoded: bytes) -> int:
+        """Bytes of an encoded input, or of an answer, on a network."""
+        return len(encoded)
+
+    def keep(self, output: bytes) -> bytes:
+        """What is kept of an answer that has left the program; not timed."""
+        return output
+
+    def read(self, kept: bytes) -> dict[str, Any]:
+        """The answer, as it is compared and scored, in what :meth:`keep` kept of it."""
+        answer: dict[str, Any] = json.loads(kept)
+        return answer
 
     @abstractmethod
     def agrees(self, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:

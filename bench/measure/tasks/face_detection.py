@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,9 +78,7 @@ class FaceDetection(Task):
     """A camera frame in, boxes around its faces out."""
 
     largest_batch = 1
-    caveat: ClassVar[str | None] = (
-        "all faces are one portrait, moved, scaled and lit in different ways"
-    )
+    caveat = "all faces are one portrait, moved, scaled and lit in different ways"
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self.samples = samples

@@ -11,7 +11,7 @@ import csv
 import io
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,7 @@ def build(options: Options) -> Fraud:
 class Fraud(Task):
     """A payment in, the probability of fraud out."""
 
-    caveat: ClassVar[str | None] = "made data: the accuracy says nothing of real payments"
+    caveat = "made data: the accuracy says nothing of real payments"
     files: Mapping[str, Sequence[ModelFile]] = {ONE_STAGE: ()}
 
     def __init__(self, samples: Sequence[Sample]) -> None:

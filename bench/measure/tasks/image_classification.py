@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,7 @@ def build(options: Options) -> ImageClassification:
 class ImageClassification(Task):
     """A photograph in, five classes with their probabilities out."""
 
-    caveat: ClassVar[str | None] = "seeded weights: compute shape only, the classes mean nothing"
+    caveat = "seeded weights: compute shape only, the classes mean nothing"
     files: Mapping[str, Sequence[ModelFile]] = {ONE_STAGE: ()}
 
     def __init__(self, architecture: Architecture, samples: Sequence[Sample]) -> None:

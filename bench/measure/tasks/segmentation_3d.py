@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ def build(options: Options) -> Segmentation:
 class Segmentation(Task):
     """A scan in, the volume of each class in each of its blocks out."""
 
-    caveat: ClassVar[str | None] = "seeded weights: compute shape only, the labels mean nothing"
+    caveat = "seeded weights: compute shape only, the labels mean nothing"
     files: Mapping[str, Sequence[ModelFile]] = {ONE_STAGE: ()}
 
     def __init__(self, side: int, samples: Sequence[Sample]) -> None:

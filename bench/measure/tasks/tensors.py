@@ -1,12 +1,13 @@
 """A model of your own with plain tensors in and out; no code needed.
 
 The inputs are a folder of ``.npz`` files (one request each: an array per input of the model,
-without the batch dimension), or are drawn at random from what the model says of its inputs.
+without the batch dimension), or are drawn at random from what the model says of its inputs. Either way
+they are made before anything is timed, and a request weighs what its tensors do.
 """
 
 from __future__ import annotations
 
-import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,14 +17,28 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from bench.errors import InputError
+from bench.measure import message
 from bench.measure.backends import Feeds, Session, TensorSpec
 from bench.measure.models import ModelFile, built
 from bench.measure.tasks import ONE_STAGE, Sample, Task
+from bench.measure.tasks._tensor_inputs import (
+    UNBATCHED,
+    Array,
+    Dtype,
+    Wanted,
+    draw_request,
+    read_request,
+    wanted_inputs,
+)
 from bench.record import Record
 
 OWN = "the user's own"
 SHOWN = 64
-"""Values of each output that an answer holds, evenly spread over it."""
+"""Values of each output that are compared, evenly spread over it."""
+KEPT_WHOLE = 4096
+"""Bytes of an answer that is kept as it is; of a longer one the values that are compared."""
+MOST_BYTES = 1 << 30
+"""All requests lie in memory, ready to be served."""
 
 
 class Options(Record):
@@ -40,16 +55,21 @@ class Options(Record):
     """SHA-256 by name of the weights that lie beside the file from ``origin``."""
     inputs: Path | None = None
     """A folder of ``.npz`` files; without it inputs are drawn."""
-    shape: dict[str, list[int]] = Field(default={})
+    shape: dict[str, list[Annotated[int, Field(ge=1)]]] = Field(default={})
     """By input: its shape without the batch, where the model leaves dimensions open."""
+    types: dict[str, Dtype] = Field(default={})
+    """By input: its type, where the model does not say it (TorchScript); by default float32."""
+    range: dict[str, tuple[float, float]] = Field(default={})
+    """By input: the lowest and the highest number drawn; by default standard normal."""
     samples: int = Field(default=16, ge=1, le=10_000)
-    seed: int = 7
-    integers_below: int = Field(default=100, ge=1)
-    """Drawn integers lie from 0 to below it."""
+    seed: int = Field(default=7, ge=0)
+    integers_below: int | None = Field(default=None, ge=1)
+    """Drawn integers lie from 0 to below it; by default 100, and all values of an 8-bit type."""
     tolerance: float = Field(default=0.01, gt=0, le=1)
     """Relative error (Euclidean) at which an answer still agrees."""
     batched: bool = True
-    """Whether the first dimension of every input is the batch; else one request is one call."""
+    """Whether the first dimension of every input and output is the batch; else one request is one
+    call."""
 
     @model_validator(mode="after")
     def _one_model(self) -> Options:
@@ -62,6 +82,12 @@ class Options(Record):
             )
         if self.side_files and self.origin is None:
             raise ValueError("side_files go with origin; those of a local file are found beside it")
+        return self
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Options:
+        if wrong := [name for name, (low, high) in self.range.items() if low > high]:
+            raise ValueError(f"the range of {wrong[0]!r} ends below its start")
         return self
 
     @property
@@ -83,121 +109,176 @@ def build(options: Options) -> Tensors:
 
 
 class Tensors(Task):
-    """Arrays in, a digest of every output out."""
+    """Arrays in, arrays out."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self.files = {ONE_STAGE: options.models}
         self.samples = _npz_files(options.inputs) if options.inputs else _numbers(options.samples)
         self.largest_batch = None if options.batched else 1
-        self._inputs: Sequence[TensorSpec] = ()
+        self._specs: Sequence[TensorSpec] = ()
+        self._wanted: list[Wanted] = []
+        self._messages: dict[Path, bytes] = {}
 
     def prepare(self, sessions: Mapping[str, Session]) -> None:
-        """Learn the model's inputs, and hold the first sample against them."""
-        self._inputs = sessions[ONE_STAGE].inputs
-        fixed = [spec.shape[0] for spec in self._inputs if spec.shape and self._options.batched]
-        if any(size == 1 for size in fixed):
-            self.largest_batch = 1
-        self.preprocess(self.input(self.samples[:1]))
-
-    def input(self, samples: Sequence[Sample]) -> list[bytes]:
-        if self._options.inputs:
-            return [sample.path.read_bytes() for sample in samples]
-        return [sample.path.name.encode() for sample in samples]
-
-    def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
-        """Arrays by input name, stacked to a batch.
+        """Learn the model's inputs, and make every request; nothing of it is timed.
 
         Raises:
-            InputError: an input is missing, or has another shape or kind than the model's.
+            InputError: options or files do not fit the model.
         """
-        items = [self._read(item) for item in encoded]
+        specs = list(sessions[ONE_STAGE].inputs)
+        if self._messages and specs == self._specs:
+            return
+        self._specs = specs
+        self._wanted = wanted_inputs(specs, self._options, self._where)
+        if any(spec.shape and spec.shape[0] == 1 for spec in specs):
+            self.largest_batch = 1
+        self._make_requests()
+
+    def input(self, samples: Sequence[Sample]) -> list[bytes]:
+        return [self._messages[sample.path] for sample in samples]
+
+    def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
+        """Arrays by input name, stacked to a batch."""
+        requests = [message.unpack(item) for item in encoded]
         if not self._options.batched:
-            return items[0]
-        return {spec.name: np.stack([item[spec.name] for item in items]) for spec in self._inputs}
+            return {w.name: np.array(a) for w, a in zip(self._wanted, requests[0], strict=True)}
+        return {
+            one.name: np.array(requests[0][place])
+            if one.shared
+            else np.stack([request[place] for request in requests])
+            for place, one in enumerate(self._wanted)
+        }
+
+    def execute(self, sessions: Mapping[str, Session], feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
+        """The call into the backend.
+
+        Raises:
+            InputError: the model refuses its inputs, or an output does not hold one item per request.
+        """
+        try:
+            outputs = sessions[ONE_STAGE].run(feeds)
+        except InputError as error:
+            if self._options.inputs is not None:
+                raise
+            raise InputError(
+                error.what, where=error.where, allowed=error.allowed,
+                todo="The inputs are drawn: say what they must be with shape, types, range or "
+                "integers_below, or give your own with inputs: FOLDER",
+            ) from error  # fmt: skip
+        if self.largest_batch != 1:
+            self._require_items(feeds, outputs)
+        return outputs
 
     def predict(self, outputs: Sequence[npt.NDArray[Any]]) -> Any:
         return outputs
 
     def postprocess(self, prediction: Any) -> list[dict[str, Any]]:
-        if not self._options.batched:
-            return [{"outputs": [digest(output) for output in prediction]}]
-        count = len(prediction[0])
-        return [{"outputs": [digest(output[k]) for output in prediction]} for k in range(count)]
+        if self.largest_batch == 1:
+            return [{"outputs": prediction}]
+        return [{"outputs": [o[k] for o in prediction]} for k in range(len(prediction[0]))]
+
+    def output(self, answers: Sequence[Mapping[str, Any]]) -> list[bytes]:
+        return [message.pack(answer["outputs"]) for answer in answers]
+
+    def weight(self, encoded: bytes) -> int:
+        return message.weight(encoded)
+
+    def keep(self, output: bytes) -> bytes:
+        """The answer, or of a long one what :meth:`read` makes of it."""
+        return output if len(output) <= KEPT_WHOLE else json.dumps(self.read(output)).encode()
+
+    def read(self, kept: bytes) -> dict[str, Any]:
+        if kept.startswith(b"{"):
+            shown: dict[str, Any] = json.loads(kept)
+            return shown
+        return {"outputs": [digest(array) for array in message.unpack(kept)]}
 
     def agrees(self, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
         """The values shown of every output are near the reference's."""
-        for ours, theirs in zip(answer["outputs"], reference["outputs"], strict=True):
-            if ours["shape"] != theirs["shape"]:
-                return False
-            wanted = np.array(theirs["values"])
-            apart = np.linalg.norm(np.array(ours["values"]) - wanted)
-            if apart > self._options.tolerance * max(float(np.linalg.norm(wanted)), 1e-9):
-                return False
-        return True
+        pairs = list(zip(answer["outputs"], reference["outputs"], strict=True))
+        return all(near(ours, theirs, self._options.tolerance) for ours, theirs in pairs)
 
-    def _read(self, item: bytes) -> dict[str, npt.NDArray[Any]]:
-        if self._options.inputs is None:
-            return self._draw(int(item))
-        with np.load(io.BytesIO(item), allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in kept.files}
-        for spec in self._inputs:
-            if spec.name not in arrays:
-                raise InputError(
-                    f"an input file has no array {spec.name!r}",
-                    where=str(self._options.inputs),
-                    allowed=f"arrays named {', '.join(s.name for s in self._inputs)}",
+    @property
+    def _where(self) -> str:
+        return self.files[ONE_STAGE][0].origin.removeprefix("file:")
+
+    def _make_requests(self) -> None:
+        """Encode every sample; what does not fit into memory is left out, and that is said."""
+        notes, requests, taken = [], [], 0
+        for number, sample in enumerate(self.samples):
+            request = self._request(number, sample)
+            taken += message.array_bytes(request)
+            if taken > MOST_BYTES and number:
+                self._require_files(number)
+                notes.append(
+                    f"{number} of {len(self.samples)} inputs are used: no more fit into "
+                    f"{MOST_BYTES >> 20} MiB"
                 )
-            self._check(spec, arrays[spec.name])
-        return {spec.name: arrays[spec.name] for spec in self._inputs}
-
-    def _check(self, spec: TensorSpec, array: npt.NDArray[Any]) -> None:
-        shape = self._item_shape(spec)
-        fits = len(shape) == array.ndim and all(
-            wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=False)
-        )
-        known = spec.dtype != "unknown"
-        if known and (not fits or array.dtype != np.dtype(spec.dtype)):
-            raise InputError(
-                f"the array {spec.name!r} is {array.dtype} of shape {array.shape}",
-                where=str(self._options.inputs),
-                allowed=f"{spec.dtype} of shape {shape}, without the batch",
+                self.samples = self.samples[:number]
+                break
+            self._messages[sample.path] = message.pack(request)
+            requests.append(
+                [
+                    (a.shape, a.tobytes() if w.shared else b"")
+                    for w, a in zip(self._wanted, request, strict=True)
+                ]
             )
+        if self.largest_batch != 1 and any(request != requests[0] for request in requests):
+            self.largest_batch = 1
+            notes.append(
+                "the inputs are not alike in shape (or in what has no dimension for a batch), so "
+                "that one request is one call"
+            )
+        self.caveat = "; ".join(notes) or None
 
-    def _draw(self, number: int) -> dict[str, npt.NDArray[Any]]:
-        rng = np.random.default_rng([self._options.seed, number])
-        drawn = {}
-        for spec in self._inputs:
-            shape = self._options.shape.get(spec.name) or self._item_shape(spec)
-            if None in shape or (spec.dtype == "unknown" and spec.name not in self._options.shape):
+    def _request(self, number: int, sample: Sample) -> list[Array]:
+        if self._options.inputs is None:
+            return draw_request(self._wanted, self._options, number)
+        return read_request(sample.path, self._wanted, self._options)
+
+    def _require_files(self, number: int) -> None:
+        if self._options.inputs is None:
+            raise InputError(
+                f"{len(self.samples)} drawn inputs take more than {MOST_BYTES >> 20} MiB",
+                where="task.samples", allowed=f"1 to {number}",
+            )  # fmt: skip
+
+    def _require_items(self, feeds: Feeds, outputs: Sequence[Array]) -> None:
+        count = next(len(feeds[one.name]) for one in self._wanted if not one.shared)
+        for place, output in enumerate(outputs):
+            if output.ndim == 0 or len(output) != count:
                 raise InputError(
-                    f"the model leaves the shape of its input {spec.name!r} open: {shape}",
-                    where="task",
-                    todo=f"Give it: shape: {{{spec.name}: [3, 224, 224]}}, without the batch",
-                )
-            kind = np.dtype("float32" if spec.dtype == "unknown" else spec.dtype)
-            sizes = [int(size) for size in shape if size is not None]
-            if kind.kind == "f":
-                drawn[spec.name] = rng.standard_normal(sizes).astype(kind)
-            else:
-                high = 2 if kind.kind == "b" else self._options.integers_below
-                drawn[spec.name] = rng.integers(0, high, sizes).astype(kind)
-        return drawn
-
-    def _item_shape(self, spec: TensorSpec) -> tuple[int | None, ...]:
-        return spec.shape[1:] if self._options.batched else spec.shape
+                    f"output {place} has the shape {output.shape} in a batch of {count}, so that it "
+                    "does not hold one item for each request",
+                    where=self._where, todo=UNBATCHED,
+                )  # fmt: skip
 
 
-def digest(output: npt.NDArray[Any]) -> dict[str, Any]:
-    """Shape, mean, and values evenly spread over an output."""
-    flat = output.ravel().astype(np.float64)
+def digest(output: Array) -> dict[str, Any]:
+    """Shape, and values evenly spread over an output; infinities in words, as JSON has none."""
+    flat = output.ravel()
     places = np.unique(np.linspace(0, max(flat.size - 1, 0), SHOWN).astype(int))
-    values = flat[places] if flat.size else flat
+    shown = flat[places] if flat.size else flat
+    if message.is_text(output):
+        return {"shape": list(output.shape), "text": message.as_text(shown).tolist()}
+    values = shown.astype(np.float64).tolist()
     return {
         "shape": list(output.shape),
-        "mean": float(f"{flat.mean():.6g}") if flat.size else 0.0,
-        "values": [float(f"{value:.6g}") for value in values],
+        "values": [value if np.isfinite(value) else str(value) for value in values],
     }
+
+
+def near(ours: Mapping[str, Any], theirs: Mapping[str, Any], tolerance: float) -> bool:
+    """Whether two digests say the same: text to the letter, numbers within ``tolerance``."""
+    if ours["shape"] != theirs["shape"] or "text" in theirs:
+        return ours == theirs
+    found, wanted = (np.array([float(v) for v in side["values"]]) for side in (ours, theirs))
+    finite = np.isfinite(wanted)
+    if not np.array_equal(found[~finite], wanted[~finite]) or not np.isfinite(found[finite]).all():
+        return False
+    apart = float(np.linalg.norm(found[finite] - wanted[finite]))
+    return apart <= tolerance * max(float(np.linalg.norm(wanted[finite])), 1e-9)
 
 
 def _entry(path: Path) -> ModelFile:

@@ -133,11 +133,11 @@ class TextEmbedding(Task):
 
     def score(self, answered: Sequence[tuple[Sample, Mapping[str, Any]]]) -> list[Score]:
         """Share of sentences whose nearest other sentence is on the same subject."""
-        by_name = {sample.path.name: (sample.truth, a["embedding"]) for sample, a in answered}
-        if len(by_name) < 2:
+        by_input = {sample.path: (sample.truth, a["embedding"]) for sample, a in answered}
+        if len(by_input) < 2:
             return []
-        subjects = [truth for truth, _ in by_name.values()]
-        vectors = np.array([vector for _, vector in by_name.values()])
+        subjects = [truth for truth, _ in by_input.values()]
+        vectors = np.array([vector for _, vector in by_input.values()])
         likeness = vectors @ vectors.T
         np.fill_diagonal(likeness, -1)
         nearest = likeness.argmax(axis=1)

@@ -7,7 +7,7 @@ over 16 embeddings (openWakeWord, ``utils.py`` and ``model.py``; spectrogram ÷ 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ class WakeWord(Task):
     """A clip in, the highest score of the wake word in it out."""
 
     largest_batch = 1
-    caveat: ClassVar[str | None] = (
+    caveat = (
         "no clip says the wake word: only false alarms are scored, and nothing is known of misses"
     )
 
