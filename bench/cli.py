@@ -28,6 +28,7 @@ from bench.errors import (
     shorten,
 )
 from bench.plain import in_ascii, visible
+from bench.secrets import masked
 
 if TYPE_CHECKING:
     from bench.measure import Measurement
@@ -518,7 +519,7 @@ def _settings(
         devices=devices,
         method=method,
         overrides=overrides,
-        command=shlex.join(["bench", *sys.argv[1:]]),
+        command=masked(shlex.join(["bench", *sys.argv[1:]])),
     )
 
 

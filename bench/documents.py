@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from bench.errors import InputError, nearest, shorten
 from bench.files import read_bytes
 from bench.plain import UNSEEN
+from bench.secrets import in_address
 from bench.units import WRITTEN_BY_HAND
 
 MAX_BYTES = 1_000_000
@@ -233,6 +234,13 @@ def _check(root: yaml.Node, path: Path) -> None:
             raise fail(node, f"the tag {shorten(node.tag)!r} is not used here", "plain YAML values")
         if isinstance(node, yaml.ScalarNode) and (fault := _fault_of(node)):
             raise fail(node, fault)
+        if isinstance(node, yaml.ScalarNode) and (held := in_address(node.value)):
+            raise InputError(
+                f"the address holds {held}, which would stand in every record of the run",
+                where=f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}",
+                todo="Keep secrets in environment variables; docs/measurement.md says how a server "
+                "is given one",
+            )
         open_nodes.add(id(node))
         total = 1
         if isinstance(node, yaml.MappingNode):

@@ -11,7 +11,8 @@
     ├── Interrupted         130   the user stopped the program
     └── OutputClosed        141   nobody reads what is printed any more, as `| head` does
 
-The message is one paragraph: what is wrong, where, what is allowed, what to do.
+The message is one paragraph: what is wrong, where, what is allowed, what to do. Secrets in web
+addresses are hidden in it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from typing import Any
+
+from bench.secrets import masked
 
 MOST_LISTED = 12
 """Of a longer list of names, an error shows so many: those most like the one that was asked for."""
@@ -28,6 +31,9 @@ class BenchError(Exception):
     """Base of all errors this program raises on purpose."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return masked(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Errors cross process borders; their constructors take more than the finished message.

@@ -12,6 +12,7 @@ import bench
 
 PACKAGE = Path(bench.__file__).parent
 SMALL = (
+    "secrets",
     "errors",
     "plain",
     "record",

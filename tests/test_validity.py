@@ -60,8 +60,18 @@ def test_duration() -> None:
 
 
 def test_errors_up_to_one_in_a_hundred() -> None:
-    assert validity.errors(1, 100, "x").status == "valid"
-    assert validity.errors(2, 100, "x").status == "invalid"
+    assert validity.errors(["x"] * 1, 100).status == "valid"
+    assert validity.errors(["x"] * 2, 100).status == "invalid"
+
+
+def test_errors_are_counted_by_kind() -> None:
+    said = ["HTTP 500: busy"] * 3 + ["HTTP 429: later"] * 4 + ["time-out: over 30 s"]
+    verdict = validity.errors(said, 160)
+    assert verdict.status == "invalid"
+    assert verdict.reason.startswith(
+        "8 of 160 requests failed (5.0%, at most 1% allowed): "
+        "4 × HTTP 429, 3 × HTTP 500, 1 × time-out; the first: HTTP 500: busy"
+    )
 
 
 def test_early_stopping_needs_more_queries_the_more_are_late() -> None:
@@ -83,6 +93,6 @@ def test_wide_service_times_are_one_warning() -> None:
 
 
 def test_a_rule_that_could_not_be_checked_spoils_nothing() -> None:
-    verdicts = [validity.errors(0, 10, None), validity.generator([check(null_p99_s=None)], 1.0)]
+    verdicts = [validity.errors([], 10), validity.generator([check(null_p99_s=None)], 1.0)]
     assert overall(verdicts) == "valid"
-    assert overall([*verdicts, validity.errors(9, 10, None)]) == "invalid"
+    assert overall([*verdicts, validity.errors(["x"] * 9, 10)]) == "invalid"

@@ -33,7 +33,7 @@ def compare_fresh_and_repeated(service: Service, pairs: int) -> Freshness:
 
     Only ``execute`` is timed, on tensors made beforehand.
     """
-    clock, task, sessions = service.clock, service.task, service.sessions
+    clock, task, sessions = service.clock, service.task, service.patient
     made = task.preprocess(task.input(service.take(1)))
     feeds = {name: np.array(array, order="C") for name, array in made.items()}
     fresh, repeated = [], []

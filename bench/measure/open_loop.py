@@ -37,6 +37,8 @@ CHECK_REQUESTS = 3_000
 GIVE_UP_S = 10.0
 """A request that has waited so long is a time-out, and so are all behind it."""
 
+NEVER_FULL = "left over: the last requests never filled a batch"
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -173,7 +175,7 @@ class _Run:
             while self._taken < len(self._due_ns):
                 size, ask_again_ns = self._decide()
                 if not size and ask_again_ns is None and self._all_sent():
-                    size, self._given_up = self._waiting, "the last requests never filled a batch"
+                    size, self._given_up = self._waiting, NEVER_FULL
                 if size:
                     first = self._taken
                     self._taken, self._waiting = first + size, self._waiting - size

@@ -6,7 +6,7 @@ import gc
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +57,11 @@ def measure_replicate(request: ArmRequest, note: Note) -> tuple[Replicate, Colum
         MissingRequirement: the backend cannot run here, or the model cannot be had.
         InputError: the model or the inputs cannot be used.
     """
-    return _Procedure(request, note).run()
+    procedure = _Procedure(request, note)
+    try:
+        return procedure.run()
+    finally:
+        procedure.loader.close()
 
 
 class _Loader:
@@ -76,12 +80,19 @@ class _Loader:
         self.clock = clock_of(self.backend, self.options)
         self.threads = request.arm.device.threads or usable_cores()
         self.models: dict[str, ModelFile] = {}
+        self._loaded: dict[str, Session] = {}
 
     def paths(self) -> dict[str, Path]:
         """The file of each stage, fetched, verified, and converted where that is needed."""
         if not self.backend.FORMATS:  # the server has the model
             return {stage: Path() for stage in self.task.stages}
         offered = self.task.formats
+        if not offered:
+            raise InputError(
+                "the task names no model file", where="task",
+                todo="Name one (file, files or origin), or measure a server that has the model "
+                "(backend: open-inference)",
+            )  # fmt: skip
         format_ = next((f for f in self.backend.FORMATS if f in offered), None)
         if format_ is None:
             raise InputError(
@@ -98,11 +109,21 @@ class _Loader:
             for stage, path in files.items()
         }
 
+    def wait_until_ready(self) -> None:
+        """Let a server start; it is not loading the model that takes so long."""
+        if hasattr(self.backend, "wait_until_ready"):
+            self.backend.wait_until_ready(self.options)
+
     def load(self, paths: dict[str, Path]) -> dict[str, Session]:
-        return {
-            stage: self.backend.load(path, self.options, self.threads, self.clock)
-            for stage, path in paths.items()
-        }
+        for stage, path in paths.items():
+            self._loaded[stage] = self.backend.load(path, self.options, self.threads, self.clock)
+        return self._loaded
+
+    def close(self) -> None:
+        """Let go of what sessions hold beside memory, such as connections."""
+        for session in self._loaded.values():
+            if hasattr(session, "close"):
+                session.close()
 
     def _calibration(self, files: dict[str, Path], stage: str) -> Callable[[], Sequence[Feeds]]:
         """What ``stage`` is fed with when the unconverted model runs."""
@@ -156,6 +177,7 @@ class _Procedure:
         reference_ns = self.clock.reference_ns()
         with signs_of_life(self.note, "getting the model"):
             paths = self.loader.paths()
+            self.loader.wait_until_ready()
         self.note("load", 0)
         meters = Meters.find(self.loader.backend.RUNS_ON, self.budget.power_s)
         before = process.memory_info().rss
@@ -164,9 +186,9 @@ class _Procedure:
         self.task.prepare(sessions)
         service = self._service(sessions)
         sample = service.take(1)[0]
-        _, first_call_s = self._timed(lambda: run_one(self.task, sessions, sample))
+        _, first_call_s = self._timed(lambda: run_one(self.task, service.patient, sample))
         placements = [session.placement() for session in sessions.values()]
-        parity = self._parity(sessions)
+        parity = self._parity(service.patient)
         warm_up = self._warm_up(service)
         freshness = compare_fresh_and_repeated(service, self.budget.fresh_pairs)
         with _steady(), meters.running():
@@ -220,7 +242,7 @@ class _Procedure:
         result = action()
         return result, (self.clock() - start) / 1e9
 
-    def _parity(self, sessions: dict[str, Session]) -> list[Parity]:
+    def _parity(self, sessions: Mapping[str, Session]) -> list[Parity]:
         """Raw outputs of the reference's first samples; every sample must be finite."""
         kept = read_reference(Path(self.request.reference))[1] if self.request.reference else []
         pairs = [

@@ -53,6 +53,8 @@ def make_reference(task: Task, path: Path, note: Report, threads: int = 1) -> Re
         MissingRequirement: no reference backend can run here, or the model cannot be had.
         InputError: the model or the inputs cannot be used.
     """
+    if not task.formats:
+        raise MissingRequirement("the task names no model file to make one with")
     format_ = next((f for f in task.formats if _usable(f)), None)
     if format_ is None:
         raise MissingRequirement("no reference backend can run here")

@@ -13,6 +13,7 @@ import numpy as np
 from bench.errors import InputError
 from bench.measure.backends import Session
 from bench.measure.clock import Clock
+from bench.measure.patience import Patient
 from bench.measure.recorder import Recorder
 from bench.measure.tasks import Sample, Task
 from bench.measure.worker import ServedBatch, serve, serve_or_fail
@@ -41,6 +42,8 @@ class Service:
         concurrent: bool = False,
     ) -> None:
         self.task, self.sessions, self.clock = task, sessions, clock
+        self.patient = {stage: Patient(session) for stage, session in sessions.items()}
+        """The same sessions, for what is not timed."""
         self.recorder, self.rng, self.note = recorder, rng, note
         self.generator_core = generator_core
         """A core that the system under test leaves to the load generator."""
@@ -56,7 +59,7 @@ class Service:
 
     def try_out(self, size: int) -> ServedBatch:
         """Serve one batch without keeping its times; an error is raised."""
-        return serve(self.task, self.sessions, self.take(size), self.clock)
+        return serve(self.task, self.patient, self.take(size), self.clock)
 
     def serve(
         self,

@@ -101,7 +101,7 @@ def _verdicts(
         ),
         validity.fresh_inputs([r.freshness for r in replicates]),
         validity.clock([r.clock_drift for r in replicates]),
-        validity.errors(len(failed), asked, failed.iloc[0] if len(failed) else None),
+        validity.errors(failed.tolist(), asked),
     ]
 
 
@@ -122,7 +122,7 @@ def _load_result(
     reported = None if trials else _percentiles(response)
     checks = [r.generator[phase] for r in replicates if phase in r.generator]
     failed = rows["error"].dropna()
-    verdicts = [validity.errors(len(failed), len(rows), failed.iloc[0] if len(failed) else None)]
+    verdicts = [validity.errors(failed.tolist(), len(rows))]
     if trials:
         verdicts = []  # a failed request is what a trial above the capacity is for
     else:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -38,6 +39,7 @@ STEADY_WINDOWS = 3
 STEADY_QUERIES = 30
 """With fewer, a single query more or less in a window is a difference of over 10 %."""
 ERROR_SHARE = 0.01
+MOST_KINDS = 5
 CV_WARNING, IQR_WARNING = 0.025, 0.10
 
 Floats = npt.NDArray[np.float64]
@@ -125,10 +127,20 @@ def duration(
     return _verdict("duration", "valid", seen)
 
 
-def errors(failed: int, asked: int, example: str | None) -> Verdict:
-    """Requests that failed or timed out; they stay in the denominator."""
-    text = f"{failed} of {asked} requests failed" + (f" ({example})" if example else "")
-    return _verdict("errors", "invalid" if failed > ERROR_SHARE * asked else "valid", text)
+def errors(failed: Sequence[str], asked: int) -> Verdict:
+    """Requests that failed or timed out, by kind; they stay in the denominator.
+
+    ``failed``: what each of them said, behind the kind of failure and a colon.
+    """
+    text = f"{len(failed)} of {asked} requests failed"
+    if failed:
+        kinds = Counter(said.partition(": ")[0] for said in failed)
+        listed = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common(MOST_KINDS))
+        text += (
+            f" ({len(failed) / asked:.1%}, at most {ERROR_SHARE:.0%} allowed): {listed}; "
+            f"the first: {failed[0]}"
+        )
+    return _verdict("errors", "invalid" if len(failed) > ERROR_SHARE * asked else "valid", text)
 
 
 def generator(checks: Sequence[GeneratorCheck], reported_p99_s: float | None) -> Verdict:

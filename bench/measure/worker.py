@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.errors import InputError
-from bench.measure.backends import Session
+from bench.measure.backends import RequestFailed, Session
 from bench.measure.clock import Clock
 from bench.measure.tasks import Sample, Task
+
+LONGEST_ERROR = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class ServedBatch:
     outputs: Sequence[bytes]
     """What is kept of each answer."""
     error: str | None = None
+    """The kind of failure, a colon, and what was said."""
 
     @property
     def step_seconds(self) -> list[float]:
@@ -69,7 +72,8 @@ def serve_or_fail(
         return serve(task, sessions, samples, clock)
     except Exception as error:  # a backend may raise anything
         nothing = [0] * len(samples)
-        said = f"{type(error).__name__}: {error}"[:200]
+        code = error.code if isinstance(error, RequestFailed) else type(error).__name__
+        said = f"{code}: {error}"[:LONGEST_ERROR]
         empty = [b""] * len(samples)
         return ServedBatch((started,) * 7, started, clock(), samples, nothing, nothing, empty, said)
 

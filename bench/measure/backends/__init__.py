@@ -20,7 +20,9 @@ A file may also have
     the file to load in place of ``model`` for ``options.precision``, made once and cached.
     ``calibration()`` returns real input tensors, as fed to the unconverted model;
 ``clock(options) -> Clock``
-    a clock of its own (scripted times).
+    a clock of its own (scripted times);
+``wait_until_ready(options)``
+    waits for a server that is starting; not timed.
 
 All share one timing boundary: host buffer in, host buffer out, device synchronised. Transfers
 are inside.
@@ -36,8 +38,23 @@ from typing import Any, Literal, Protocol
 import numpy.typing as npt
 from pydantic import Field
 
+from bench.errors import InputError
 from bench.measure.clock import Clock, WallClock
 from bench.record import Record
+
+
+class RequestFailed(InputError):
+    """One request had no answer; the next one may have.
+
+    Args:
+        code: the kind of failure in a word or two (``"HTTP 503"``), which failures are counted by.
+        passing: whether the same request may well be answered if it is asked again.
+    """
+
+    def __init__(self, code: str, what: str, *, passing: bool = True, **details: Any) -> None:
+        self.code, self.passing = code, passing
+        super().__init__(what, **details)
+
 
 Feeds = Mapping[str, npt.NDArray[Any]]
 Calibration = Callable[[], Sequence[Feeds]]
@@ -75,7 +92,7 @@ class Placement(Record):
 
 
 class Session(Protocol):
-    """A loaded model."""
+    """A loaded model; one that holds connections has ``close()`` as well."""
 
     inputs: Sequence[TensorSpec]
     outputs: Sequence[TensorSpec]

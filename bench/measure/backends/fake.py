@@ -18,7 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from bench.measure.backends import BackendOptions, Feeds, Placement, RunsOn, TensorSpec
+from bench.measure.backends import (
+    BackendOptions,
+    Feeds,
+    Placement,
+    RequestFailed,
+    RunsOn,
+    TensorSpec,
+)
 from bench.measure.clock import Clock, WallClock
 from bench.record import Record
 from bench.units import Fraction, PositiveSeconds, Seconds
@@ -51,6 +58,8 @@ class Faults(Record):
     fallback_nodes: int = Field(default=0, ge=0)
     """Nodes that run on a device nobody asked for."""
     not_a_number: bool = False
+    fail_share: Fraction = 0.0
+    """This share of the calls fails as a busy server does, evenly spread."""
     fail_from_call: int | None = Field(default=None, ge=1)
     crash_at_call: int | None = Field(default=None, ge=1)
     hang_at_call: int | None = Field(default=None, ge=1)
@@ -160,9 +169,11 @@ class FakeSession:
         faults = self._options.faults
         if faults.not_a_number:
             return np.full_like(first, np.nan)
-        # Evenly spread over the calls, and the same in every run.
-        wrong = int(self._calls * faults.wrong_share) > int((self._calls - 1) * faults.wrong_share)
-        return first + 1 if wrong else first
+        return first + 1 if self._falls_on(faults.wrong_share) else first
+
+    def _falls_on(self, share: float) -> bool:
+        """Whether this call is one of a share, evenly spread and the same in every run."""
+        return int(self._calls * share) > int((self._calls - 1) * share)
 
     def _misbehave(self) -> None:
         faults, call = self._options.faults, self._calls
@@ -174,6 +185,8 @@ class FakeSession:
             time.sleep(3600)
         if faults.fail_from_call is not None and call >= faults.fail_from_call:
             raise RuntimeError("a planted failure")
+        if self._falls_on(faults.fail_share):
+            raise RequestFailed("HTTP 500", "a planted failure that passes")
         stall = faults.stall
         if stall and not self._stalled and self._clock() > self._first_call_ns + stall.after * 1e9:
             self._stalled = True

@@ -73,8 +73,10 @@ class Options(Record):
 
     @model_validator(mode="after")
     def _one_model(self) -> Options:
-        if sum((self.file is not None, bool(self.files), self.origin is not None)) != 1:
-            raise ValueError("give exactly one of file, files and origin")
+        if sum((self.file is not None, bool(self.files), self.origin is not None)) > 1:
+            raise ValueError(
+                "give one of file, files and origin; none where a server has the model"
+            )
         if (self.origin is None) != (self.sha256 is None):
             raise ValueError(
                 "origin and sha256 go together: a file is verified before it is used. `sha256sum "
@@ -92,7 +94,7 @@ class Options(Record):
 
     @property
     def models(self) -> list[ModelFile]:
-        """The model in every format there is."""
+        """The model in every format there is; none where only a server has it."""
         if self.origin and self.sha256:
             origin, sha256 = self.origin, self.sha256
             return [
@@ -101,7 +103,7 @@ class Options(Record):
                     side_files=self.side_files,
                 )
             ]  # fmt: skip
-        return [_entry(path) for path in ([self.file] if self.file else self.files.values())]
+        return [_entry(path) for path in (*filter(None, [self.file]), *self.files.values())]
 
 
 def build(options: Options) -> Tensors:
