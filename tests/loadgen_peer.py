@@ -61,7 +61,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         log = lg.LogSettings()
         log.log_output.outdir = folder
         log.log_output.copy_summary_to_stdout = False
-        log.enable_trace = request["scenario"] == "Server"
+        log.enable_trace = True
         sut = lg.ConstructSUT(issue, lambda: None)
         library = lg.ConstructQSL(1024, 1024, lambda _: None, lambda _: None)
         lg.StartTestWithLogSettings(sut, library, settings, log)
@@ -71,13 +71,29 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         lg.DestroySUT(sut)
         summary = (Path(folder) / "mlperf_log_summary.txt").read_text()
         trace = (Path(folder) / "mlperf_log_trace.json").read_text()
-    return {"scheduled_s": schedule(trace), **parse(summary)}
+    return {**timeline(trace), **parse(summary)}
 
 
-def schedule(trace: str) -> list[float]:
-    """When each query was due, from LoadGen's trace (not JSON through and through)."""
-    begun = re.findall(r'"name":"Sample","cat":"default","ph":"b".*?"ts":([0-9.]+)', trace)
-    return sorted(float(microseconds) / 1e6 for microseconds in begun)
+def timeline(trace: str) -> dict[str, list[Any]]:
+    """When each query was due, and its latency, from LoadGen's trace (not JSON through and through).
+
+    A query is answered with the last of its samples; Offline has one, so there it is the samples that
+    are told.
+    """
+    begun = re.findall(
+        r'"name":"Sample","cat":"default","ph":"b".*?"ts":([0-9.]+)'
+        r'.*?"sample_seq":(\d+),"query_seq":(\d+).*?"complete_ns":(\d+)',
+        trace,
+    )
+    by_query = len({query for _, _, query, _ in begun}) > 1
+    due: dict[int, float] = {}
+    latency: dict[int, int] = {}
+    for microseconds, sample, query, ns in begun:
+        number = int(query if by_query else sample)
+        due[number] = float(microseconds) / 1e6
+        latency[number] = max(latency.get(number, 0), int(ns))
+    order = sorted(due)
+    return {"scheduled_s": [due[k] for k in order], "latency_ns": [latency[k] for k in order]}
 
 
 def parse(summary: str) -> dict[str, Any]:

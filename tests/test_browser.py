@@ -20,6 +20,7 @@ import pytest
 from bench.gather import load_profiles
 from bench.pipeline import plan, run
 from bench.prepare import Settings
+from tests.busy import HANG_S
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -99,7 +100,7 @@ def browse(url: str, profile: Path) -> tuple[str, list[str]]:
         [CHROMIUM, *(f"--{switch}" for switch in switches), url],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_S,
         check=True,
     )
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]

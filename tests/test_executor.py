@@ -7,8 +7,8 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from bench.executor import (
     in_order,
     signs_of_life,
 )
+from tests.busy import until
 
 
 def square(number: int) -> int:
@@ -51,23 +52,26 @@ def dask_address() -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     program = (
-        "import time; from distributed import LocalCluster\n"
+        "import sys; from distributed import LocalCluster\n"
         "if __name__ == '__main__':\n"
         f"    cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=False,\n"
         f"        host='127.0.0.1', scheduler_port={port}, dashboard_address=None)\n"
-        "    time.sleep(120)\n"
+        "    sys.stdin.read()\n"
     )
     # From the root of the repository: other packages bring a folder called "tests" too.
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[1])
-    for _ in range(600):
+    command = [sys.executable, "-c", program]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stdin=subprocess.PIPE)
+
+    def answers() -> bool:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        assert process.poll() is None
-        time.sleep(0.05)
-    yield f"tcp://127.0.0.1:{port}"
-    process.kill()
-    process.wait()
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        until(answers, "the scheduler answers", process)
+        yield f"tcp://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_results_come_in_order_with_progress(executor: Executor) -> None:
@@ -116,17 +120,17 @@ def test_no_scheduler_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
             engine(f"tcp://127.0.0.1:{free.getsockname()[1]}")
 
 
-def _slow(item: float, report: Report) -> str:
+def _slow(over: Callable[[], bool], report: Report) -> str:
     with signs_of_life(report, "a long call"):
-        time.sleep(item)
+        until(over, "the call is over")
     return "done"
 
 
 def test_a_long_call_shows_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.executor.SIGN_OF_LIFE_S", 0.01)
     seen: list[str] = []
-    assert here(_slow, 0.3, 0.1, lambda what, share: seen.append(what)) == "done"
-    assert len(seen) > 2
+    done = here(_slow, lambda: len(seen) > 2, 0.1, lambda what, share: seen.append(what))
+    assert done == "done"
     assert set(seen) == {"a long call"}
 
 
@@ -134,5 +138,9 @@ def test_signs_of_life_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.executor.SIGN_OF_LIFE_S", 0.01)
     monkeypatch.setattr("bench.executor.LONGEST_SILENCE_S", 0.05)
     seen: list[str] = []
-    _slow(0.4, lambda what, share: seen.append(what))
-    assert 1 < len(seen) <= 6
+    _slow(lambda: not beating(), lambda what, share: seen.append(what))
+    assert len(seen) == 6  # at the start, and five times in 0.05 s
+
+
+def beating() -> bool:
+    return any(thread.name == "signs-of-life" for thread in threading.enumerate())

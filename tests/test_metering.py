@@ -16,6 +16,7 @@ from bench import extensions
 from bench.measure import metering, power
 from bench.measure.metering import Meter, Meters, PowerReading, Sampler
 from bench.measure.power import Forbidden, Reading, Scope, Source, _trace, wall_meter
+from tests.busy import until
 from tests.power_readings import DATA, SECOND, Tape, card, metered, seconds, width
 
 
@@ -106,7 +107,7 @@ def test_a_sampler_has_readings_on_both_sides_and_ends_its_thread() -> None:
     sampler, threads = Sampler(Live()), threading.active_count()
     with sampler.running():
         start_ns = time.perf_counter_ns()
-        time.sleep(0.35)
+        until(lambda: len(sampler.readings()) >= 3, "three readings")
         end_ns = time.perf_counter_ns()
     times = [reading.at_ns for reading in sampler.readings()]
     assert times == sorted(times)
@@ -123,7 +124,7 @@ def test_a_sensor_that_fails_meanwhile_leaves_a_gap_and_a_code() -> None:
     sampler = Sampler(live)
     with sampler.running():
         live.broken = True
-        time.sleep(0.25)
+        until(lambda: len(sampler.readings()) >= 3, "a reading while the sensor fails")
         live.broken = False
     failed = [r for r in sampler.readings() if "read-failed" in r.codes]
     assert failed

@@ -16,6 +16,7 @@ from bench.measure.measurement import Replicate
 from bench.pipeline import resume, run
 from bench.prepare import Settings
 from bench.store import Header, Run, atomic_write, read_record
+from tests.busy import HANG_S, until
 
 INLINE = Settings(engine="inline")
 HEADER = Header(scenario="s", seed=1, bench_version="0", created="now", command="c")
@@ -80,9 +81,7 @@ def test_killing_a_second_run_keeps_the_first(fake_scenario: Path, tmp_path: Pat
     command = [sys.executable, "-m", "bench", "run", str(fake_scenario), "--out", str(out), "-q"]
     process = subprocess.Popen(command, start_new_session=True)
     incomplete = out.with_name("out.incomplete")
-    while not (incomplete / "asked.json").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
+    until((incomplete / "asked.json").exists, "the second has begun", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert (out / "report.json").read_bytes() == before
@@ -100,12 +99,10 @@ def test_ctrl_c_is_one_line_and_130(fake_scenario: Path, tmp_path: Path, after_s
         # A shell that runs the tests in the background has it ignored, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    while not (out / "asked.json").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
+    until((out / "asked.json").exists, "it has begun", process)
     time.sleep(after_s)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     assert said.startswith("bench: interrupted")
     assert "Traceback" not in said
@@ -128,11 +125,10 @@ def test_a_killed_measurement_goes_on_where_it_stopped(tmp_path: Path) -> None:
     suite.write_text(SUITE)
     command = [sys.executable, "-m", "bench", "measure", str(suite), "--out", str(out), "-q"]
     process = subprocess.Popen(command, start_new_session=True)
-    while len(finished := list(out.glob("replicates/fake*.json"))) < 2:
-        assert process.poll() is None
-        time.sleep(0.01)
+    until(lambda: len(list(out.glob("replicates/fake*.json"))) >= 2, "two replicates", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    finished = list(out.glob("replicates/fake*.json"))
     kept = {read_record(path, Replicate).started_utc for path in finished}
     command = [sys.executable, "-m", "bench", "run", "--resume", str(out), "--json"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -22,6 +22,7 @@ from bench.executor import signs_of_life
 from bench.measure import environment
 from bench.measure.backends import BackendOptions, Feeds, Session, clock_of
 from bench.measure.budget import BUDGETS
+from bench.measure.clock import at_once
 from bench.measure.freshness import compare_fresh_and_repeated
 from bench.measure.loads import Facts
 from bench.measure.measurement import Accuracy, Agreement, Columns, Parity, Replicate, WarmUp
@@ -173,8 +174,8 @@ class _Procedure:
 
     def run(self) -> tuple[Replicate, Columns, Columns]:
         process = psutil.Process()
-        started_utc, anchor_ns = datetime.now(UTC).isoformat(), self.clock()
-        reference_ns = self.clock.reference_ns()
+        started_utc = datetime.now(UTC).isoformat()
+        anchor_ns, reference_ns = at_once(self.clock)
         with signs_of_life(self.note, "getting the model"):
             paths = self.loader.paths()
             self.loader.wait_until_ready()
@@ -196,7 +197,8 @@ class _Procedure:
             facts = self._loads(service)
         answered = self.recorder.answers()
         scores = self.task.score(_for_scoring(self.task, answered))
-        drift = (self.clock() - anchor_ns) / max(self.clock.reference_ns() - reference_ns, 1) - 1
+        now_ns, later_ns = at_once(self.clock)
+        drift = (now_ns - anchor_ns) / max(later_ns - reference_ns, 1) - 1
         record = Replicate(
             replicate=self.request.replicate,
             load_s=load_s,
