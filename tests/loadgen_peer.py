@@ -19,16 +19,15 @@ from typing import Any
 import mlperf_loadgen as lg
 import numpy as np
 
-SPIN_NS = 200_000
 OFFLINE_BATCH = 8
 
 
-def wait(seconds: float) -> None:
+def wait(seconds: float, spin_ns: int) -> None:
     """Sleep most of the way and look at the clock for the rest."""
     end = time.perf_counter_ns() + round(seconds * 1e9)
     while (left := end - time.perf_counter_ns()) > 0:
-        if left > SPIN_NS:
-            time.sleep((left - SPIN_NS) / 1e9)
+        if left > spin_ns:
+            time.sleep((left - spin_ns) / 1e9)
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +43,9 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
             for first in range(0, len(query), size):
                 batch = query[first : first + size]
                 seconds = request["base_s"] + len(batch) * request["per_item_s"]
-                wait(seconds * (rng.exponential() if request["random"] else 1.0))
+                wait(
+                    seconds * (rng.exponential() if request["random"] else 1.0), request["spin_ns"]
+                )
                 lg.QuerySamplesComplete([lg.QuerySampleResponse(i, 0, 0) for i in batch])
 
     worker = threading.Thread(target=work, daemon=True)

@@ -44,6 +44,7 @@ def loadgen(scenario: str, script: fake.Options, rate: float, limit_s: float) ->
     request = {
         "scenario": scenario, "queries": QUERIES, "rate": rate, "limit_s": limit_s,
         "base_s": script.base, "per_item_s": script.per_item, "random": script.random,
+        "spin_ns": fake.SPIN_NS,
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, PEER], input=json.dumps(request), capture_output=True, text=True,
@@ -114,10 +115,15 @@ def summary(theirs: dict[str, Any], percentile: int, estimate: bool) -> dict[str
 @pytest.mark.parametrize(
     ("scenario", "percentile"), [("SingleStream", 90), ("MultiStream", 99), ("Server", 99)]
 )
-def test_percentiles_and_early_stopping(scenario: str, percentile: int, random: bool) -> None:
-    # A core that has slept takes 0.1 ms longer over anything, in theirs as in ours. Streams are short
-    # enough that it does not sleep; under queueing it is small beside the service.
-    per_item = {"MultiStream": 0.00025, "SingleStream": 0.002, "Server": 0.006}[scenario]
+def test_percentiles_and_early_stopping(
+    scenario: str, percentile: int, random: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A core that has slept takes 0.1 ms longer over anything, in theirs as in ours, and on a busy machine
+    # a process that has slept is woken late. Streams do not sleep; under queueing it is small beside the
+    # service.
+    per_item = {"MultiStream": 0.0000625, "SingleStream": 0.0005, "Server": 0.006}[scenario]
+    if scenario != "Server":
+        monkeypatch.setattr(fake, "SPIN_NS", 1_000_000_000)
     script = fake.Options(
         load=0, first_call_extra=0, base=0, per_item=per_item, random=random, real_time=True
     )
