@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -27,6 +27,7 @@ from bench.errors import (
     UnknownName,
     shorten,
 )
+from bench.extensions import own_fault
 from bench.plain import in_ascii, visible
 from bench.secrets import masked
 
@@ -197,11 +198,12 @@ def simulate(
     from bench.report.terminal import ranking_table
 
     settings = _settings(seed, None, engine, None, method=method, overrides=overrides)
-    found = (
-        gather.load_profiles(profiles)
-        if profiles
-        else gather.kept_profiles(prepare(scenario, settings), settings.catalogue)
-    )
+    with _prints_aside():
+        found = (
+            gather.load_profiles(profiles)
+            if profiles
+            else gather.kept_profiles(prepare(scenario, settings), settings.catalogue)
+        )
     if out is not None:
         with _progress(quiet or as_json) as notify:
             run_ = pipeline.simulate_into(scenario, found, out, settings, notify)
@@ -316,7 +318,8 @@ def trace(
         window = parse_clock(start), parse(length, "time")
     except ValueError as error:
         raise InputError(str(error), where="--start, --length") from error
-    events = pipeline.trace(folder, deployment, *window)
+    with _prints_aside():
+        events = pipeline.trace(folder, deployment, *window)
     path = out or folder / "trace.json"
     with atomic_write(path) as file:
         file.write(json.dumps(events).encode())
@@ -422,7 +425,8 @@ def main() -> None:
     except Exception as error:
         if debug and not isinstance(error, OutputClosed):
             raise
-        code = _complain(error)
+        said = None if isinstance(error, BenchError) else own_fault(error)
+        code = _complain(said or error)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -616,9 +620,20 @@ def _print_table(table: Any) -> None:
     _write(shown.get(), sys.stdout)
 
 
+def _prints_aside() -> redirect_stdout[Any]:
+    """Around work: what a user's own file prints goes to stderr; stdout is the answer alone."""
+    return redirect_stdout(sys.stderr)
+
+
 @contextmanager
 def _progress(silent: bool) -> Iterator[Callable[[str, int, int, str], None]]:
-    """Progress bars on stderr, only on a terminal."""
+    """Around work: progress bars on stderr, only on a terminal; see also :func:`_prints_aside`."""
+    with _prints_aside(), _bars(silent) as notify:
+        yield notify
+
+
+@contextmanager
+def _bars(silent: bool) -> Iterator[Callable[[str, int, int, str], None]]:
     if silent or not sys.stderr.isatty():
         yield lambda stage, done, total, what: None
         return

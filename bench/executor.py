@@ -18,10 +18,12 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing import resource_tracker
 from typing import Any, Protocol, TypeVar
 
+from bench import extensions
 from bench.errors import BenchError, InputError, MissingRequirement, WorkerLost
 
 Item = TypeVar("Item")
@@ -71,7 +73,7 @@ class Inline:
         self, function: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[tuple[int, Result]]:
         for place, item in enumerate(items):
-            yield place, function(item)
+            yield place, extensions.calling(function, item)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -115,7 +117,9 @@ class LocalProcesses:
     ) -> Iterator[tuple[int, Result]]:
         with self._pool(min(self.workers, len(items))) as pool:
             with _interrupts_wait():
-                place = {pool.submit(function, item): i for i, item in items.items()}
+                place = {
+                    pool.submit(extensions.calling, function, item): i for i, item in items.items()
+                }
             for future in as_completed(place):
                 yield place[future], future.result()
 
@@ -124,7 +128,7 @@ class LocalProcesses:
         pool = ProcessPoolExecutor(
             workers,
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_watch_parent,
+            initializer=_begin,
             max_tasks_per_child=1 if self.fresh else None,
         )
         before = set(multiprocessing.active_children())
@@ -223,11 +227,12 @@ def here(
     except BenchError:
         raise
     except Exception as error:
-        raise WorkerLost(f"{type(error).__name__}: {error}") from error
+        fault = extensions.own_fault(error)
+        raise fault or WorkerLost(f"{type(error).__name__}: {error}") from error
 
 
 def _answer(pipe: Any, function: Callable[[Any, Report], Any], item: Any) -> None:
-    _watch_parent()
+    _begin()
     last_sent = 0.0
 
     def report(what: str, share: float) -> None:
@@ -243,7 +248,8 @@ def _answer(pipe: Any, function: Callable[[Any, Report], Any], item: Any) -> Non
         pipe.send(("error", error))
     except Exception as error:
         said = traceback.format_exc(limit=-3)
-        pipe.send(("error", WorkerLost(f"{type(error).__name__}: {error}", said)))
+        fault = extensions.own_fault(error)
+        pipe.send(("error", fault or WorkerLost(f"{type(error).__name__}: {error}", said)))
 
 
 def _how_it_ended(code: int | None) -> str:
@@ -286,7 +292,8 @@ class DaskCluster:
         import distributed
 
         as_they_come: Any = distributed.as_completed
-        futures = self._client.map(function, items, pure=False)
+        called = partial(extensions.calling, function)
+        futures = self._client.map(called, items, pure=False)
         place = {future.key: i for i, future in enumerate(futures)}
         try:
             for future in as_they_come(futures, loop=self._client.loop):
@@ -351,6 +358,19 @@ def _interrupts_wait() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
     if came:
         raise KeyboardInterrupt
+
+
+def _begin() -> None:
+    """What a worker process does first."""
+    _print_aside()
+    _watch_parent()
+
+
+def _print_aside() -> None:
+    """stdout is for the program's answer alone: what user code and libraries print goes to stderr."""
+    with suppress(OSError):
+        os.dup2(2, 1)
+    sys.stdout = sys.stderr
 
 
 def _watch_parent() -> None:

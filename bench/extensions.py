@@ -2,20 +2,30 @@
 
 ``text-recognition`` in a scenario is ``text_recognition.py`` in the folder. Only the member
 that is asked for is imported, so a missing optional package hurts nobody else. A name that ends
-in ``.py`` is the path of a user's own file with the same contract.
+in ``.py`` is the path of a user's own file with the same contract, which the folder's ``CONTRACT``
+lists. What goes wrong inside such a file is its author's to mend, and is told with its line.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
+import traceback
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
-from bench.errors import InputError, MissingRequirement, UnknownName
+from bench.errors import BenchError, InputError, MissingRequirement, UnknownName, shorten
+from bench.record import Record
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_OWN = "bench_own_"
 
 
 def names(folder: str) -> list[str]:
@@ -33,7 +43,7 @@ def load(folder: str, name: str) -> ModuleType:
 
     Raises:
         UnknownName: there is no such member.
-        InputError: the user's own file is not there, or fails on import.
+        InputError: the user's own file is not there, fails on import, or lacks what it must hold.
         MissingRequirement: the file needs a package that is not installed.
     """
     if not is_own_file(name):
@@ -42,7 +52,7 @@ def load(folder: str, name: str) -> ModuleType:
             raise UnknownName(folder.rpartition(".")[2], name, known)
     try:
         if is_own_file(name):
-            return _load_file(Path(name))
+            return _load_file(Path(name), contract_of(folder))
         return importlib.import_module(f"{folder}.{name.replace('-', '_')}")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("bench"):
@@ -58,8 +68,47 @@ def is_own_file(name: str) -> bool:
     return name.endswith(".py")
 
 
-def _load_file(path: Path) -> ModuleType:
-    module_name = f"bench_own_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+def contract_of(folder: str) -> tuple[str, ...]:
+    """What every member of ``folder`` must hold."""
+    listed: tuple[str, ...] = getattr(importlib.import_module(folder), "CONTRACT", ())
+    return listed
+
+
+def own_fault(error: BaseException) -> InputError | None:
+    """An error inside a file of the user's own, with file and line; ``None`` if none took part."""
+    place = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if str(frame.f_globals.get("__name__", "")).startswith(_OWN):
+            place = (frame.f_code.co_filename, line, frame.f_code.co_name)
+    if place is None:
+        return None
+    file, line, function = place
+    said = shorten(" ".join(str(error).split()), 300)
+    return InputError(
+        f"{type(error).__name__} in {function}" + (f": {said}" if said else ""),
+        where=f"{file}:{line}",
+    )
+
+
+def calling(function: Callable[[Item], Result], item: Item) -> Result:
+    """``function(item)``; what fails in a file of the user's own is told with its place.
+
+    Raises:
+        InputError: see :func:`own_fault`.
+        Exception: whatever else ``function`` raises.
+    """
+    try:
+        return function(item)
+    except BenchError:
+        raise
+    except Exception as error:
+        if fault := own_fault(error):
+            raise fault from error
+        raise
+
+
+def _load_file(path: Path, contract: tuple[str, ...]) -> ModuleType:
+    module_name = f"{_OWN}{path.stem}_{zlib.crc32(os.fsencode(path)):08x}"
     if module_name in sys.modules:
         return sys.modules[module_name]
     spec = importlib.util.spec_from_file_location(module_name, path)
@@ -72,9 +121,38 @@ def _load_file(path: Path) -> ModuleType:
     except ModuleNotFoundError:
         del sys.modules[module_name]
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
+        fault = own_fault(error)
         raise InputError(
-            f"the file cannot be imported ({type(error).__name__}: {error})", where=str(path)
+            f"the file cannot be imported ({type(error).__name__}: {error})",
+            where=fault.where if fault else str(path),
         ) from error
+    try:
+        _require(module, contract, path)
+    except InputError:
+        del sys.modules[module_name]
+        raise
     return module
+
+
+def _require(module: ModuleType, contract: tuple[str, ...], path: Path) -> None:
+    missing = [name for name in contract if not hasattr(module, name)]
+    if missing:
+        raise InputError(
+            f"the file has no {' and no '.join(missing)}", where=str(path),
+            allowed=f"a file that holds {', '.join(contract)}",
+            todo=_OPTIONS if "Options" in missing else None,
+        )  # fmt: skip
+    options = getattr(module, "Options", Record)
+    if not (isinstance(options, type) and issubclass(options, Record)):
+        raise InputError(
+            "its Options is no record, so that a scenario's settings cannot be checked",
+            where=str(path), todo=_OPTIONS,
+        )  # fmt: skip
+
+
+_OPTIONS = (
+    "Write `from bench.record import Record` and `class Options(Record):`, with a line such as "
+    "`size: int = 64` for each setting, or a docstring alone where there is none"
+)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+CONTRACT = ("Options", "mean_rate", "stream")
 Floats = npt.NDArray[np.float64]
 Chunk = tuple[Floats, npt.NDArray[np.int32]]
 """Times in seconds, and the source (0 …) of each."""

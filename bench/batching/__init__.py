@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bench.ticks import FOREVER, Ticks
 
+CONTRACT = ("Options", "rule")
 Expected = Callable[[int], float]
 
 

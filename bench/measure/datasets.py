@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from bench.errors import InputError
+from bench.errors import InputError, nearest, shorten
 from bench.folders import cache_folder
 from bench.measure.models import ModelFile, fetch
-from bench.measure.tasks import Sample
+from bench.measure.tasks import Sample, printable
 from bench.store import atomic_write
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -103,11 +104,11 @@ def image_folder(folder: Path) -> list[Sample]:
     """Every image in ``folder``; the text in each from ``labels.csv`` (``file,text``) if present.
 
     Raises:
-        InputError: no such folder, no image in it, or a broken ``labels.csv``.
+        InputError: no such folder, no image in it, one that cannot be read, or a ``labels.csv`` that
+            cannot be read or names a file that is not there.
     """
     if not folder.is_dir():
         raise InputError("there is no such folder of images", where=str(folder))
-    truths = dict(_read_labels(folder / "labels.csv"))
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise InputError(
@@ -117,22 +118,75 @@ def image_folder(folder: Path) -> list[Sample]:
         try:
             with Image.open(path) as image:
                 image.load()
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        except Exception as error:  # each decoder raises what it likes
             raise InputError(f"not an image that can be read ({error})", where=str(path)) from error
-    return [Sample(p, truths.get(p.name), folder.name or "images") for p in paths]
+    truths = read_labels(folder / "labels.csv", {path.name for path in paths})
+    return [Sample(p, truths.get(p.name), printable(folder.name) or "images") for p in paths]
 
 
-def _read_labels(path: Path) -> Iterator[tuple[str, str]]:
-    if not path.is_file():
-        return
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if "file" not in row or "text" not in row or row["text"] is None:
+def read_labels(path: Path, known: Collection[str]) -> dict[str, str]:
+    """The text of each file of ``known`` that ``labels.csv`` (``file,text``) names; none if absent.
+
+    Raises:
+        InputError: with the line, where the file cannot be read, or says something of no file or
+            two things of one.
+    """
+    if not path.exists():
+        return {}
+    rows = csv.reader(io.StringIO(_text(path), newline=""))
+    truths: dict[str, str] = {}
+    columns: list[str] | None = None
+    while row := _next_row(rows, path):
+        where = f"{path}:{rows.line_num}"
+        if columns is None:
+            columns = [name.strip() for name in row]
+            if not {"file", "text"} <= set(columns):
                 raise InputError(
-                    "the labels cannot be read", where=str(path),
-                    allowed="a CSV file with the columns file and text",
+                    f"the first line names the columns {shorten(', '.join(columns))}", where=where,
+                    allowed="a CSV file, separated by commas, with the columns file and text",
                 )  # fmt: skip
-            yield row["file"], row["text"]
+            continue
+        cells = dict(zip(columns, row, strict=False))
+        name, text = cells.get("file", ""), cells.get("text")
+        if text is None:
+            raise InputError("the row ends before the column text", where=where)
+        if name not in known:
+            raise InputError(
+                f"there is no image {shorten(name)!r} in the folder", where=where,
+                todo=f"Did you mean {near!r}?" if (near := nearest(name, known)) else None,
+            )  # fmt: skip
+        if truths.setdefault(name, text) != text:
+            raise InputError(f"{shorten(name)!r} has another text further above", where=where)
+    return truths
+
+
+def _next_row(rows: Any, path: Path) -> list[str]:
+    """The next row with something in it; empty at the end."""
+    try:
+        return next((row for row in rows if any(row)), [])
+    except csv.Error as error:
+        raise InputError(
+            f"the labels cannot be read ({error})", where=f"{path}:{rows.line_num}",
+            todo="Is a quotation mark left open?" if "limit" in str(error) else None,
+        ) from error  # fmt: skip
+
+
+def _text(path: Path) -> str:
+    """A file in UTF-8, with or without the mark that Excel puts before it."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"the labels cannot be read ({error.strerror})", where=str(path)
+        ) from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"the labels are not in UTF-8 (byte {content[error.start]:#04x})",
+            where=f"{path}:{line}", todo='Save the file as "CSV UTF-8"',
+        ) from error  # fmt: skip
 
 
 def _draw_label(rng: np.random.Generator) -> tuple[str, bytes]:

@@ -45,9 +45,23 @@ SCORED_ANSWERS = 20_000
 
 
 def build_task(name: str, options: dict[str, Any]) -> Task:
-    """The task called ``name``."""
+    """The task called ``name``.
+
+    Raises:
+        InputError: a file of the user's own fails, or makes something that is no task.
+    """
     module = extensions.load(TASKS, name)
-    task: Task = module.build(module.Options.model_validate(options))
+    task = extensions.calling(module.build, module.Options.model_validate(options))
+    if not isinstance(task, Task):
+        raise InputError(
+            f"build gave {type(task).__name__} and no task", where=name,
+            allowed="an object of a class Name(Task), of bench.measure.tasks",
+        )  # fmt: skip
+    for what in ("files", "samples"):
+        if not getattr(task, what, None):
+            raise InputError(
+                f"the task has no {what}", where=name, todo=f"Set self.{what} in its __init__"
+            )
     return task
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.errors import InputError
+from bench import extensions
+from bench.errors import InputError, shorten
 from bench.measure.backends import RequestFailed, Session
 from bench.measure.clock import Clock
 from bench.measure.tasks import Sample, Task
@@ -72,8 +73,9 @@ def serve_or_fail(
         return serve(task, sessions, samples, clock)
     except Exception as error:  # a backend may raise anything
         nothing = [0] * len(samples)
+        fault = extensions.own_fault(error)
         code = error.code if isinstance(error, RequestFailed) else type(error).__name__
-        said = f"{code}: {error}"[:LONGEST_ERROR]
+        said = shorten(fault or f"{code}: {error}", LONGEST_ERROR)
         empty = [b""] * len(samples)
         return ServedBatch((started,) * 7, started, clock(), samples, nothing, nothing, empty, said)
 

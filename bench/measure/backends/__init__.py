@@ -42,6 +42,8 @@ from bench.errors import InputError
 from bench.measure.clock import Clock, WallClock
 from bench.record import Record
 
+CONTRACT = ("FORMATS", "RUNS_ON", "Options", "missing", "load")
+
 
 class RequestFailed(InputError):
     """One request had no answer; the next one may have.

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 from bench.measure.measurement import GeneratorCheck, Trial
 
+CONTRACT = ("Options", "aim", "drive")
+
 
 @dataclass(frozen=True)
 class Aim:

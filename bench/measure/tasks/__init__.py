@@ -22,6 +22,7 @@ import numpy.typing as npt
 from bench.measure.backends import Feeds, Session
 from bench.measure.models import ModelFile, format_of
 
+CONTRACT = ("Options", "build")
 STEPS = ("input", "preprocess", "execute", "predict", "postprocess", "output")
 ONE_STAGE = "model"
 

@@ -20,7 +20,7 @@ from bench.errors import InputError
 from bench.measure import message
 from bench.measure.backends import Feeds, Session, TensorSpec
 from bench.measure.models import ModelFile, built
-from bench.measure.tasks import ONE_STAGE, Sample, Task
+from bench.measure.tasks import ONE_STAGE, Sample, Task, printable
 from bench.measure.tasks._tensor_inputs import (
     UNBATCHED,
     Array,
@@ -295,7 +295,7 @@ def _npz_files(folder: Path) -> list[Sample]:
         raise InputError(
             "the folder holds no inputs", where=str(folder), allowed="one .npz file per request"
         )
-    return [Sample(path, None, folder.name) for path in paths]
+    return [Sample(path, None, printable(folder.name)) for path in paths]
 
 
 def _numbers(count: int) -> list[Sample]:

@@ -19,6 +19,7 @@ from bench.errors import InputError
 from bench.record import Record
 from bench.scenario import Part
 
+CONTRACT = ("Options", "bounds", "fewest", "period_s", "idle_s", "desired")
 SCALING = "bench.simulate.scaling"
 History = list[tuple[float, int]]
 
