@@ -25,6 +25,7 @@ from bench.simulate.plane import (
     Routing,
     Spill,
     Windows,
+    WindowsOfEach,
 )
 from bench.simulate.service import ServiceTimes
 from bench.ticks import FOREVER
@@ -58,14 +59,25 @@ def services(draw: st.DrawFn, largest: int) -> ServiceTimes:
 
 @st.composite
 def windows(draw: st.DrawFn) -> Windows:
-    edges = np.cumsum(draw(st.lists(st.integers(1, 200), max_size=8))).astype(np.int64)
-    edges = edges[: len(edges) // 2 * 2]
+    """One of them may have begun at or before the first moment."""
+    steps = [draw(st.integers(0, 200)), *draw(st.lists(st.integers(1, 200), max_size=7))]
+    edges = np.cumsum(steps)[: len(steps) // 2 * 2]
     return Windows(edges[::2].copy(), edges[1::2].copy())
 
 
 @st.composite
+def windows_of_each(draw: st.DrawFn, things: int) -> WindowsOfEach:
+    each = [draw(windows()) for _ in range(things)]
+    starts, ends = ([getattr(own, side) for own in each] for side in ("start", "end"))
+    return WindowsOfEach(
+        np.cumsum([0, *map(len, starts)]), Windows(np.concatenate(starts), np.concatenate(ends))
+    )
+
+
+@st.composite
 def links(draw: st.DrawFn) -> Link:
-    return Link(draw(st.integers(0, 20)), draw(st.integers(1, 3)), draw(windows()))
+    sites = draw(st.integers(1, 3))
+    return Link(draw(st.integers(0, 20)), sites, draw(windows_of_each(sites)))
 
 
 @st.composite
@@ -185,7 +197,6 @@ def test_the_fast_method_is_the_reference(case: tuple[PoolPlan, list[Requests], 
 @st.composite
 def fleet_plans(draw: st.DrawFn) -> FleetPlan:
     rule, devices = draw(rules()), draw(st.integers(1, 3))
-    failures = [draw(windows()) for _ in range(devices)]
     period = draw(st.one_of(st.just(0), st.integers(2, 80)))
     battery = st.builds(
         Battery,
@@ -204,6 +215,7 @@ def fleet_plans(draw: st.DrawFn) -> FleetPlan:
         queue=st.one_of(st.just(FOREVER), st.integers(0, 4)),
         share=st.sampled_from([0.0, 0.3, 1.0]),
         off_line=windows(),
+        outages=st.one_of(st.none(), st.integers(1, 3).flatmap(windows_of_each)),
     )
     return FleetPlan(
         devices=devices,
@@ -212,10 +224,7 @@ def fleet_plans(draw: st.DrawFn) -> FleetPlan:
         queue_limit=draw(st.one_of(st.just(FOREVER), st.integers(0, 6))),
         timeout=draw(limits),
         retry=draw(st.booleans()),
-        failure_first=np.cumsum([0] + [len(f.start) for f in failures]).astype(np.int64),
-        failures=Windows(
-            np.concatenate([f.start for f in failures]), np.concatenate([f.end for f in failures])
-        ),
+        failures=draw(windows_of_each(devices)),
         asleep=draw(windows()),
         duty_period=period,
         duty_on=draw(st.integers(1, period)) if period else 0,

@@ -29,9 +29,9 @@ from bench.scenario import (
 )
 from bench.simulate import Holding, cloud, fast, reference
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
-from bench.simulate.durations import breakdowns, drawn
+from bench.simulate.durations import drawn
 from bench.simulate.fast.link import cross
-from bench.simulate.plane import ANSWER, Link, PoolPlan, Requests, Windows
+from bench.simulate.plane import ANSWER, Link, PoolPlan, Requests, Windows, WindowsOfEach
 from bench.simulate.run import Job, play_replication
 from bench.simulate.scaling import Observed, hpa, queue, scale_to_zero, schedule
 from bench.simulate.service import ServiceTimes, correlation_length, service_times
@@ -210,7 +210,9 @@ def test_a_link_sends_one_message_after_the_other() -> None:
     reached = np.concatenate([c.time for c in cross(iter([delayed]), Link(ticks(1.0)))])
     np.testing.assert_allclose(reached / 1e9, [1.02, 2.02, 6.02])
     # Cut off at 0.5, the first starts anew when the outage ends at 3.
-    outage = Windows(np.array([ticks(0.5)]), np.array([ticks(3.0)]))
+    outage = WindowsOfEach(
+        np.array([0, 1]), Windows(np.array([ticks(0.5)]), np.array([ticks(3.0)]))
+    )
     reached = np.concatenate([c.time for c in cross(iter([delayed]), Link(ticks(1.0), 1, outage))])
     np.testing.assert_allclose(reached / 1e9, [4.02, 5.02, 6.02])
 
@@ -313,8 +315,6 @@ def test_durations_have_their_percentiles() -> None:
     np.testing.assert_allclose(np.quantile(found, [0.5, 0.9, 0.99]), [22.7, 42.0, 51.9], rtol=0.01)
     assert found.min() >= 0
     assert drawn(3.0, 2, rng).tolist() == [3.0, 3.0]
-    down = breakdowns(None, ticks(10.0), rng)
-    assert not len(down.start)
 
 
 def test_neighbours_that_depend_on_each_other_are_drawn_together() -> None:
@@ -454,6 +454,11 @@ DEPLOYMENTS = {
         "kind": "hybrid", "edge": part(fleet=3, batching={"name": "greedy", "max_batch": 2}),
         "cloud": real_time(routing="round_robin"),
         "spill": {"queue": 1, "unsure": 0.2, "on_line": [{"start": 82_000.0, "end": 82_200.0}]},
+    },
+    "hybrid whose links fail": {
+        "kind": "hybrid", "edge": part(fleet=3, failures={"mtbf": 100.0, "mttr": 20.0}),
+        "cloud": real_time(network=NETWORK | {"sites": 2, "outages": {"mtbf": 40.0, "mttr": 15.0}}),
+        "spill": {"queue": 1, "unsure": 0.3},
     },
 }  # fmt: skip
 

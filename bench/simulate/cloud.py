@@ -71,8 +71,10 @@ def shortest_way_s(network: Network, profile: Profile) -> float:
 
 
 def links(network: Network, profile: Profile, until: int, streams: Streams) -> tuple[Link, Link]:
-    """Up and down; an outage takes both."""
-    outages = breakdowns(network.outages, until, streams.get("outages"))
+    """Up and down; an outage takes both, and one site only."""
+    outages = breakdowns(
+        network.outages, network.sites, until, streams.get("outages"), "network.outages"
+    )
     up = BITS_PER_BYTE * profile.input_bytes / network.uplink
     down = BITS_PER_BYTE * profile.output_bytes / network.downlink
     return Link(ticks(up), network.sites, outages), Link(ticks(down), network.sites, outages)

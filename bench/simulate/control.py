@@ -64,6 +64,11 @@ class Node:
     replaces: bool = False
     """Whether it was ordered in place of an evicted one."""
     serves_since: int = FOREVER
+    under_repair: bool = False
+    repair_left_s: float = 0.0
+    """At midnight, of a repair that has begun before."""
+    whole_for_s: float = float("inf")
+    """At midnight, since the last repair."""
 
 
 @dataclass(eq=False)
@@ -75,6 +80,8 @@ class Replica:
     """starting, ready, draining, broken, or ended."""
     server: int = -1
     ready_since: int = -1
+    starts: int = 0
+    """How often it has begun to start; a start that a failure cut off comes to nothing."""
 
 
 Span = tuple[int, int, int]
@@ -136,9 +143,21 @@ class Replicas:
         return sum(r.state == "ready" for r in self._replicas)
 
     def begin_with(self, number: int) -> None:
-        """These are ready at midnight: the service has been running before."""
+        """These are there at midnight: the service has been running before, and failing."""
         for _ in range(number):
-            self._serve(self._place())
+            replica = self._place(at_midnight=True)
+            node = replica.node
+            node.has_image = True
+            if node.under_repair:
+                replica.state = "broken"
+                self._note("fail", replica)
+                continue
+            loads = node.whole_for_s < float("inf")
+            left_s = self._start_times.model_load() - node.whole_for_s if loads else 0.0
+            if left_s > 0:
+                self._env.process(self._load(replica, left_s))
+            else:
+                self._serve(replica)
 
     def scale_to(self, number: int) -> None:
         """Order what is missing; end what is too much: what does not serve yet, then the youngest."""
@@ -147,7 +166,7 @@ class Replicas:
         for _ in range(number - len(living)):
             replica = self._place()
             self._note("order", replica)
-            self._env.process(self._start(replica))
+            self._start(replica)
         keenness = {"ready": 0, "starting": 1, "broken": 2}
         for replica in sorted(living, key=lambda r: keenness[r.state])[number:]:
             self._end(replica)
@@ -192,16 +211,19 @@ class Replicas:
 
     # Nodes and places on them -----------------------------------------------------------------
 
-    def _place(self) -> Replica:
-        """A place on a node that is there, or on a new one."""
+    def _place(self, *, at_midnight: bool = False) -> Replica:
+        """A place on a node that is there, or on another; at midnight, that is not a new one."""
         for node in self._held:
-            if node.takes_more and len(node.replicas) < self._per_node:
+            room = len(node.replicas) < self._per_node
+            if room and node.takes_more and (at_midnight or not node.under_repair):
                 break
         else:
             node = Node(len(self._nodes), self.now, replaces=self._replacing)
             self._nodes.append(node)
             self._held.append(node)
             if self._breakdowns.mtbf_s < float("inf"):
+                if at_midnight:
+                    self._age(node)
                 self._env.process(self._fail_and_mend(node))
             if self._breakdowns.spot_life_s < float("inf"):
                 self._env.process(self._evict(node))
@@ -211,13 +233,35 @@ class Replicas:
         self.peak = max(self.peak, self.wanted)
         return replica
 
-    def _start(self, replica: Replica) -> Steps:
+    def _age(self, node: Node) -> None:
+        """How midnight finds a node that has been failing and mended for long.
+
+        It is under repair with probability mttr ÷ (mtbf + mttr), and exponential times have no
+        memory: what is left of one, and what has gone by, are as long as a whole one.
+        """
+        mtbf_s, mttr_s = self._breakdowns.mtbf_s, self._breakdowns.mttr_s
+        if self._rng.random() < mttr_s / (mtbf_s + mttr_s):
+            node.under_repair, node.repair_left_s = True, self._rng.exponential(mttr_s)
+        else:
+            node.whole_for_s = self._rng.exponential(mtbf_s)
+
+    def _start(self, replica: Replica) -> None:
+        replica.state, replica.starts = "starting", replica.starts + 1
+        self._env.process(self._boot(replica, replica.starts))
+
+    def _boot(self, replica: Replica, start: int) -> Steps:
         times, node = self._start_times, replica.node
         if not node.has_image:
             yield self.wait(times.node() + times.image_pull())
+            if replica.starts != start or replica.state != "starting":
+                return
             node.has_image = True
-        yield self.wait(times.model_load())
-        if replica.state == "starting":
+        yield from self._load(replica, times.model_load())
+
+    def _load(self, replica: Replica, seconds: float) -> Steps:
+        start = replica.starts
+        yield self.wait(seconds)
+        if replica.starts == start and replica.state == "starting":
             self._serve(replica)
 
     def _serve(self, replica: Replica) -> None:
@@ -264,29 +308,37 @@ class Replicas:
 
     def _fail_and_mend(self, node: Node) -> Steps:
         """A node that fails stays held, and starts its models again once mended."""
+        if node.under_repair:
+            yield self.wait(node.repair_left_s)
+            self._mended(node)
         while True:
             yield self.wait(self._rng.exponential(self._breakdowns.mtbf_s))
             if not node.takes_more:
                 return
-            broken = [r for r in node.replicas if r.state in ("ready", "draining")]
-            for replica in broken:
+            node.under_repair = True
+            for replica in list(node.replicas):
                 self._fail(replica)
             yield self.wait(self._rng.exponential(self._breakdowns.mttr_s))
-            for replica in [r for r in broken if r.state == "broken"]:
-                replica.state = "starting"
-                self._env.process(self._start(replica))
+            self._mended(node)
+
+    def _mended(self, node: Node) -> None:
+        node.under_repair = False
+        for replica in [r for r in node.replicas if r.state == "broken"]:
+            self._start(replica)
 
     def _fail(self, replica: Replica) -> None:
-        was_draining, replica.state = replica.state == "draining", "broken"
-        if was_draining and self._pool.left(replica.server) <= self.now:
+        was, replica.state = replica.state, "broken"
+        if was == "draining" and self._pool.left(replica.server) <= self.now:
             left = self._pool.left(replica.server)
             self._off(replica, left)
             self._gone(replica, left)
             return
         self._note("fail", replica)
+        if was == "starting":
+            return
         self._pool.fail(replica.server)
         self._off(replica, self.now)
-        if was_draining:
+        if was == "draining":
             self._gone(replica, self.now)
 
     def _evict(self, node: Node) -> Steps:

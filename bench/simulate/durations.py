@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 from scipy import special
 
+from bench.errors import InputError
 from bench.scenario import Active, Duration, MeanTimes, Spread
-from bench.simulate.plane import Floats, Windows
-from bench.ticks import FOREVER, tick_array, ticks
+from bench.simulate.plane import Floats, Windows, WindowsOfEach
+from bench.ticks import FOREVER, PER_SECOND, Ticks, tick_array, ticks
 from bench.units import DAY_S, LONGEST_S
+
+MOST_BREAKDOWNS = 1 << 23
+"""In one replication: 128 MiB."""
+CELLS = 1 << 20
+"""Breakdowns drawn at once."""
 
 
 def drawn(duration: Duration, count: int, rng: np.random.Generator) -> Floats:
@@ -41,21 +48,58 @@ def typical(duration: Duration) -> float:
     return duration.p50 if isinstance(duration, Spread) else float(duration)
 
 
-def breakdowns(times: MeanTimes | None, until: int, rng: np.random.Generator) -> Windows:
-    """Periods out of order up to ``until``: exponential times between and to repair."""
+def breakdowns(
+    times: MeanTimes | None, things: int, until: int, rng: np.random.Generator, where: str
+) -> WindowsOfEach | None:
+    """When each of so many things is out of order up to ``until``; ``None``: never.
+
+    Exponential times between failures and to repair, and each thing for itself. They have been
+    running before (a stationary alternating renewal process: Cox, *Renewal Theory*, §7): at
+    midnight a thing is under repair with probability ``mttr / (mtbf + mttr)``, and what is left of
+    a time that began before is as long as a whole one.
+
+    Args:
+        where: the place in the scenario, for a complaint.
+
+    Raises:
+        InputError: there are more of them than memory should hold.
+    """
     if times is None:
-        return Windows()
-    edges = [np.zeros(0)]
-    last = 0.0
-    while ticks(last) < until:
-        count = max(int((until / 1e9 - last) / (times.mtbf + times.mttr)) + 8, 8)
-        steps = rng.standard_exponential((count, 2)) * (times.mtbf, times.mttr)
-        more = last + np.cumsum(steps.ravel())
-        edges.append(more)
-        last = float(more[-1])
-    every = tick_array(np.concatenate(edges)).reshape(-1, 2)
-    inside = every[every[:, 0] < until]
-    return Windows(np.ascontiguousarray(inside[:, 0]), np.ascontiguousarray(inside[:, 1]))
+        return None
+    each = until / PER_SECOND / (times.mtbf + times.mttr)
+    if things * (each + 1) > MOST_BREAKDOWNS:
+        raise InputError(
+            f"there would be about {things * each:.2g} breakdowns in one replication",
+            where=where,
+            allowed=f"up to {MOST_BREAKDOWNS:,}",
+            todo="Simulate fewer days, or give a longer mtbf",
+        )
+    columns = int(each + 4 * math.sqrt(each)) + 4
+    rows = max(CELLS // columns, 1)
+    blocks = [
+        _breakdowns(times, min(rows, things - begin), columns, until, rng)
+        for begin in range(0, things, rows)
+    ]
+    counts, starts, ends = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    return WindowsOfEach(np.concatenate([[0], np.cumsum(counts)]), Windows(starts, ends))
+
+
+def _breakdowns(
+    times: MeanTimes, things: int, columns: int, until: int, rng: np.random.Generator
+) -> tuple[Ticks, Ticks, Ticks]:
+    """By thing how many, and then of all: when they begin and end."""
+    under_repair = rng.random(things) < times.mttr / (times.mtbf + times.mttr)
+    edges = np.zeros((things, 0))
+    reached = np.zeros((things, 1))
+    while reached.min() * PER_SECOND < until:
+        steps = rng.standard_exponential((things, columns, 2)) * (times.mtbf, times.mttr)
+        if not edges.size:
+            steps[under_repair, 0, 0] = 0.0
+        more = reached + np.cumsum(steps.reshape(things, -1), axis=1)
+        edges, reached = np.hstack([edges, more]), more[:, -1:]
+    table = tick_array(np.minimum(edges, FOREVER / PER_SECOND)).reshape(things, -1, 2)
+    inside = table[:, :, 0] < until
+    return inside.sum(axis=1), table[:, :, 0][inside], table[:, :, 1][inside]
 
 
 def daily(hours: list[Active], until: int) -> Windows:

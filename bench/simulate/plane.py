@@ -127,6 +127,33 @@ class Windows:
     start: Ticks = field(default_factory=lambda: np.zeros(0, np.int64))
     end: Ticks = field(default_factory=lambda: np.zeros(0, np.int64))
 
+    def cover(self, now: int) -> bool:
+        """Whether one of them is under way."""
+        return bool(((self.start <= now) & (now < self.end)).any())
+
+
+@dataclass(frozen=True)
+class WindowsOfEach:
+    """Windows of many things that fail on their own."""
+
+    first: Ticks
+    """By thing, and one more: where its windows begin in ``windows``."""
+    windows: Windows
+
+    def __len__(self) -> int:
+        """How many things there are."""
+        return len(self.first) - 1
+
+    def of(self, number: int) -> Windows:
+        """Those of one thing."""
+        own = slice(int(self.first[number]), int(self.first[number + 1]))
+        return Windows(self.windows.start[own], self.windows.end[own])
+
+    @classmethod
+    def none(cls, things: int) -> WindowsOfEach:
+        """Of so many things that never fail."""
+        return cls(np.zeros(things + 1, np.int64), Windows())
+
 
 @dataclass(frozen=True)
 class Link:
@@ -136,8 +163,12 @@ class Link:
     """Ticks a message occupies the link."""
     sites: int = 1
     """Source ``s`` sends over link ``s % sites``."""
-    outages: Windows = Windows()
-    """A transmission an outage cuts off starts anew when it is over."""
+    outages: WindowsOfEach | None = None
+    """By site. A transmission an outage cuts off starts anew when it is over."""
+
+    @property
+    def outages_of_each(self) -> WindowsOfEach:
+        return self.outages or WindowsOfEach.none(self.sites)
 
 
 @dataclass(frozen=True)
@@ -287,6 +318,17 @@ class Spill:
     share: float = 0.0
     """This share of the device's own answers is not sure enough, and asked again."""
     off_line: Windows = Windows()
+    outages: WindowsOfEach | None = None
+    """By site; source ``s`` is at site ``s % sites``, and its device sees when the link is down."""
+
+    @property
+    def outages_of_each(self) -> WindowsOfEach:
+        return self.outages or WindowsOfEach.none(1)
+
+    def reaches_cloud(self, source: int, now: int) -> bool:
+        """Whether a request of this source can go on."""
+        outages = self.outages_of_each
+        return not self.off_line.cover(now) and not outages.of(source % len(outages)).cover(now)
 
 
 @dataclass(frozen=True)
@@ -299,10 +341,8 @@ class FleetPlan:
     queue_limit: int = FOREVER
     timeout: int = FOREVER
     retry: bool = True
-    failure_first: Ticks | None = None
-    """By device, and one more: where its windows begin in ``failures``."""
-    failures: Windows = Windows()
-    """A batch that one cuts off starts anew when it is over, or is lost."""
+    failures: WindowsOfEach | None = None
+    """By device. A batch that one cuts off starts anew when it is over, or is lost."""
     asleep: Windows = Windows()
     """No batch starts in one; the batch that runs is ended first."""
     duty_period: int = 0
@@ -315,6 +355,10 @@ class FleetPlan:
     @property
     def draws_choice(self) -> bool:
         return self.spill.share > 0
+
+    @property
+    def failures_of_each(self) -> WindowsOfEach:
+        return self.failures or WindowsOfEach.none(self.devices)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,9 @@ class Settings(NamedTuple):
     spill_share: float
     off_start: Ticks
     off_end: Ticks
+    out_first: Ticks
+    out_start: Ticks
+    out_end: Ticks
 
 
 _decide = compiled(decide)
@@ -195,7 +198,7 @@ def _play_device(  # type: ignore[no-untyped-def]
             row = mine[tail]
             waiting = tail - head
             busy = one.free_at > now or _awake(one, device, settings, now) > now
-            if waiting >= settings.spill_queue and _on_line(settings, now):
+            if waiting >= settings.spill_queue and _on_line(settings, rows.source[row], now):
                 fate[row], leaves[row] = _SPILLED, now
             elif waiting >= settings.queue_limit and busy:
                 fate[row] = _SHED
@@ -257,7 +260,7 @@ def _start(  # type: ignore[no-untyped-def]
             elif (
                 settings.spill_share > 0
                 and rows.choice[row] < settings.spill_share
-                and _on_line(settings, now + length)
+                and _on_line(settings, rows.source[row], now + length)
             ):
                 fate[row], leaves[row] = _SPILLED, now + length
             else:
@@ -284,7 +287,12 @@ def _awake(one, device: int, settings: Settings, now: int) -> int:  # type: igno
 
 
 @compiled
-def _on_line(settings: Settings, now: int) -> bool:
+def _on_line(settings: Settings, source: int, now: int) -> bool:
+    if len(settings.out_start):
+        site = source % (len(settings.out_first) - 1)
+        begin, end = settings.out_first[site], settings.out_first[site + 1]
+        if after_window(settings.out_start[begin:end], settings.out_end[begin:end], now) != now:
+            return False
     return after_window(settings.off_start, settings.off_end, now) == now
 
 
@@ -374,8 +382,9 @@ def _write(  # type: ignore[no-untyped-def]
 
 def _settings_of(plan: FleetPlan) -> Settings:
     service, cell, spill = plan.service, plan.battery, plan.spill
+    outages = spill.outages_of_each
     none = np.zeros(0, np.int64)
-    zeros = np.zeros(plan.devices + 1, np.int64)
+    zeros, failures = np.zeros(plan.devices, np.int64), plan.failures_of_each
     return Settings(
         full=plan.rule.full,
         patience=np.array(plan.rule.patience, np.int64),
@@ -386,9 +395,9 @@ def _settings_of(plan: FleetPlan) -> Settings:
         queue_limit=plan.queue_limit,
         timeout=plan.timeout,
         retry=plan.retry,
-        failure_first=zeros if plan.failure_first is None else plan.failure_first,
-        failure_start=plan.failures.start,
-        failure_end=plan.failures.end,
+        failure_first=failures.first,
+        failure_start=failures.windows.start,
+        failure_end=failures.windows.end,
         sleep_start=plan.asleep.start,
         sleep_end=plan.asleep.end,
         duty_period=plan.duty_period,
@@ -409,4 +418,7 @@ def _settings_of(plan: FleetPlan) -> Settings:
         spill_share=spill.share,
         off_start=spill.off_line.start,
         off_end=spill.off_line.end,
+        out_first=outages.first,
+        out_start=outages.windows.start,
+        out_end=outages.windows.end,
     )

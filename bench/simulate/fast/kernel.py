@@ -207,8 +207,9 @@ def _next_request(
             one = slots.row[user]
             site = site_of(one.source, len(state.up_free))
             leaves = transmit(
-                state.up_free, site, now, settings.up_transmit, settings.up_starts, settings.up_ends
-            )
+                state.up_free, site, now, settings.up_transmit,
+                settings.up_first, settings.up_starts, settings.up_ends,
+            )  # fmt: skip
             put(state.transit, user, leaves + one.up)
             return
         slot = take(state.transit)
@@ -605,7 +606,7 @@ def _leave(
         site = site_of(one.source, len(state.down_free))
         finished = one.down + transmit(
             state.down_free, site, at,
-            settings.down_transmit, settings.down_starts, settings.down_ends,
+            settings.down_transmit, settings.down_first, settings.down_starts, settings.down_ends,
         )  # fmt: skip
     answer.number, answer.arrival, answer.reach = one.number, one.arrival, one.reach
     answer.start = one.start if size else at

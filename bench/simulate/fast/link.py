@@ -16,15 +16,19 @@ MOVES = 64
 
 
 @compiled
-def transmit(free: Ticks, site: int, sent: int, length: int, starts: Ticks, ends: Ticks) -> int:
+def transmit(
+    free: Ticks, site: int, sent: int, length: int, first: Ticks, starts: Ticks, ends: Ticks
+) -> int:
     """When a message sent at ``sent`` has left the link, which is ``free[site]`` from then on.
 
-    ``starts`` and ``ends`` are the outages: a transmission that one cuts off starts anew.
+    ``starts[first[site] : first[site + 1]]`` and ``ends`` are the outages of the site: a
+    transmission that one cuts off starts anew.
     """
     begin = max(free[site], sent)
     if len(starts):
-        place = np.searchsorted(ends, begin, side="right")
-        while place < len(starts) and starts[place] < begin + length:
+        last = first[site + 1]
+        place = first[site] + np.searchsorted(ends[first[site] : last], begin, side="right")
+        while place < last and starts[place] < begin + length:
             begin = max(begin, ends[place])
             place += 1
     free[site] = min(begin + length, FOREVER)
@@ -43,6 +47,7 @@ def _send(
     delay: Ticks,
     free: Ticks,
     length: int,
+    first: Ticks,
     starts: Ticks,
     ends: Ticks,
     reach: Ticks,
@@ -50,7 +55,7 @@ def _send(
     sites = len(free)
     for i in range(len(time)):
         site = site_of(source[i], sites)
-        reach[i] = transmit(free, site, time[i], length, starts, ends) + delay[i]
+        reach[i] = transmit(free, site, time[i], length, first, starts, ends) + delay[i]
 
 
 @compiled
@@ -101,16 +106,15 @@ def cross(requests: Iterator[Requests], link: Link) -> Iterator[Requests]:
     Jitter makes some overtake others; a request is passed on when none that sets out later can
     still come before it.
     """
-    free = np.zeros(link.sites, np.int64)
+    free, outages = np.zeros(link.sites, np.int64), link.outages_of_each
     held = Requests.none()
     for chunk in requests:
         if not len(chunk):
             continue
         reach = np.empty(len(chunk), np.int64)
-        outages = link.outages
         _send(
             chunk.time, chunk.source, chunk.up, free, link.transmit,
-            outages.start, outages.end, reach,
+            outages.first, outages.windows.start, outages.windows.end, reach,
         )  # fmt: skip
         safe = int(chunk.time[-1]) + link.transmit
         held = _merged(held, chunk.at(reach))

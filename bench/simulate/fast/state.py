@@ -70,9 +70,11 @@ class Settings(NamedTuple):
     away_start: Ticks
     away_end: Ticks
     up_transmit: int
+    up_first: Ticks
     up_starts: Ticks
     up_ends: Ticks
     down_transmit: int
+    down_first: Ticks
     down_starts: Ticks
     down_ends: Ticks
 
@@ -123,6 +125,7 @@ class Input(NamedTuple):
 def settings_of(plan: PoolPlan) -> Settings:
     service, admission = plan.service, plan.admission
     up, down = plan.uplink, plan.downlink
+    up_outages, down_outages = up.outages_of_each, down.outages_of_each
     return Settings(
         full=plan.rule.full,
         patience=np.array(plan.rule.patience, np.int64),
@@ -143,11 +146,13 @@ def settings_of(plan: PoolPlan) -> Settings:
         away_start=plan.away.start,
         away_end=plan.away.end,
         up_transmit=up.transmit,
-        up_starts=up.outages.start,
-        up_ends=up.outages.end,
+        up_first=up_outages.first,
+        up_starts=up_outages.windows.start,
+        up_ends=up_outages.windows.end,
         down_transmit=down.transmit,
-        down_starts=down.outages.start,
-        down_ends=down.outages.end,
+        down_first=down_outages.first,
+        down_starts=down_outages.windows.start,
+        down_ends=down_outages.windows.end,
     )
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from bench.errors import InputError
 from bench.profile import Profile
-from bench.scenario import EdgeDeployment, EdgePart, SpillPlan, Workload
+from bench.scenario import EdgeDeployment, EdgePart, Workload
 from bench.simulate import cloud
 from bench.simulate.durations import breakdowns, daily, outside
 from bench.simulate.kinds import Played, Setting, until_of
-from bench.simulate.plane import Battery, FleetPlan, Pool, PoolPlan, Routing, Spill, Windows
+from bench.simulate.plane import Battery, FleetPlan, Pool, PoolPlan, Routing, Spill
 from bench.simulate.results import Usage
-from bench.ticks import FOREVER, Ticks, ticks, to_seconds
+from bench.ticks import ticks, to_seconds
 from bench.units import DAY_S
 
 
@@ -88,12 +86,11 @@ def usage_of(part: EdgePart, served: int, busy: int) -> Usage:
 
 
 def plan_of(
-    setting: Setting, part: EdgePart, name: str, until: int, spill: SpillPlan | None = None
+    setting: Setting, part: EdgePart, name: str, until: int, spill: Spill | None = None
 ) -> FleetPlan:
     used = min(part.fleet, setting.workload.sources)
     service = setting.service(name).slowed(part.power_mode.slowdown)
     limits = cloud.admission(part.admission)
-    first, failures = _failures(setting, part, used, until)
     duty = part.duty_cycle
     period = ticks(duty.period) if duty else 0
     return FleetPlan(
@@ -103,25 +100,14 @@ def plan_of(
         queue_limit=limits.queue_limit,
         timeout=limits.timeout,
         retry=part.in_flight == "retry",
-        failure_first=first,
-        failures=failures,
+        failures=breakdowns(part.failures, used, until, setting.rng("breakdowns"), "failures"),
         asleep=outside(part.awake, until),
         duty_period=period,
         duty_on=ticks(duty.on) if duty else 0,
         duty_phase=setting.rng("duty").integers(0, period, used) if duty else None,
         battery=_battery(part, until),
-        spill=_spill(spill, until),
+        spill=spill or Spill(),
     )
-
-
-def _failures(setting: Setting, part: EdgePart, used: int, until: int) -> tuple[Ticks, Windows]:
-    rng = setting.rng("breakdowns")
-    each = [breakdowns(part.failures, until, rng) for _ in range(used if part.failures else 0)]
-    if not each:
-        return np.zeros(used + 1, np.int64), Windows()
-    first = np.concatenate([[0], np.cumsum([len(w.start) for w in each])]).astype(np.int64)
-    starts, ends = ([getattr(w, side) for w in each] for side in ("start", "end"))
-    return first, Windows(np.concatenate(starts), np.concatenate(ends))
 
 
 def _battery(part: EdgePart, until: int) -> Battery | None:
@@ -141,16 +127,6 @@ def _battery(part: EdgePart, until: int) -> Battery | None:
         saver_below=plan.saver_below * plan.capacity,
         saver_slowdown=plan.saver.slowdown,
         saver_active=saver,
-    )
-
-
-def _spill(plan: SpillPlan | None, until: int) -> Spill:
-    if plan is None:
-        return Spill()
-    return Spill(
-        queue=FOREVER if plan.queue is None else plan.queue,
-        share=plan.unsure,
-        off_line=outside(plan.on_line, until),
     )
 
 

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 
 from bench.errors import InputError
 from bench.profile import Profile
-from bench.scenario import HybridDeployment, Workload
+from bench.scenario import HybridDeployment, SpillPlan, Workload
+from bench.simulate.durations import outside
 from bench.simulate.kinds import Played, Setting, edge, real_time, until_of
+from bench.simulate.plane import Link, Spill
 from bench.simulate.results import Usage
+from bench.ticks import FOREVER
 
 
 def capacity(
@@ -47,8 +50,9 @@ def play(setting: Setting) -> Played:
         )
     at_edge, in_cloud = deployment.parts
     until = until_of("hybrid", deployment, setting.days)
-    fleet_plan = edge.plan_of(setting, deployment.edge, at_edge, until, deployment.spill)
     pool_plan = real_time.plan_of(setting, deployment.cloud, in_cloud, until)
+    spill = _spill(deployment.spill, pool_plan.uplink, until)
+    fleet_plan = edge.plan_of(setting, deployment.edge, at_edge, until, spill)
     requests = setting.demand.requests(
         deployment.cloud.network, fleet_plan.draws_choice or pool_plan.draws_choice
     )
@@ -67,4 +71,13 @@ def play(setting: Setting) -> Played:
         other_work=cloud.other_work,
         events=cloud.events,
         spans=cloud.spans,
+    )
+
+
+def _spill(plan: SpillPlan, uplink: Link, until: int) -> Spill:
+    return Spill(
+        queue=FOREVER if plan.queue is None else plan.queue,
+        share=plan.unsure,
+        off_line=outside(plan.on_line, until),
+        outages=uplink.outages,
     )

@@ -18,7 +18,6 @@ from bench.simulate.plane import (
     OnAnswers,
     Outcome,
     Requests,
-    Windows,
 )
 from bench.simulate.reference.pool import Row, rows_of
 from bench.ticks import FOREVER
@@ -94,18 +93,13 @@ class _Device:
         self._block_phase = 0.0
         self._level = plan.battery.capacity if plan.battery else 0.0
         self.busy = self.batches = self.served = self.flat = 0
-        failures = plan.failures
-        if plan.failure_first is not None:
-            own = slice(int(plan.failure_first[number]), int(plan.failure_first[number + 1]))
-            self._failures = Windows(failures.start[own], failures.end[own])
-        else:
-            self._failures = Windows()
+        self._failures = plan.failures_of_each.of(number)
         env.process(self._work())
 
     def ask(self, request: Request) -> None:
         plan, now = self._plan, int(self._env.now)
         out_of_order = self._free_at > now or self._awake(now) > now
-        if len(self._queue) >= plan.spill.queue and not _inside(plan.spill.off_line, now):
+        if len(self._queue) >= plan.spill.queue and plan.spill.reaches_cloud(request.source, now):
             self._fleet.send_on(request, now)
         elif len(self._queue) >= plan.queue_limit and out_of_order:
             self._fleet.end(request, Outcome.SHED, now, now, -1, 0)
@@ -165,7 +159,7 @@ class _Device:
         for request in batch:
             if cut:
                 self._fleet.end(request, Outcome.LOST, stops, stops, -1, 0)
-            elif request.choice < spill.share and not _inside(spill.off_line, now + length):
+            elif request.choice < spill.share and spill.reaches_cloud(request.source, now + length):
                 self._fleet.send_on(request, now + length)
             else:
                 self._fleet.end(request, Outcome.DONE, now, now + length, self._number, size)
@@ -240,10 +234,6 @@ class _Device:
                 stops = int(flat)
                 self._die(stops)
         return stops
-
-
-def _inside(windows: Windows, now: int) -> bool:
-    return bool(((windows.start <= now) & (now < windows.end)).any())
 
 
 def _as_requests(gone: list[tuple[int, Row]]) -> Requests:

@@ -1,39 +1,48 @@
-"""Links between sites and servers: a resource for each, and a process that breaks and mends them."""
+"""Links between sites and servers: a resource for each, and a process that breaks and mends it."""
 
 from __future__ import annotations
 
 import simpy
 
 from bench.simulate.moments import Steps, control, service_end
-from bench.simulate.plane import Link
+from bench.simulate.plane import Link, Windows
 
 
 class SharedLinks:
-    """The links of all sites in one direction, which fail together."""
+    """The links of all sites in one direction, each of which fails on its own."""
 
     def __init__(self, env: simpy.Environment, link: Link) -> None:
-        self._env, self._link = env, link
-        self._lines = [simpy.Resource(env, capacity=1) for _ in range(link.sites)]
-        self._broken = False
-        self._breaks, self._mended = env.event(), env.event()
-        if len(link.outages.start):
-            env.process(self._weather())
+        outages = link.outages_of_each
+        self._lines = [_Line(env, link.transmit, outages.of(site)) for site in range(link.sites)]
 
     def send(self, source: int) -> Steps:
         """Wait for the line, then for the transmission."""
-        line = self._lines[source % len(self._lines)]
-        with line.request() as turn:
+        return self._lines[source % len(self._lines)].send()
+
+
+class _Line:
+    """One link: first come, first served."""
+
+    def __init__(self, env: simpy.Environment, transmit: int, outages: Windows) -> None:
+        self._env, self._transmit = env, transmit
+        self._turns = simpy.Resource(env, capacity=1)
+        self._broken = False
+        self._breaks, self._mended = env.event(), env.event()
+        if len(outages.start):
+            env.process(self._weather(outages))
+
+    def send(self) -> Steps:
+        with self._turns.request() as turn:
             yield turn
             while True:
                 if self._broken:
                     yield self._mended
-                sent = service_end(self._env, self._link.transmit, 0)
+                sent = service_end(self._env, self._transmit, 0)
                 yield sent | self._breaks
                 if sent.processed:
                     return
 
-    def _weather(self) -> Steps:
-        outages = self._link.outages
+    def _weather(self, outages: Windows) -> Steps:
         for start, end in zip(outages.start.tolist(), outages.end.tolist(), strict=True):
             yield control(self._env, start - int(self._env.now))
             self._broken = True
