@@ -209,6 +209,8 @@ BytesPerSecond = Annotated[float, Field(gt=0), _quantity("memory bandwidth")]
 Operations = Annotated[float, Field(gt=0), _quantity("work")]
 OpsPerSecond = Annotated[float, Field(gt=0), _quantity("computing rate")]
 Fraction = Annotated[float, Field(ge=0, le=1), _quantity("fraction")]
+Share = Annotated[float, Field(gt=0, le=1000), _quantity("fraction")]
+"""A fraction that may be more than the whole."""
 ClockTime = Annotated[float, Field(ge=0, le=DAY_S), _reader(parse_clock, float)]
 UsdPerHour = Annotated[Decimal, Field(ge=0), _price("money per time")]
 UsdPerGB = Annotated[Decimal, Field(ge=0), _price("money per GB")]

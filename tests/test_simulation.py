@@ -189,7 +189,8 @@ def test_hpa_waits_before_it_scales_down() -> None:
 def test_other_policies() -> None:
     by_queue = queue.Options(max_replicas=6, per_replica=10.0, min_replicas=0)
     assert queue.desired(by_queue, observed(replicas=1, waiting=41), []) == 5
-    assert queue.desired(by_queue, observed(replicas=1, waiting=400), []) == 6
+    assert queue.desired(by_queue, observed(replicas=1, waiting=400), []) == 5  # four more at once
+    assert queue.desired(by_queue, observed(replicas=2, waiting=400), []) == 6
     assert queue.desired(by_queue, observed(replicas=2, waiting=0), [(0.0, 2)]) == 2
     assert queue.desired(by_queue, observed(replicas=0, waiting=5), []) == 0
     assert queue.idle_s(by_queue) == 300

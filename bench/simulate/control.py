@@ -14,7 +14,7 @@ import simpy
 
 from bench.simulate.moments import Steps, control
 from bench.simulate.plane import Pool, Trigger
-from bench.simulate.scaling import Observed, Scaling
+from bench.simulate.scaling import PHASE, Observed, Scaling
 from bench.ticks import FOREVER, Ticks, ticks, to_seconds
 
 Draw = Callable[[], float]
@@ -365,14 +365,13 @@ class Replicas:
 
 def autoscale(replicas: Replicas, pool: Pool, policy: Scaling) -> Steps:
     """Ask the policy every period, and do what it wants."""
-    assert policy.period_s is not None  # noqa: S101
-    before = 0
+    assert policy.first_s is not None and policy.period_s is not None  # noqa: S101, PT018
+    before = since = 0
+    yield replicas.wait(policy.first_s)
     while True:
-        yield replicas.wait(policy.period_s)
-        seen = pool.seen()
-        ready = replicas.ready
-        busy = (seen.busy - before) / (ticks(policy.period_s) * max(ready, 1))
-        before = seen.busy
+        seen, ready = pool.seen(), replicas.ready
+        busy = (seen.busy - before) / (max(replicas.now - since, 1) * max(ready, 1))
+        before, since = seen.busy, replicas.now
         observed = Observed(
             now_s=to_seconds(replicas.now),
             replicas=replicas.wanted,
@@ -382,17 +381,20 @@ def autoscale(replicas: Replicas, pool: Pool, policy: Scaling) -> Steps:
             in_service=seen.in_service,
         )
         _scale(replicas, pool, policy.desired(observed))
+        yield replicas.wait(policy.period_s)
 
 
 def sleep_when_empty(replicas: Replicas, pool: Pool, policy: Scaling) -> None:
     """Scale to zero once the pool has been empty for a while, and to one when a request waits."""
     assert policy.idle_s is not None  # noqa: S101
-    idle_s = policy.idle_s
+    idle_s, poll_s = policy.idle_s, policy.poll_s
 
     def on_trigger(trigger: Trigger) -> None:
         pool.watch_empty = True
         if trigger == "empty":
             replicas.process(rest(pool.seen().served))
+        elif poll_s is not None:
+            replicas.process(look(poll_s))
         elif replicas.wanted == 0:
             replicas.scale_to(1)
 
@@ -401,6 +403,14 @@ def sleep_when_empty(replicas: Replicas, pool: Pool, policy: Scaling) -> None:
         seen = pool.seen()
         if seen.served == served and not seen.waiting:
             _scale(replicas, pool, 0)
+
+    def look(period_s: float) -> Steps:
+        period, first = ticks(period_s), ticks(PHASE * period_s)
+        yield replicas.wait_until(first + max(-((first - replicas.now) // period), 0) * period)
+        if replicas.wanted == 0 and pool.seen().waiting:
+            replicas.scale_to(1)
+        elif replicas.wanted == 0:
+            pool.watch_wake = True
 
     pool.on_trigger = on_trigger
     pool.watch_empty = True

@@ -6,7 +6,9 @@ Each file has ``Options``, ``bounds(options) -> (initial, maximum)`` replicas,
 is empty before it is scaled to zero (``None``: it never is), and
 ``desired(options, observed, history)`` → replicas wanted. ``history`` is a list the policy may
 keep its memory in; it starts empty. ``grown(options, factor)`` are the options for ``factor`` times
-the traffic; a ``ValueError`` says that there are none.
+the traffic; a ``ValueError`` says that there are none. It may have ``first_s(options)``, the time of
+the first decision (by default one period after midnight), and ``poll_s(options)``, how often it looks
+whether a service that was scaled to zero must wake (by default it sees at once).
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ from bench.scenario import Part
 
 CONTRACT = ("Options", "bounds", "fewest", "period_s", "idle_s", "desired")
 SCALING = "bench.simulate.scaling"
-History = list[tuple[float, int]]
+History = list[tuple[float, ...]]
+PHASE = 2 / 3
+"""Of a period after midnight, a controller decides first. Its clock has any phase; with this one, what
+begins at a round time meets neither the best nor the worst of them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,9 @@ class Scaling:
         self.initial, self.maximum = module.bounds(options)
         self.fewest: int = module.fewest(options)
         self.period_s: float | None = module.period_s(options)
+        self.first_s: float | None = getattr(module, "first_s", module.period_s)(options)
         self.idle_s: float | None = module.idle_s(options)
+        self.poll_s: float | None = getattr(module, "poll_s", lambda _: None)(options)
         self._history: History = []
         self._module, self._options = module, options
 
@@ -80,14 +87,4 @@ def times(replicas: int, factor: float) -> int:
     return math.ceil(replicas * factor - 1e-9)
 
 
-def stabilised(wish: int, observed: Observed, history: History, window_s: float) -> int:
-    """Scaling down waits for the highest wish of the window (Kubernetes' down-stabilisation)."""
-    history.append((observed.now_s, wish))
-    while history[0][0] < observed.now_s - window_s:
-        history.pop(0)
-    if wish >= observed.replicas:
-        return wish
-    return min(observed.replicas, max(recommendation for _, recommendation in history))
-
-
-__all__ = ["SCALING", "History", "Observed", "Scaling", "grown", "stabilised", "times"]
+__all__ = ["PHASE", "SCALING", "History", "Observed", "Scaling", "grown", "times"]
