@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -268,3 +269,24 @@ def test_a_measurement_survives_its_json(tmp_path: Path) -> None:
 def test_a_suite_knows_its_arms() -> None:
     fields = Suite.model_fields
     assert fields["arms"].annotation == list[ArmSpec]
+
+
+def test_a_quota_that_stops_the_arm_is_in_its_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.measure.limits.cpu_limit_cores", lambda **_: 0.6)
+    arm = one(tmp_path, PLAIN)
+    assert arm.replicates[0].environment["cpu_limit_cores"] == 0.6
+    assert any("1 thread under a quota of 0.6 cores" in warning for warning in arm.warnings)
+
+
+def test_failures_that_pass_are_counted_and_cost_no_arm(tmp_path: Path) -> None:
+    """One call in twenty fails: before the timed run it is asked again, in it it is counted."""
+    arm = one(tmp_path, "{name: fake, faults: {fail_share: 5 %}}")
+    reason = broken(arm)["errors"]
+    failed, asked = map(int, re.findall(r"\d+", reason)[:2])
+    assert failed / asked == pytest.approx(0.05, abs=0.02)
+    assert f"{failed} × HTTP 500" in reason
+    single = arm.load_result("single-stream")
+    assert single is not None
+    assert single.errors == pytest.approx(0.05 * single.queries, abs=1)

@@ -110,7 +110,7 @@ def test_dies_that_show_one_counter_are_counted_once(tmp_path: Path) -> None:
     assert isinstance(sensor, rapl.Rapl)
     assert (
         sensor.title
-        == "RAPL, 2 processor packages and memory (2 more zones show the same counters)"
+        == "RAPL, 2 processor packages and memory (2 zones of the same counter left out)"
     )
     assert sensor.read().codes == {"mirrors-left-out"}
 

@@ -96,3 +96,19 @@ def test_a_rule_that_could_not_be_checked_spoils_nothing() -> None:
     verdicts = [validity.errors([], 10), validity.generator([check(null_p99_s=None)], 1.0)]
     assert overall(verdicts) == "valid"
     assert overall([*verdicts, validity.errors(["x"] * 9, 10)]) == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("threads", "limits", "warns"),
+    [
+        (1, [None], False),
+        (1, [0.6], True),
+        (1, [1.0], False),
+        (2, [2.0, 1.5], True),
+        (4, [], False),
+    ],
+)
+def test_more_threads_than_a_quota_fills_are_a_warning(
+    threads: int, limits: list[float | None], warns: bool
+) -> None:
+    assert (validity.quota_warning(threads, limits) is not None) is warns

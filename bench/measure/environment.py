@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from bench.measure import limits
 from bench.measure.power import nvml
 
 PACKAGES = (
@@ -23,7 +24,7 @@ THREAD_VARIABLES = (
     "KMP_AFFINITY", "KMP_BLOCKTIME", "GOMP_CPU_AFFINITY", "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
 CPU = Path("/sys/devices/system/cpu")
-CGROUP = Path("/sys/fs/cgroup")
+CGROUP = limits.ROOT
 
 
 def describe() -> dict[str, Any]:
@@ -42,8 +43,8 @@ def describe() -> dict[str, Any]:
         "load_average": lambda: [round(x, 2) for x in os.getloadavg()],
         "virtual_machine": lambda: " hypervisor" in _text(Path("/proc/cpuinfo")),
         "container": _container,
-        "cpu_limit_cores": _cpu_limit_cores,
-        "memory_limit_bytes": lambda: int(_text(CGROUP / "memory.max")),
+        "cpu_limit_cores": lambda: limits.cpu_limit_cores(root=CGROUP),
+        "memory_limit_bytes": lambda: limits.memory_limit_bytes(root=CGROUP),
         "gpu": lambda: nvml.state() or None,
         "variables": lambda: {n: os.environ[n] for n in THREAD_VARIABLES if n in os.environ},
         "system": platform.platform,
@@ -91,12 +92,6 @@ def _container() -> str | None:
         return "kubernetes"
     marks = {"/.dockerenv": "docker", "/run/.containerenv": "podman"}
     return next((name for mark, name in marks.items() if Path(mark).exists()), None)
-
-
-def _cpu_limit_cores() -> float:
-    """The control group's quota; below the number of cores, threads are stopped in mid-request."""
-    quota, period = _text(CGROUP / "cpu.max").split()
-    return int(quota) / int(period)
 
 
 def _text(path: Path) -> str:

@@ -24,6 +24,7 @@ from bench.measure.backends import BackendOptions, Feeds, Session, clock_of
 from bench.measure.budget import BUDGETS
 from bench.measure.clock import at_once
 from bench.measure.freshness import compare_fresh_and_repeated
+from bench.measure.limits import usable_cores
 from bench.measure.loads import Facts
 from bench.measure.measurement import Accuracy, Agreement, Columns, Parity, Replicate, WarmUp
 from bench.measure.metering import Meters
@@ -321,14 +322,6 @@ def _steady() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def _reserve_core(request: ArmRequest) -> int | None:

@@ -12,6 +12,7 @@ import pandas as pd
 from bench import extensions
 from bench.measure import validity
 from bench.measure.budget import BUDGETS, Budget
+from bench.measure.limits import usable_cores
 from bench.measure.loads import Aim
 from bench.measure.measurement import (
     Accuracy,
@@ -25,7 +26,7 @@ from bench.measure.measurement import (
     overall,
 )
 from bench.measure.plan import ArmRequest, phases
-from bench.measure.procedure import LOADS, usable_cores
+from bench.measure.procedure import LOADS
 from bench.measure.service import PROFILE
 from bench.measure.tasks import STEPS
 from bench.record import Estimate
@@ -62,7 +63,7 @@ def summarise(
         backend=request.arm.backend.name,
         precision=precision,
         device=request.arm.device.name,
-        threads=request.arm.device.threads or usable_cores(),
+        threads=_threads(request),
         budget=request.budget,
         load=mean_interval([r.load_s for r in replicates]),
         first_call=mean_interval([r.first_call_s for r in replicates]),
@@ -80,6 +81,10 @@ def summarise(
         verdicts=verdicts,
         warnings=_warnings(request, replicates, profile, steps, loads),
     )
+
+
+def _threads(request: ArmRequest) -> int:
+    return request.arm.device.threads or usable_cores()
 
 
 def _verdicts(
@@ -345,6 +350,9 @@ def _warnings(
         int(str(size)): ((rows["finished_ns"] - rows["started_ns"]) / 1e9).to_numpy(dtype=float)
         for size, rows in profile.groupby("batch_size")
     }
+    limits = [r.environment.get("cpu_limit_cores") for r in replicates]
+    if throttled := validity.quota_warning(_threads(request), limits):
+        warnings.append(f"{name}: {throttled}")
     if wide := validity.service_time_warning(by_size):
         warnings.append(f"{name}: {wide}")
     alone = next(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -215,6 +215,18 @@ def service_time_warning(by_size: Mapping[int, Floats]) -> str | None:
         f"service times vary at {len(wide)} of {len(by_size)} batch sizes: coefficient of variation "
         f"up to {variation:.1%}, interquartile range up to {quartiles:.1%} of the median; inputs of "
         "different sizes do that, and so does a busy machine"
+    )
+
+
+def quota_warning(threads: int, limits_cores: Iterable[float | None]) -> str | None:
+    """More threads than the control group's quota keeps busy, in one sentence."""
+    least = min((limit for limit in limits_cores if limit is not None), default=None)
+    if least is None or threads <= least:
+        return None
+    return (
+        f"{threads} thread{'s' if threads > 1 else ''} under a quota of {least:g} cores: whenever it "
+        "is used up all of them stand still until the next period, and that is in every time here; "
+        "raise the quota (docker run --cpus, limits.cpu), or say threads of the device"
     )
 
 

@@ -45,7 +45,9 @@ class Rapl:
             self.title += " and memory"
         self._codes: frozenset[str] = frozenset()
         if left_out := len(packages) + len(memories) - count - len(memory):
-            self.title += f" ({left_out} more zones show the same counters)"
+            self.title += (
+                f" ({left_out} zone{'s' if left_out > 1 else ''} of the same counter left out)"
+            )
             self._codes = frozenset({"mirrors-left-out"})
         self._counters = [_Counter(zone) for zone in (*own, *memory)]
 
