@@ -171,7 +171,9 @@ def test_nothing_is_lost_or_asked_twice(concurrency: int) -> None:
 def test_a_deadline_is_kept_by_what_was_measured() -> None:
     asked = service(0.0, concurrent=False)
     for size, took in ((1, 10), (1, 12), (2, 15), (4, 30)):
-        batch = ServedBatch((0,) * 7, 0, took * MS, ["s"] * size, [0] * size, [b""] * size)  # type: ignore[list-item]
+        batch = ServedBatch(
+            (0,) * 7, 0, took * MS, ["s"] * size, [0] * size, [0] * size, [b""] * size
+        )  # type: ignore[list-item]
         asked.recorder.keep(PROFILE, batch)
     part: Any = {"name": "deadline", "max_batch": 4, "deadline": 0.1}
     rule = TakeUp(batching=part).rule(asked, "server")

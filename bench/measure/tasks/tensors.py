@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from bench.errors import InputError
 from bench.measure import message
-from bench.measure.backends import Feeds, Session, TensorSpec
+from bench.measure.backends import Feeds, RequestFailed, Session, TensorSpec
 from bench.measure.models import ModelFile, built
 from bench.measure.tasks import ONE_STAGE, Sample, Task, printable
 from bench.measure.tasks._tensor_inputs import (
@@ -161,7 +161,8 @@ class Tensors(Task):
         try:
             outputs = sessions[ONE_STAGE].run(feeds)
         except InputError as error:
-            if self._options.inputs is not None:
+            of_server = isinstance(error, RequestFailed) and error.passing
+            if of_server or self._options.inputs is not None:
                 raise
             raise InputError(
                 error.what, where=error.where, allowed=error.allowed,
@@ -203,7 +204,8 @@ class Tensors(Task):
 
     @property
     def _where(self) -> str:
-        return self.files[ONE_STAGE][0].origin.removeprefix("file:")
+        named = [file.origin.removeprefix("file:") for file in self.files[ONE_STAGE]]
+        return named[0] if named else "the server's model"
 
     def _make_requests(self) -> None:
         """Encode every sample; what does not fit into memory is left out, and that is said."""
