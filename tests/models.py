@@ -74,3 +74,34 @@ def script_model(path: Path) -> Path:
         warnings.simplefilter("ignore")  # TorchScript is deprecated, and users have such files
         torch.jit.script(torch_module()).save(str(path))
     return path
+
+
+def graph_model(
+    path: Path,
+    nodes: list[tuple[str, list[str], list[str], dict[str, Any]]],
+    inputs: list[tuple[str, Any, Any]],
+    outputs: list[tuple[str, Any, Any]],
+    **constants: np.ndarray[Any, Any],
+) -> Path:
+    """Any ONNX graph: nodes as kind, inputs, outputs, attributes; tensors as name, type, shape.
+
+    A type may be one of ``onnx.TensorProto``, or a whole ``TypeProto`` (a sequence), without shape.
+    """
+    from onnx import TypeProto, helper, numpy_helper
+
+    def value(name: str, kind: Any, shape: Any) -> Any:
+        if isinstance(kind, TypeProto):
+            return helper.make_value_info(name, kind)
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    graph = helper.make_graph(
+        [helper.make_node(kind, list(into), out, **more) for kind, into, out, more in nodes],
+        "made",
+        [value(*one) for one in inputs],
+        [value(*one) for one in outputs],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    path.write_bytes(model.SerializeToString())
+    return path

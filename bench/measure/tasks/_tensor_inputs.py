@@ -23,6 +23,13 @@ Dtype = Literal[
 ]  # fmt: skip
 INTEGERS_BELOW = 100
 """Token numbers, counts and classes below it exist in nearly every model."""
+MOST_BYTES = 1 << 30
+"""Of all requests together, as they lie in memory ready to be served."""
+_DAMAGED = (
+    OSError, EOFError, KeyError, MemoryError, NotImplementedError, SyntaxError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
+"""What NumPy and zipfile raise of a file that is cut, changed, or no .npz at all."""
 CUSTOMARY = {"attention_mask": (1, 1), "token_type_ids": (0, 1)}
 """Lowest and highest number of inputs that exported transformers give these names."""
 UNBATCHED = (
@@ -152,9 +159,16 @@ def read_request(path: Path, wanted: Sequence[Wanted], asked: Asked) -> list[Arr
 
 def _read_npz(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            if not hasattr(kept, "files"):  # a bare .npy under another name
-                raise InputError("this is no .npz file", where=str(path), allowed="numpy.savez")
+        with path.open("rb") as file:
+            with zipfile.ZipFile(file) as archive:
+                unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > MOST_BYTES:
+                raise InputError(
+                    f"the file unpacks to {unpacked} bytes", where=str(path),
+                    allowed=f"{MOST_BYTES} bytes for one request",
+                )  # fmt: skip
+            file.seek(0)
+            kept = np.load(file, allow_pickle=False)
             return {name: kept[name] for name in kept.files}
     except ValueError as error:
         if "pickle" in str(error).lower():
@@ -163,7 +177,7 @@ def _read_npz(path: Path) -> dict[str, Array]:
                 todo="Save plain arrays of numbers, or of strings with astype(str)",
             ) from error  # fmt: skip
         raise _unreadable(path, error) from error
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise _unreadable(path, error) from error
 
 

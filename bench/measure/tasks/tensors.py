@@ -22,6 +22,7 @@ from bench.measure.backends import Feeds, RequestFailed, Session, TensorSpec
 from bench.measure.models import ModelFile, built
 from bench.measure.tasks import ONE_STAGE, Sample, Task, printable
 from bench.measure.tasks._tensor_inputs import (
+    MOST_BYTES,
     UNBATCHED,
     Array,
     Dtype,
@@ -37,8 +38,6 @@ SHOWN = 64
 """Values of each output that are compared, evenly spread over it."""
 KEPT_WHOLE = 4096
 """Bytes of an answer that is kept as it is; of a longer one the values that are compared."""
-MOST_BYTES = 1 << 30
-"""All requests lie in memory, ready to be served."""
 
 
 class Options(Record):
