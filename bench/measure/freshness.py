@@ -113,8 +113,7 @@ def _of_others(array: npt.NDArray[Any], count: int) -> list[Change]:
     come again before all places are through.
     """
     flat = array.reshape(-1)
-    values = flat.tolist()
-    changes = []
+    values, changes = flat.tolist(), list[Change]()
     for place in range(1, len(values)):
         if values[place] != values[place - 1]:
             changes.append((flat[place : place + 1], values[place - 1]))
@@ -127,8 +126,7 @@ def _of_others(array: npt.NDArray[Any], count: int) -> list[Change]:
 
 def _shuffled(flat: npt.NDArray[Any], count: int) -> list[Change]:
     """The same values in other orders, for inputs that are too short for a change at each place."""
-    rng, seen = np.random.default_rng(0), {tuple(flat.tolist())}
-    changes = []
+    rng, seen, changes = np.random.default_rng(0), {tuple(flat.tolist())}, list[Change]()
     for _ in range(SHUFFLES * count):
         order = rng.permutation(flat)
         if len(changes) < count and tuple(order.tolist()) not in seen:

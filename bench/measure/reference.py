@@ -192,5 +192,5 @@ def _apart(
     found, wanted = ours.astype(np.float64), theirs.astype(np.float64)
     with np.errstate(invalid="ignore"):
         apart = np.where(found == wanted, 0.0, found - wanted)  # infinite alike is alike
-    huge = {"nan": ABSURD, "posinf": ABSURD, "neginf": -ABSURD}
-    return np.nan_to_num(apart, **huge), np.where(np.isfinite(wanted), wanted, 0.0)
+    seen: npt.NDArray[np.float64] = np.where(np.isfinite(apart), apart, ABSURD)
+    return seen, np.where(np.isfinite(wanted), wanted, 0.0)
