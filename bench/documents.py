@@ -7,6 +7,7 @@ seen, so that what stands in a file can be shown on any terminal.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -148,8 +149,12 @@ def read(path: Path) -> Source:
     return parse(_read_text(path), path)
 
 
+@functools.lru_cache(maxsize=512)
 def parse(text: str, path: Path) -> Source:
-    """As :func:`read`, of a text that stands, or stood, in the file at ``path``."""
+    """As :func:`read`, of a text that stands, or stood, in the file at ``path``.
+
+    The catalogue is read several times over by one command, and a YAML parser is slow.
+    """
     _require_seen(text, path)
     loader = _Loader(text)
     try:
