@@ -14,6 +14,7 @@ CONSTRAINTS = "constraints.txt"
 CONSTRAINTS_LITERT = "tests/evidence/constraints.txt"
 TORCH = "2.13.0"
 TORCH_PYTHON = (3, 11)
+ON_EVERY_CORE = ("--numprocesses=logical", "--dist=worksteal", "--benchmark-disable")
 # uv does not see that a release refuses newer Pythons.
 HELD_BACK = ("backports-strenum<1.3",)
 
@@ -52,9 +53,8 @@ def demo(session: nox.Session) -> None:
     session.run("bench", "run", "scenarios/quickstart.yaml", *session.posargs)
 
 
-@nox.session
-def tests(session: nox.Session) -> None:
-    """Run the tests."""
+def _tests(session: nox.Session) -> None:
+    """What the tests need."""
     extras = ["onnxruntime", "openvino", "litert", "peers", "dask", "dev"]
     # One Python tests with PyTorch; elsewhere its tests are skipped, and say so.
     if sys.version_info[:2] == TORCH_PYTHON:
@@ -62,7 +62,25 @@ def tests(session: nox.Session) -> None:
     else:
         _install(session, *extras)
         session.install("--quiet", "--constraint", CONSTRAINTS, "onnx")
-    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests: those that measure time alone, the others on every core."""
+    _tests(session)
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("pytest", *ON_EVERY_CORE, "-m", "not alone")
+    session.run("pytest", "-m", "alone")
+
+
+@nox.session
+def quick(session: nox.Session) -> None:
+    """Run what takes less than a minute, for the inner loop."""
+    _tests(session)
+    wanted = "not (slow or alone or real or browser)"
+    session.run("pytest", *ON_EVERY_CORE, "-m", wanted, *session.posargs)
 
 
 @nox.session

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from bench.pipeline import run
+from bench.prepare import Settings
+from bench.store import Run
 
 # How long an example takes to draw or to play is the machine's affair.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+# PyTorch would start a process for each core to compile what one compiles as soon.
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 FAKE_SCENARIO = """\
 schema_version: 1
@@ -58,6 +66,20 @@ def fake_scenario(tmp_path: Path) -> Path:
     path = tmp_path / "fake.yaml"
     path.write_text(FAKE_SCENARIO)
     return path
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    path = folder / "fake.yaml"
+    path.write_text(FAKE_SCENARIO)
+    return run(path, folder / "out", Settings(engine="inline")).path
+
+
+@pytest.fixture
+def finished_run(_finished: Path, tmp_path: Path) -> Run:
+    """The fake scenario measured, simulated and reported: run once, and a copy for every test."""
+    return Run.open(shutil.copytree(_finished, tmp_path / "out"))
 
 
 @pytest.fixture(autouse=True)

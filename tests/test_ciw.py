@@ -20,6 +20,8 @@ from bench.simulate.service import ServiceTimes
 from bench.ticks import tick_array, ticks
 from tests.queues import NO_BATCHES
 
+pytestmark = pytest.mark.slow
+
 ciw = pytest.importorskip("ciw", reason='needs pip install "inference-testbed[dev]"')
 
 COUNT, LINK_S = 600, 0.05

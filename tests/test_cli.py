@@ -13,6 +13,8 @@ import pytest
 from bench import __version__, cli, inventory
 from bench.store import Run
 
+pytestmark = pytest.mark.slow
+
 Bench = Callable[..., tuple[int, str, str]]
 
 
@@ -110,10 +112,10 @@ def test_two_scenarios_give_a_list(bench: Bench, fake_scenario: Path, tmp_path: 
     assert len(list(Path("reports").iterdir())) == 2
 
 
+@pytest.mark.usefixtures("finished_run")
 def test_a_finished_run_is_not_resumed_and_an_unfinished_one_not_reported(
-    bench: Bench, fake_scenario: Path, tmp_path: Path
+    bench: Bench, tmp_path: Path
 ) -> None:
-    run(bench, fake_scenario, tmp_path / "out")
     code, _, errors = bench("run", "--resume", tmp_path / "out")
     assert (code, "complete" in errors) == (2, True)
     opened = Run.open(tmp_path / "out")

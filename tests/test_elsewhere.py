@@ -18,6 +18,8 @@ from bench.profile import Elsewhere, Profile, Refused
 from tests.conftest import FAKE_SCENARIO
 from tests.test_simulation import profile
 
+pytestmark = pytest.mark.slow
+
 INLINE = Settings(engine="inline")
 BASE = profile({1: [0.02], 2: [0.03]}, accuracy={"error_rate": 0.0}, input_bytes=5000)
 WORK = Work(

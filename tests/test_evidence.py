@@ -14,6 +14,8 @@ from bench.prepare import Settings
 from tests.evidence import gpu, write_docs
 from tests.evidence.write_docs import PAGES, current
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_the_docs_show_the_committed_evidence(path: Path) -> None:

@@ -28,6 +28,8 @@ from bench.simulate.tally import Tally
 from bench.ticks import ticks
 from tests.queues import NO_BATCHES, SLO, agrees, exponential, interval, poisson, replicate
 
+pytestmark = pytest.mark.slow
+
 EXPONENTIAL = {1: exponential()}
 
 

@@ -26,6 +26,8 @@ from bench.executor import (
 )
 from tests.busy import until
 
+pytestmark = pytest.mark.slow
+
 
 def square(number: int) -> int:
     if number < 0:

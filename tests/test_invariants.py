@@ -19,6 +19,8 @@ from bench.simulate.service import ServiceTimes
 from bench.ticks import FOREVER
 from tests.queues import plain
 
+pytestmark = pytest.mark.slow
+
 END = 100_000
 
 gaps = st.lists(st.integers(0, 40), min_size=1, max_size=80)

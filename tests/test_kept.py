@@ -16,6 +16,8 @@ from bench.pipeline import measure_only, run, simulate_only
 from bench.prepare import Settings, prepare
 from bench.profile import Profile, keep
 
+pytestmark = pytest.mark.slow
+
 INLINE = Settings(engine="inline", budget="smoke")
 
 

@@ -28,6 +28,8 @@ from bench.stats import early_stopping_estimate, empirical_quantile
 from tests.busy import HANG_S, least
 from tests.plain_task import Plain
 
+pytestmark = pytest.mark.alone
+
 pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen is not installed")
 
 PEER = Path(__file__).with_name("loadgen_peer.py")

@@ -22,6 +22,8 @@ from bench.scenario import ArmSpec, Asked, Suite, resolve_suite
 from bench.store import Header, Run
 from tests.busy import HANG_S
 
+pytestmark = pytest.mark.alone
+
 SUITE = """\
 schema_version: 1
 name: planted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,6 +30,8 @@ from bench.simulate.plane import (
 )
 from bench.simulate.service import ServiceTimes
 from bench.ticks import FOREVER
+
+pytestmark = pytest.mark.slow
 
 SERVERS = 4
 END = 4000

@@ -32,6 +32,8 @@ from tests import models
 from tests.busy import HANG_S, until
 from tests.inference_server import TLS, serving, tensor
 
+pytestmark = pytest.mark.alone
+
 X = np.random.default_rng(1).standard_normal((5, 4)).astype(np.float32)
 START = "from mlserver.cli import main; main()"
 

@@ -28,8 +28,8 @@ INLINE = Settings(engine="inline")
 
 
 @pytest.fixture
-def done(fake_scenario: Path, tmp_path: Path) -> Run:
-    return run(fake_scenario, tmp_path / "out", INLINE)
+def done(finished_run: Run) -> Run:
+    return finished_run
 
 
 def test_scripted_times_come_back_exactly(done: Run) -> None:

@@ -18,6 +18,8 @@ from bench.prepare import Settings, prepare
 from bench.profile import Profile
 from bench.scenario import ResolvedScenario
 
+pytestmark = pytest.mark.slow
+
 SPACE = """
 plan:
   offers: ["civo/standard-*", "aws/c7i.xlarge/*", "edge/mini-pc", "google-cloud/n2d*us-central1*"]

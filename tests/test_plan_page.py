@@ -27,6 +27,8 @@ from bench.store import Run
 from bench.units import format_seconds, format_usd
 from tests.conftest import FAKE_SCENARIO
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>alert(1)</script> \"$x^2$\" & 'y'"
 SPACE = """
 plan:

@@ -17,6 +17,8 @@ from bench.profile.projection.project import NORMAL_90, WIDEST, HeldOut, groups,
 from bench.profile.projection.quantities import table
 from tests.evidence.projection import served_above_offline
 
+pytestmark = pytest.mark.slow
+
 BARS = {"known device": 0.12, "data sheet": 0.25}
 """What the median error may be of a model nobody ran on a known device, and of a new device."""
 COVERAGE = (0.85, 0.95)

@@ -22,7 +22,7 @@ from bench.scenario import read_suite, resolve_suite
 from bench.store import Header, Run
 from tests.busy import HANG_S
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.alone]
 MODEL = text_recognition.MODELS["v6-small"]
 
 

@@ -18,6 +18,8 @@ from bench.prepare import Settings
 from bench.store import Header, Run, atomic_write, read_record
 from tests.busy import HANG_S, until
 
+pytestmark = pytest.mark.slow
+
 INLINE = Settings(engine="inline")
 HEADER = Header(scenario="s", seed=1, bench_version="0", created="now", command="c")
 

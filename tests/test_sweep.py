@@ -24,6 +24,8 @@ from bench.simulate import simulate
 from bench.store import Journal, Run, to_json
 from tests.busy import HANG_S, until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PROFILES = ROOT / "reports" / "example"
 SCENARIO = """

@@ -29,6 +29,8 @@ from bench.simulate import grown, mean_rate, simulate_all
 from bench.simulate.scaling import SCALING, fixed, hpa, queue, scale_to_zero, schedule
 from bench.store import Run, to_json
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PROFILES = ROOT / "reports" / "example"
 SETTINGS = Settings(engine="inline")

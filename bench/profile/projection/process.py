@@ -81,8 +81,21 @@ def _distance(left: Cells, right: Cells) -> Floats:
     return squared
 
 
+_FITTED: dict[tuple[tuple[object, ...], ...], Fit] = {}
+
+
 def fit(cells: Cells) -> Fit:
-    """The variances that the cells make most likely."""
+    """The variances that the cells make most likely.
+
+    It takes seconds, and every task of a process asks it of the same cells: what was found is kept.
+    """
+    key = tuple(tuple(column.ravel().tolist()) for column in vars(cells).values())
+    if key not in _FITTED:
+        _FITTED[key] = _most_likely(cells)
+    return _FITTED[key]
+
+
+def _most_likely(cells: Cells) -> Fit:
     loss = loss_of(cells)
     start = np.full(len(list(components(cells, cells))) + 2, PRIOR_LOG)
     found = minimize(
