@@ -68,7 +68,11 @@ def test_onnx_backends_agree_with_the_formula(name: str, onnx_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("torch-eager", "export"), ("torch-eager", "script"), ("torch-compile", "export")],
+    [
+        ("torch-eager", "export"),
+        ("torch-eager", "script"),
+        pytest.param("torch-compile", "export", marks=pytest.mark.slow),
+    ],
 )
 def test_torch_backends_agree_with_the_formula(name: str, kind: str, tmp_path: Path) -> None:
     needs("torch")
@@ -134,6 +138,7 @@ def test_what_cannot_be_trained_is_said(tmp_path: Path) -> None:
         load("torch-eager", tmp_path / "m.pt2", step="training")
 
 
+@pytest.mark.slow
 def test_a_new_batch_size_is_not_compiled_anew(tmp_path: Path) -> None:
     needs("torch")
     session = load("torch-compile", models.export_model(tmp_path / "m.pt2"))

@@ -21,6 +21,7 @@ def test_the_readme_shows_the_committed_run() -> None:
     assert f"```\n{table}\n```\n\n{verdict}\n" in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_committed_profiles_give_the_committed_simulation() -> None:
     run = bench.load(EXAMPLE)
     scenario = ROOT / "scenarios" / "quickstart.yaml"

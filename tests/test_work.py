@@ -131,6 +131,7 @@ def torch_case(name: str) -> tuple[Any, tuple[Any, ...]]:
     return cases[name]()
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.filterwarnings("ignore")  # the exporter's notes to its own authors
 @pytest.mark.parametrize(
