@@ -10,10 +10,12 @@ import pytest
 
 from bench import pipeline, prepare
 from bench.compare import Comparison, PartCapacity, Ranked
+from bench.compare.capacity import misfit
 from bench.errors import InputError
 from bench.gather import load_profiles
 from bench.hardware import Catalogue, Region
 from bench.profile import Profile
+from bench.scenario import RealTimePart
 
 ROOT = Path(__file__).parents[1]
 PROFILES = ROOT / "reports" / "example"
@@ -207,6 +209,118 @@ def test_a_whole_gibibyte_fits(tmp_path: Path) -> None:
             n: p.model_copy(update={"memory_bytes": 4 * 2**30 + extra}) for n, p in profiles.items()
         }
         assert capacity(compared(tmp_path, profiles=full))["somewhere"].fits is fits
+
+
+def two_threads() -> dict[str, Profile]:
+    return {
+        name: p.model_copy(update={"threads": 2}) for name, p in load_profiles(PROFILES).items()
+    }
+
+
+def test_replicas_that_would_share_processors_are_infeasible(tmp_path: Path) -> None:
+    """Two replicas of two threads need four vCPUs; each was measured with its own."""
+    twice = SCENARIO.replace("replicas: 2}", "replicas: 2}\n    per_node: 2")
+    found = compared(tmp_path, twice, two_threads())
+    assert reasons(found)["somewhere"] == [
+        "2 replicas of 2 threads would share a machine of 2 vCPUs, and each was measured with its "
+        "own: at most 1 may"
+    ]
+    assert not capacity(found)["somewhere"].fits
+    assert entry(found, "somewhere").cheapest_share == 0.0
+    assert reasons(found)["virginia"] == reasons(found)["cellar"] == []  # 4 and 32 vCPUs
+
+
+@pytest.mark.parametrize(
+    ("offer", "device", "threads", "per_node", "fits"),
+    [
+        # 32 of 128 vCPUs; the processor is no accelerator of its own.
+        ("on-premise/server-dual-xeon", "this-host", 2, 16, True),
+        ("on-premise/server-dual-xeon", "this-host", 2, 64, True),
+        ("on-premise/server-dual-xeon", "this-host", 3, 64, False),
+        # Eight accelerators, one for each; the host's threads are not what computes.
+        ("on-premise/hgx-h100-8", "nvidia-h100-sxm", 64, 8, True),
+        ("on-premise/hgx-h100-8", "nvidia-h100-sxm", 1, 9, False),
+        # On the processor of a machine that has an accelerator too.
+        ("on-premise/server-l4-1", "this-host", 2, 3, True),
+        ("on-premise/server-l4-1", "nvidia-l4", 1, 3, False),
+        # One replica has the machine to itself: slower perhaps, which a caveat says.
+        ("civo/standard-2c-4g/any/on-demand", "this-host", 16, 1, True),
+    ],
+)
+def test_how_many_replicas_share_a_machine(
+    offer: str, device: str, threads: int, per_node: int, fits: bool
+) -> None:
+    known = Catalogue(ROOT / "hardware_profiles")
+    profile = next(iter(load_profiles(PROFILES).values()))
+    profile = profile.model_copy(update={"threads": threads, "memory_bytes": 1})
+    part = RealTimePart.model_validate(
+        {
+            "backend": {"name": "fake"}, "device": device, "offer": offer, "per_node": per_node,
+            "scaling": {"name": "fixed", "replicas": 1}, "start_up": {"node": 0.0},
+            "network": {"uplink": 1e6, "downlink": 1e6, "rtt": 0.0},
+        }
+    )  # fmt: skip
+    reason = misfit(part, profile, known.offer(offer), known.device(device, ""))
+    assert (reason is None) is fits, reason
+
+
+def test_fewer_processors_than_were_measured_with_are_said(tmp_path: Path) -> None:
+    eight = {name: p.model_copy(update={"threads": 8}) for name, p in two_threads().items()}
+    found = compared(tmp_path, profiles=eight)
+    said = {e.deployment: [c.kind for c in e.caveats] for e in found.ranking}
+    assert said["somewhere"] == said["edge"] == ["fewer-processors"]
+    assert said["cellar"] == []  # 32 vCPUs
+
+
+# --- work without requests -----------------------------------------------------------------------
+
+
+def filled(fill: str, days: int = 1) -> str:
+    head = SCENARIO[: SCENARIO.index("  - name: ireland")].replace("limit: 250 ms", "limit: 10 s")
+    head = head.replace("replications: 2", f"replications: 2, days: {days}")
+    return head.replace("replicas: 2}", f"replicas: 2}}\n    fill: {{{fill}}}")
+
+
+def test_work_that_is_left_undone_is_a_miss(tmp_path: Path) -> None:
+    """Two servers of 10 items/s do at most 1,728,000 of a day's 2,000,000."""
+    profiles = {
+        name: p.model_copy(update={"service_s": {1: [0.1]}, "loop_overhead_s": 0.0})
+        for name, p in load_profiles(PROFILES).items()
+    }
+    found = entry(compared(tmp_path, filled("items: 2000000"), profiles), "virginia")
+    assert not found.feasible
+    assert found.cheapest_share == 0.0
+    (reason,) = found.reasons
+    left = [int(number.replace(",", "")) for number in re.findall(r"[\d,]{7,}", reason)]
+    assert left[-1] == 2_000_000
+    # Requests of an hour take 9,600 service times of it, more or less.
+    assert all(
+        number == pytest.approx(2_000_000 - 1_728_000 + 9_600, abs=1000) for number in left[:-1]
+    )
+    assert "left undone" in compared(tmp_path, filled("items: 2000000"), profiles).verdict
+
+    assert entry(compared(tmp_path, filled("items: 1700000"), profiles), "virginia").feasible
+    optional = compared(tmp_path, filled("items: 2000000, optional: true"), profiles)
+    assert entry(optional, "virginia").feasible
+
+
+def test_work_has_until_the_next_day_s_comes(tmp_path: Path) -> None:
+    """1,000,000 items at 20:00, of which four hours do 288,000, and a day does all."""
+    profiles = {
+        name: p.model_copy(update={"service_s": {1: [0.1]}, "loop_overhead_s": 0.0})
+        for name, p in load_profiles(PROFILES).items()
+    }
+    late = 'items: 1000000, at: "20:00"'
+    (reason,) = entry(compared(tmp_path, filled(late), profiles), "virginia").reasons
+    left = int(reason.split()[0].replace(",", ""))
+    assert left == pytest.approx(712_000, abs=2)  # two are in hand
+    assert "no further day was simulated" in reason
+    assert entry(compared(tmp_path, filled(late, days=2), profiles), "virginia").feasible
+    # More than a day's: 2,000,000 are not done by 20:00 of the next day.
+    more = 'items: 2000000, at: "20:00"'
+    (reason,) = entry(compared(tmp_path, filled(more, days=2), profiles), "virginia").reasons
+    assert "left undone" in reason
+    assert "no further day" not in reason
 
 
 # --- the record ----------------------------------------------------------------------------------

@@ -202,6 +202,28 @@ def test_a_spot_node_is_never_planned_without_evictions(
     assert all(part.spot for c in spot for part in c.deployment.parts.values())  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("own", "asked", "hours"), [("", "", 24), ("5 h", "", 5), ("5 h", "7 h", 7), ("", "7 h", 7)]
+)
+def test_spot_nodes_live_as_long_as_is_said(
+    fake_scenario: Path, profiles: dict[str, Profile], own: str, asked: str, hours: float
+) -> None:
+    """In the plan, or else in a deployment of the scenario, or else a day."""
+    text = fake_scenario.read_text()
+    if own:
+        text = text.replace("    scaling:", f"    spot: {{mean_life: {own}}}\n    scaling:", 1)
+    fake_scenario.write_text(text)
+    more = SPACE + (f"  spot: {{mean_life: {asked}}}\n" if asked else "")
+    found, _ = found_in(prepared(fake_scenario, more), profiles)
+    lives = {
+        part.spot.mean_life  # type: ignore[union-attr]
+        for one in found
+        for name, part in one.deployment.parts.items()
+        if "/spot" in one.offers[name].name
+    }
+    assert lives == {hours * 3600}
+
+
 def test_a_closed_loop_is_searched_without_bounds_on_cost(
     fake_scenario: Path, profiles: dict[str, Profile]
 ) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 
-from bench.hardware import Offer
+from bench.hardware import Device, Offer
 from bench.profile import Profile
 from bench.record import Record
 from bench.scenario import (
@@ -71,7 +71,7 @@ def capacity_plan(
         rate = server_rate(part, profile, workload)
         planned = _ceil(arrivals / (PLANNED_UTILISATION * rate))
         machines = _ceil(planned / _per_node(part))
-        reason = misfit(part, profile, offer)
+        reason = misfit(part, profile, offer, scenario.arms[name].device)
         yield PartCapacity(
             deployment=deployment.name,
             part=name,
@@ -90,13 +90,44 @@ def capacity_plan(
         )
 
 
-def misfit(part: AnyPart, profile: Profile, offer: Offer) -> str | None:
-    """Why a machine of the offer cannot hold the servers that are to share it."""
+def misfit(part: AnyPart, profile: Profile, offer: Offer, device: Device) -> str | None:
+    """Why a machine of the offer cannot hold the servers that are to share it.
+
+    Args:
+        device: what the profile was measured on.
+    """
     needed, there = _memory_bytes(part, profile), offer.machine.memory_gib
-    if needed <= there * GIB:
+    if needed > there * GIB:
+        shared = f" for {_per_node(part)} replicas" if _per_node(part) > 1 else ""
+        return f"needs {needed / 1e9:.3g} GB{shared}, the machine has {there:g} GiB"
+    return _crowded(part, profile, offer, device)
+
+
+def _crowded(part: AnyPart, profile: Profile, offer: Offer, device: Device) -> str | None:
+    """Why replicas would get in each other's way: each was measured with all it needs to itself."""
+    replicas, machine = _per_node(part), offer.machine
+    if replicas == 1:
         return None
-    shared = f" for {_per_node(part)} replicas" if _per_node(part) > 1 else ""
-    return f"needs {needed / 1e9:.3g} GB{shared}, the machine has {there:g} GiB"
+    if is_accelerator_of(offer, device):
+        return _too_many(replicas, "accelerator", "", machine.accelerators, replicas)
+    threads = f" of {profile.threads} threads" if profile.threads > 1 else ""
+    return _too_many(replicas, "vCPU", threads, machine.vcpus, replicas * profile.threads)
+
+
+def _too_many(replicas: int, what: str, each: str, there: int, needed: int) -> str | None:
+    if needed <= there:
+        return None
+    many = f"{there} {what}{'s' * (there != 1)}"
+    return (
+        f"{replicas} replicas{each} would share a machine of {many}, and each was measured with its "
+        f"own: at most {max(there * replicas // needed, 1)} may"
+    )
+
+
+def is_accelerator_of(offer: Offer, device: Device) -> bool:
+    """Whether the device is one of those that the offer counts, beside the machine's processor."""
+    known = {device.name, *device.stands_for}
+    return offer.machine.accelerators > 0 and offer.machine.device in known
 
 
 def _memory_bytes(part: AnyPart, profile: Profile) -> float:

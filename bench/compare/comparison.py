@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bench.compare.capacity import PartCapacity, capacity_plan, misfit
+from bench.compare.capacity import PartCapacity, capacity_plan, is_accelerator_of, misfit
 from bench.compare.caveats import caveats_of
 from bench.compare.objective import Placed, keeps, lasting, violations
 from bench.cost import CostedDeployment, Costs
@@ -141,7 +141,7 @@ def entry_of(
         tied_with_cheaper=False,
         provenance=worst(origin.provenance for origin in origins),
         origins=origins,
-        caveats=caveats_of(scenario, deployment, result),
+        caveats=caveats_of(scenario, deployment, result, parts),
     )
 
 
@@ -151,8 +151,11 @@ def placed(
     """What answers, on what, and where it stands; ``profiles`` by arm."""
     found = []
     for name, part in deployment.parts.items():
-        profile, offer = profiles[scenario.arms[name].name], scenario.offers[name]
-        found.append(Placed(profile, offer, scenario.regions[name], misfit(part, profile, offer)))
+        arm, offer = scenario.arms[name], scenario.offers[name]
+        profile = profiles[arm.name]
+        unfit = misfit(part, profile, offer, arm.device)
+        accelerated = is_accelerator_of(offer, arm.device)
+        found.append(Placed(profile, offer, scenario.regions[name], unfit, accelerated))
     return found
 
 
@@ -206,6 +209,8 @@ def _origins(
             ),
         ]
         chosen = ["network", "node start and image pull"] if not isinstance(part, EdgePart) else []
+        if not isinstance(part, EdgePart) and part.spot is not None:
+            chosen.append("life of a spot node")
         origins += [
             Origin(subject=subject, provenance="assumed", source="the scenario")
             for subject in chosen

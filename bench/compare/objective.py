@@ -30,6 +30,8 @@ class Placed:
     """``None`` where nothing is known of it."""
     misfit: str | None
     """Why the machine cannot hold it."""
+    accelerated: bool = False
+    """Whether an accelerator answers, and not the machine's own processor."""
 
 
 def violations(
@@ -43,7 +45,12 @@ def violations(
     """
     if result.impossible is not None:
         return [result.impossible]
-    return [*_response(objective, result), *_due(objective, result), *lasting(objective, parts)]
+    return [
+        *_response(objective, result),
+        *_due(objective, result),
+        *_other_work(result),
+        *lasting(objective, parts),
+    ]
 
 
 def lasting(objective: Objective, parts: Sequence[Placed]) -> list[str]:
@@ -59,13 +66,37 @@ def lasting(objective: Objective, parts: Sequence[Placed]) -> list[str]:
 
 
 def keeps(objective: Objective, replication: Replication) -> bool:
-    """Whether one replication alone keeps the limit, or the due time."""
+    """Whether one replication alone keeps the limit, or the due time, and does all it was asked."""
+    if overdue(replication):
+        return False
     if objective.response is not None:
         value = replication.percentiles_s[f"p{objective.response.percentile:g}"]
         return value is not None and value <= objective.response.limit
     if objective.due is None:
         return False
     return replication.within_slo >= objective.due.share * replication.requests
+
+
+def overdue(replication: Replication) -> int:
+    """Items of the work that fills the troughs which were not done in time, and had to be."""
+    work = replication.other_work
+    return work.overdue if work is not None and not work.optional else 0
+
+
+def _other_work(result: DeploymentResult) -> Iterator[str]:
+    days = result.replications
+    late = [items for day in days if (items := overdue(day))]
+    if not late:
+        return
+    work = next(day.other_work for day in days if day.other_work is not None)
+    fewest, most = f"{min(late):,}", f"{max(late):,}"
+    many = most if fewest == most else f"{fewest} to {most}"
+    text = f"{many} of the {work.asked:,} items of other work (fill) of a day were left undone"
+    if len(late) < len(days):
+        text += f" in {len(late)} of {len(days)} replications"
+    if not work.had_a_day:
+        text += " at midnight, and no further day was simulated to show that they are done in time"
+    yield text
 
 
 def _response(objective: Objective, result: DeploymentResult) -> Iterator[str]:

@@ -19,13 +19,16 @@ from bench.scenario import (
     BatchDeployment,
     Deployment,
     EdgeDeployment,
+    EdgePart,
     HybridDeployment,
     Part,
     PlanSpace,
     RealTimeDeployment,
     ResolvedScenario,
+    Spot,
 )
 from bench.simulate import largest_batch
+from bench.units import DAY_S
 
 BATCHES = (2, 4, 8, 16, 32, 64)
 WAITS_S = (0.002, 0.005, 0.01)
@@ -33,6 +36,7 @@ REPLICAS = (1, 2, 3, 4, 6, 8)
 AUTOSCALED = ((1, 4), (2, 8))
 TARGET = 0.6
 LARGEST_ON_LINE = 8
+SPOT = Spot(mean_life=DAY_S)
 """Larger batches are searched for batch deployments only."""
 
 
@@ -59,7 +63,7 @@ def candidates(
     asked: ResolvedScenario, runs: Sequence[Runs], profiles: Mapping[str, Profile]
 ) -> Iterator[Candidate]:
     """All of them; ``profiles`` by arm. The scenario's own deployments come first."""
-    space = asked.scenario.plan
+    space = _with_life_of_spot(asked.scenario.plan, asked.scenario.deployments)
     for deployment in asked.scenario.deployments:
         yield Candidate(
             deployment,
@@ -74,6 +78,17 @@ def candidates(
             for arm in run.arms:
                 for variant in _variants(template, run.offer, profiles[arm.name], space):
                     yield _named(variant, run, arm)
+
+
+def _with_life_of_spot(space: PlanSpace, deployments: Sequence[Deployment]) -> PlanSpace:
+    """Candidates are never on spot nodes that are not evicted."""
+    said = (
+        part.spot
+        for deployment in deployments
+        for part in deployment.parts.values()
+        if not isinstance(part, EdgePart) and part.spot is not None
+    )
+    return space.model_copy(update={"spot": space.spot or next(said, SPOT)})
 
 
 def _templates(deployments: Sequence[Deployment]) -> Iterator[Deployment]:

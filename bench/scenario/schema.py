@@ -254,8 +254,10 @@ class Fill(Record):
     """Work without requests that fills the troughs: done when a replica would be idle."""
 
     items: int = Field(ge=1)
-    """A day."""
+    """A day. They are to be done before the next day's come."""
     at: ClockTime = 0.0
+    optional: bool = False
+    """A deployment that leaves some undone meets the objective all the same."""
 
 
 class DutyCycle(Record):
@@ -337,8 +339,9 @@ class PlanSpace(Record):
     """Devices of a fleet may each take the sources of so many, within a site."""
     within: float = Field(default=3.0, ge=1, le=1000)
     """The Pareto front is exact up to so many times the cost of the cheapest."""
-    spot: Spot = Spot(mean_life=DAY_S)
-    """How long spot nodes live; nobody publishes it."""
+    spot: Spot | None = None
+    """How long spot nodes live; nobody publishes it. By default as in the first of the scenario's
+    deployments that says so, or else a day on average."""
     rtt: dict[str, Duration] = Field(default={}, max_length=200)
     """Round trip to a region, in place of the deployment's own."""
 

@@ -55,8 +55,17 @@ class OtherWork(Record):
 
     done: int
     left: int
+    """At the end of the last day."""
     ended_s: float
     """When the last item was done."""
+    asked: int = 0
+    """A day."""
+    overdue: int = 0
+    """The most that were left when the next day's came, or at the end if none had a whole day."""
+    had_a_day: bool = True
+    """Whether a day's work had a whole day before the simulation ended."""
+    optional: bool = False
+    """Whether leaving some undone is no miss of the objective."""
 
 
 class Replication(Record):

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Mapping
 
 from bench.profile import Profile
-from bench.scenario import RealTimeDeployment, RealTimePart, Workload
+from bench.scenario import Fill, RealTimeDeployment, RealTimePart, Workload
 from bench.simulate import cloud
 from bench.simulate.control import Replicas, autoscale, sleep_when_empty
 from bench.simulate.durations import outside
 from bench.simulate.kinds import Played, Setting, until_of
 from bench.simulate.moments import Steps
-from bench.simulate.plane import Pool, PoolPlan, Requests, Routing, Windows
+from bench.simulate.plane import Pool, PoolPlan, Requests, Routing, Seen, Windows
 from bench.simulate.results import OtherWork, Usage
 from bench.simulate.scaling import Scaling
 from bench.ticks import ticks, to_seconds
@@ -87,8 +87,9 @@ def play_pool(
         sleep_when_empty(replicas, pool, policy)
     if policy.period_s is not None:
         replicas.process(autoscale(replicas, pool, policy))
-    if part.fill is not None:
-        replicas.process(_fill(replicas, pool, part, setting.days))
+    filling = _Filling(part.fill, setting.days) if part.fill else None
+    if filling:
+        replicas.process(filling.run(replicas, pool))
     done_before = setting.tally["done"]
     pool.run(until)
     seen = pool.seen()
@@ -105,21 +106,44 @@ def play_pool(
                 offered.count, setting.tally["done"] - done_before,
             )
         },
-        other_work=OtherWork(
-            done=seen.work_done, left=seen.work_left, ended_s=to_seconds(seen.work_ended)
-        )
-        if part.fill
-        else None,
+        other_work=filling.done(seen) if filling else None,
         events=replicas.events,
         spans=spans,
     )  # fmt: skip
 
 
-def _fill(replicas: Replicas, pool: Pool, part: RealTimePart, days: int) -> Steps:
-    assert part.fill is not None  # noqa: S101
-    for day in range(days):
-        yield replicas.wait_until(ticks(day * DAY_S + part.fill.at))
-        pool.give_work(part.fill.items)
+class _Filling:
+    """Gives each day's work, and looks whether it is done before the next day's comes."""
+
+    def __init__(self, fill: Fill, days: int) -> None:
+        self._fill, self._days, self._overdue = fill, days, 0
+
+    def run(self, replicas: Replicas, pool: Pool) -> Steps:
+        for day in range(self._days):
+            yield replicas.wait_until(ticks(day * DAY_S + self._fill.at))
+            self._look(pool)
+            pool.give_work(self._fill.items)
+        if self._fill.at == 0 or not self._had_a_day:
+            yield replicas.wait_until(ticks(self._days * DAY_S))
+            self._look(pool)
+
+    @property
+    def _had_a_day(self) -> bool:
+        return self._days > 1 or self._fill.at == 0
+
+    def _look(self, pool: Pool) -> None:
+        self._overdue = max(self._overdue, pool.seen().work_left)
+
+    def done(self, seen: Seen) -> OtherWork:
+        return OtherWork(
+            done=seen.work_done,
+            left=seen.work_left,
+            ended_s=to_seconds(seen.work_ended),
+            asked=self._fill.items,
+            overdue=self._overdue,
+            had_a_day=self._had_a_day,
+            optional=self._fill.optional,
+        )
 
 
 class _Counted:
