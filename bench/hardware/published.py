@@ -10,6 +10,9 @@ The table (``hardware_profiles/published``) looks uniform and is not:
 3. Language models of round 4.1 say samples and mean tokens.
 4. The same result may stand there twice.
 5. A platform's name says which software it ran, and whether in a power-saving mode.
+6. Of an accelerator cut into slices (MIG), the name says how many of them serve: ``(1x1g.10gb MIG)``
+   is one slice in the whole system, however many accelerators ``n_acc`` counts there;
+   ``(7x1g.10gb MIG)`` is every accelerator, cut into seven.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ SOURCE = "MLPerf Inference, closed division, from mlcommons/cm4mlperf-results"
 _GENERAL_SOFTWARE = re.compile(
     r"reference|onnxruntime|tflite|armnn|pytorch|[-_]tf[-_]|deepsparse|tvm|ncnn", re.IGNORECASE
 )
+_ONE_SLICE = re.compile(r"\(1x[^)]*\bMIG\)")
 _SAVING_MODE = re.compile("maxq", re.IGNORECASE)
 _ROUNDS = {
     "v2.0": "2022-04-06", "v2.1": "2022-09-08", "v3.0": "2023-04-05", "v3.1": "2023-09-11",
@@ -79,7 +83,7 @@ class PublishedResult(Record):
     platform: str
     accelerator: str
     accelerators: int
-    """How many the system has, all in use; 0 where it computes on its processor."""
+    """How many are in use, slices where it is one of them; 0 where it computes on its processor."""
     device: str | None
     """What the catalogue calls the accelerator; ``None`` where it does not know it."""
     model: str
@@ -179,7 +183,7 @@ def _result(row: Mapping[str, str], devices: Mapping[str, str]) -> PublishedResu
         submitter=row["org"],
         platform=row["platform"],
         accelerator=accelerator,
-        accelerators=int(count),
+        accelerators=min(int(count), 1) if _ONE_SLICE.search(accelerator) else int(count),
         device=devices.get(accelerator),
         model=row["model"],
         pattern=pattern,

@@ -179,11 +179,15 @@ def _counts(
 
 
 def _cell(key: tuple[str, bool, str, str], values: Sequence[float], more_is_better: bool) -> Cell:
-    if more_is_better:
-        kept = [value for value in values if value > max(values) / WORST_OF_BEST]
-    else:
-        kept = [value for value in values if value < min(values) * WORST_OF_BEST]
+    kept = screened(values, more_is_better)
     return Cell(*key, math.log(median(kept)), len(kept))
+
+
+def screened(values: Sequence[float], more_is_better: bool) -> list[float]:
+    """The results of a cell without those less than half as good as its best."""
+    if more_is_better:
+        return [value for value in values if value > max(values) / WORST_OF_BEST]
+    return [value for value in values if value < min(values) * WORST_OF_BEST]
 
 
 def _names(values: Iterable[str]) -> npt.NDArray[np.object_]:

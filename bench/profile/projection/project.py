@@ -17,6 +17,7 @@ from bench.profile.projection.cells import (
     columns,
     device_features,
     joined,
+    screened,
     sheet_of,
 )
 from bench.profile.projection.process import Fit, fit, leave_out, predict
@@ -83,10 +84,10 @@ class Projector:
         Raises:
             Refused: device, model or precision is outside of what published results support.
         """
-        rows = self._published(name, device, model)
-        if rows:
-            values = [value for row in rows if (value := FIGURES[name].of(row)) is not None]
-            return Projected(float(np.median(values)), self._apart(name, values), rows)
+        found = self._published(name, device, model)
+        if found:
+            values = list(found.values())
+            return Projected(float(np.median(values)), self._apart(name, values), tuple(found))
         self.require_support(device, model, name)
         if name == "latency":
             return self._latency(device, model, anchors)
@@ -120,11 +121,13 @@ class Projector:
 
     def _published(
         self, name: str, device: str, model: PublishedModel
-    ) -> tuple[PublishedResult, ...]:
+    ) -> dict[PublishedResult, float]:
+        """The figure of each result of the cell, but for those that are screened."""
         if name not in FIGURES or model.name not in self._models:
-            return ()
-        return tuple(
-            row
+            return {}
+        figure = FIGURES[name]
+        found = {
+            row: value
             for row in self._results
             if row.device == device
             and row.family == model.name
@@ -133,8 +136,10 @@ class Projector:
             and not row.saving
             and row.accelerators > 0
             and row.unit == "samples"
-            and FIGURES[name].of(row) is not None
-        )
+            and (value := figure.of(row)) is not None
+        }
+        kept = screened(list(found.values()), figure.more_is_better)
+        return {row: value for row, value in found.items() if value in kept}
 
     def _apart(self, name: str, values: Sequence[float]) -> float:
         """How far one more result may lie from these: as they do, or at least as all cells' do."""
