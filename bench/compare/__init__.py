@@ -3,6 +3,7 @@
 from bench.compare.break_even import BreakEven, TrafficPoint
 from bench.compare.capacity import PLANNED_UTILISATION, PartCapacity
 from bench.compare.comparison import (
+    SITE,
     Comparison,
     Ranked,
     compare,
@@ -17,6 +18,7 @@ from bench.compare.what_if import WhatIf, what_if
 
 __all__ = [
     "PLANNED_UTILISATION",
+    "SITE",
     "BreakEven",
     "Comparison",
     "MovedInput",

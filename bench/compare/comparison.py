@@ -15,9 +15,12 @@ from bench.cost import CostedDeployment, Costs
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Caveat, Estimate, Origin, Provenance, Record, worst
 from bench.scenario import Deployment, EdgePart, Objective, ResolvedScenario
-from bench.simulate import DeploymentResult, Simulation
+from bench.simulate import DeploymentResult, Simulation, largest_batch
 from bench.stats import draw_interval, mean_interval
 from bench.units import format_clock, format_percent, format_seconds, format_usd
+
+SITE = "country of the site"
+"""What an origin is of that says where machines of one's own are taken to be."""
 
 
 class Ranked(Record):
@@ -199,9 +202,11 @@ def _origins(
 ) -> list[Origin]:
     origins: list[Origin] = []
     for name, part in deployment.parts.items():
-        device = scenario.arms[name].device
+        device, profile = scenario.arms[name].device, profiles[scenario.arms[name].name]
+        borrowed = profile.borrowed(largest_batch(part.batching))
         origins += [
-            profiles[scenario.arms[name].name].origin,
+            profile.origin,
+            *([borrowed] if borrowed else []),
             Origin(
                 subject=f"speed of {part.offer}",
                 provenance="assumed",
@@ -215,10 +220,20 @@ def _origins(
             Origin(subject=subject, provenance="assumed", source="the scenario")
             for subject in chosen
         ]
+        origins += _assumed_country(scenario, name)
     origins.append(Origin(subject="workload", provenance="assumed", source="the scenario"))
     for line in costed.ledger.lines if costed else []:
         origins += line.origins
     return [origin for place, origin in enumerate(origins) if origin not in origins[:place]]
+
+
+def _assumed_country(scenario: ResolvedScenario, part: str) -> list[Origin]:
+    """That nobody said where a machine of one's own stands, and so which grid feeds it."""
+    region, machine = scenario.regions[part], scenario.offers[part].machine
+    if scenario.scenario.workload.country or machine.kind == "rented" or region is None:
+        return []
+    source = f"taken to be {region.country}, as regions.yaml has it; workload.country says another"
+    return [Origin(subject=SITE, provenance="assumed", source=source)]
 
 
 def _usd(entry: Ranked) -> float:

@@ -96,9 +96,10 @@ def cost_deployment(
     result: DeploymentResult,
 ) -> CostedDeployment:
     """The ledger of one deployment, from its replications."""
+    days = result.replications
     parts = [
-        list(held_of(scenario, profiles, deployment, day.usage, day.days))
-        for day in result.replications
+        list(held_of(scenario, profiles, deployment, usage, day.days))
+        for day, usage in zip(days, with_fleets([day.usage for day in days]), strict=True)
     ]
     ledgers = [Ledger.of([line for held in day for line in lines_of(held)]) for day in parts]
     energy = [[energy_use(held) for held in day] for day in parts]
@@ -125,6 +126,23 @@ def cost_deployment(
         ),
         **_carbon(energy, result.replications, interval),
     )
+
+
+def with_fleets(usages: Sequence[Mapping[str, Usage]]) -> list[dict[str, Usage]]:
+    """Each replication with the machines that are bought for all of them, part by part.
+
+    Nobody buys, or reserves for a year, for the day that comes: what is there is the most that any
+    replication held at once, and at least one machine, used or not.
+    """
+    fleets = (
+        {name: max(1, *(usage[name].devices for usage in usages)) for name in usages[0]}
+        if usages
+        else {}
+    )
+    return [
+        {name: used.model_copy(update={"devices": fleets[name]}) for name, used in usage.items()}
+        for usage in usages
+    ]
 
 
 def lines_of(held: Held) -> Iterator[Line]:
@@ -173,9 +191,11 @@ def floor_of(
     deployment: Deployment,
     usage: Mapping[str, Usage],
     days: int,
-) -> tuple[float, float]:
-    """Dollars and kilograms of CO2 equivalents a day for ``usage`` by part, without a simulation."""
-    parts = list(held_of(scenario, profiles, deployment, usage, days))
+) -> tuple[float, float | None]:
+    """Dollars and kilograms of CO2 equivalents a day for ``usage`` by part, without a simulation.
+
+    The second is ``None`` where nothing says what a machine draws.
+    """
+    parts = list(held_of(scenario, profiles, deployment, with_fleets([usage])[0], days))
     ledger = Ledger.of([line for held in parts for line in lines_of(held)])
-    carbon = (energy_use(held).carbon_kg for held in parts)
-    return float(ledger.total_usd), sum(mass or 0.0 for mass in carbon)
+    return float(ledger.total_usd), _sum([energy_use(held).carbon_kg for held in parts])

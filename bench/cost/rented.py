@@ -10,7 +10,7 @@ from bench.cost.held import Held
 from bench.cost.lines import Line
 from bench.hardware import Egress, RentedOffer
 from bench.record import Origin
-from bench.scenario import EdgePart, RealTimePart
+from bench.scenario import BatchDeployment, EdgePart, RealTimePart
 from bench.units import HOUR_S, MONTH_DAYS, MONTH_HOURS
 
 
@@ -52,7 +52,7 @@ def service_lines(held: Held) -> Iterator[Line]:
             held.name, "load balancer", 24.0, "hours", services.load_balancer.price,
             "one, all day", [services.load_balancer.origin(f"load balancer of {provider}")],
         )  # fmt: skip
-    if services.storage and usage.stored_byte_s:
+    if services.storage and isinstance(held.part, BatchDeployment):
         gb_months = usage.stored_byte_s / 1e9 / (MONTH_HOURS * HOUR_S) / held.days
         yield Line.of(
             held.name, "storage", gb_months, "GB-months", services.storage.price,

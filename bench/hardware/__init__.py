@@ -5,7 +5,7 @@ Everything here is read from ``hardware_profiles/``; nothing is a constant in co
 
 from bench.hardware.assumptions import Assumption, Assumptions, IntensityKind
 from bench.hardware.catalogue import Catalogue, Excerpt
-from bench.hardware.checks import age_warnings
+from bench.hardware.checks import age_warnings, check_current, expired
 from bench.hardware.devices import DataSheet, Device, DeviceKind
 from bench.hardware.offers import (
     Billing,
@@ -45,6 +45,8 @@ __all__ = [
     "Tier",
     "age_warnings",
     "as_patch",
+    "check_current",
+    "expired",
     "live_items",
     "refresh",
 ]

@@ -21,7 +21,13 @@ from bench.hardware.published import (
     PublishedResult,
     read_results,
 )
-from bench.hardware.regions import Intensity, Region, RegionFile, read_averages
+from bench.hardware.regions import (
+    GridIntensity,
+    Intensity,
+    Region,
+    RegionFile,
+    read_averages,
+)
 
 OVERRIDES = "overrides.yaml"
 
@@ -112,9 +118,24 @@ class Catalogue:
             raise UnknownName("device", name, self.devices, where=where)
         return self.devices[name]
 
-    def region_of(self, offer: Offer) -> Region | None:
-        """Where the machine of an offer stands, if that is known."""
+    def region_of(self, offer: Offer, country: str | None = None) -> Region | None:
+        """Where the machine of an offer stands, if that is known; ``country``: of one's own site."""
+        if country is not None and offer.machine.kind == "purchased":
+            average = self.averages.get(country)
+            return Region(
+                provider=offer.provider, region=offer.machine.region, country=country,
+                intensity=GridIntensity(average=average),
+            )  # fmt: skip
         return self.regions.get((offer.provider, offer.machine.region))
+
+    def require_country(self, country: str, where: str) -> None:
+        """Refuse a country of whose grid nothing is known.
+
+        Raises:
+            UnknownName: with the nearest that is.
+        """
+        if country not in self.averages:
+            raise UnknownName("country", country, self.averages, where=where)
 
     def kept(self, device: str, task: str) -> Path:
         """The folder of the profiles that were measured on ``device`` and kept."""
@@ -125,13 +146,14 @@ class Catalogue:
         return OverrideFile(self._overrides) if self._overrides else None
 
     @cached_property
-    def _averages(self) -> dict[str, Intensity]:
+    def averages(self) -> dict[str, Intensity]:
+        """What countries generate on average, by ISO 3166 alpha-3."""
         return read_averages(self.folder / "published" / "grid_carbon_intensity.csv")
 
     def _with_average(self, region: Region) -> Region:
-        if region.intensity.average is not None or region.country not in self._averages:
+        if region.intensity.average is not None or region.country not in self.averages:
             return region
-        average = self._averages[region.country]
+        average = self.averages[region.country]
         intensity = region.intensity.model_copy(update={"average": average})
         return region.model_copy(update={"intensity": intensity})
 

@@ -211,8 +211,9 @@ def age_warnings(offers: Mapping[str, Offer], today: date | None = None) -> Iter
                 f"the price of {name} was seen on {priced.as_of}, which by the clock of this machine "
                 f"({now}) has not come yet: the date or the clock is wrong"
             )
-        elif (days := (now - priced.as_of).days) > FRESH_DAYS:
-            yield f"the price of {name} was seen {days} days ago"
+        for what, days in _ages(offer, now):
+            if days > FRESH_DAYS:
+                yield f"the price of {what or name} was seen {days} days ago"
 
 
 def expired(offers: Mapping[str, Offer], today: date | None = None) -> dict[str, str]:
@@ -220,12 +221,44 @@ def expired(offers: Mapping[str, Offer], today: date | None = None) -> dict[str,
     now = today or date.today()
     found = {}
     for name, offer in offers.items():
-        seen, machine = _priced(offer).as_of, offer.machine
-        if seen is not None and (now - seen).days > EXPIRED_DAYS:
-            found[name] = f"its price was seen {(now - seen).days} days ago"
+        machine = offer.machine
+        old = [(what, days) for what, days in _ages(offer, now) if days > EXPIRED_DAYS]
+        if old:
+            what, days = old[0]
+            found[name] = (
+                f"{f'the price of {what}' if what else 'its price'} was seen {days} days ago"
+            )
         elif isinstance(machine, RentedOffer) and machine.sold_until and machine.sold_until < now:
             found[name] = f"it was sold until {machine.sold_until}"
     return found
+
+
+def check_current(offer: Offer, where: str) -> None:
+    """Refuse an offer whose price must not be used any more.
+
+    Raises:
+        InputError: with ``where`` the offer is named.
+    """
+    for name, reason in expired({offer.name: offer}).items():
+        raise InputError(
+            f"{name} must not be used: {reason}", where=where,
+            allowed=f"prices of the last {EXPIRED_DAYS} days",
+            todo="Give today's in a file of overrides (--overrides), or choose another offer",
+        )  # fmt: skip
+
+
+def _ages(offer: Offer, now: date) -> Iterator[tuple[str, int]]:
+    """How many days ago each price was seen: the machine's, without a name, and its provider's."""
+    services = offer.services
+    priced = {
+        "": _priced(offer),
+        f"{offer.provider}'s load balancer": services.load_balancer,
+        f"{offer.provider}'s storage": services.storage,
+        f"{offer.provider}'s egress": services.egress,
+    }
+    for what, price in priced.items():
+        if price is not None and price.as_of is not None:
+            yield what, (now - price.as_of).days
 
 
 def _priced(offer: Offer) -> Sourced:

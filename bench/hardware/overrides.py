@@ -131,6 +131,7 @@ def _discounted(rate: HourPrice, discount: Discount) -> HourPrice:
     return rate.model_copy(
         update={
             **{key: None if price is None else price * left for key, price in prices.items()},
+            "as_of": min(filter(None, (rate.as_of, discount.as_of)), default=None),
             "provenance": worst((rate.provenance, discount.provenance)),
             "source": f"{rate.source}, less {discount.share:.4g} of it: {discount.source}",
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from bench.compare import SITE
 from bench.plan import Plan, Planned
 from bench.report import plan_charts
 from bench.report.html import environment
@@ -153,5 +154,11 @@ def _warnings(asked: ResolvedScenario, plan: Plan) -> list[str]:
         for origin in planned.entry.origins
         if origin.provenance == "published" and origin.as_of is None
     ]
-    said = [f"Published without a date, of the cheapest: {', '.join(undated)}."] if undated else []
+    said = [
+        f"The {SITE} is {origin.source}."
+        for planned in shown
+        for origin in planned.entry.origins
+        if origin.subject == SITE
+    ]
+    said += [f"Published without a date, of the cheapest: {', '.join(undated)}."] if undated else []
     return list(dict.fromkeys([*filter(None, notes), *said]))

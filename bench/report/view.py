@@ -7,7 +7,7 @@ from datetime import date
 
 import pandas as pd
 
-from bench.compare import Comparison, WhatIf
+from bench.compare import SITE, Comparison, WhatIf
 from bench.cost import Costs
 from bench.hardware import Assumptions, age_warnings
 from bench.measure import ArmMeasurement, FailedArm, Measurement
@@ -96,6 +96,8 @@ def build_view(
     offers = {offer.name: offer for offer in asked.offers.values()}
     # As old as they were on the day of the run: a report that is made again says the same.
     aged = age_warnings(offers, date.fromisoformat(header.created[:10]))
+    origins = [origin for entry in comparison.ranking for origin in entry.origins]
+    sites = [f"The {SITE} is {o.source}." for o in origins if o.subject == SITE]
     stand_ins = {arm.device.name: arm.device.note for arm in asked.distinct_arms}
     return View(
         header=header,
@@ -114,7 +116,7 @@ def build_view(
         what_if=what_if,
         replications=simulation.replications,
         method=simulation.method,
-        warnings=list(dict.fromkeys([*warnings, *stand_ins.values(), *aged])),
+        warnings=list(dict.fromkeys([*warnings, *stand_ins.values(), *sites, *aged])),
         scenario=asked.scenario,
         assumptions=asked.assumptions,
     )
