@@ -5,7 +5,8 @@ scenario → measurement → profile → simulation → cost → comparison → 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -18,7 +19,7 @@ import pandas as pd
 from bench import __version__, gather
 from bench.compare import Comparison, WhatIf, compare, what_if
 from bench.cost import Costs, cost_simulation, usd_per_hour
-from bench.errors import InputError, MissingRequirement, UnknownName
+from bench.errors import BenchError, InputError, MissingRequirement, UnknownName
 from bench.executor import Executor, here, isolated, opened
 from bench.lock import owned
 from bench.measure import Measurement, measure_all, missing_backends
@@ -143,6 +144,27 @@ def _begin(
         return _do(Work(run, asked, settings, workers, notify))
 
 
+@contextmanager
+def _records_of(run: Run) -> Iterator[None]:
+    """What fails on records that were damaged or changed is theirs, and not the program's."""
+    try:
+        yield
+    except (BenchError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        try:
+            changed = run.changed()
+        except OSError:
+            changed = []
+        if not changed:
+            raise
+        raise InputError(
+            f"{', '.join(changed)} was changed after the run wrote it, and the records do not fit "
+            f"together any more ({type(error).__name__})",
+            where=str(run.path), todo="Restore it, or run again",
+        ) from error  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Work:
     """A run, and what its stages need."""
@@ -188,9 +210,10 @@ class Stage:
 def _do(work: Work) -> Run:
     """What is left of a run."""
     run = work.run
-    for stage in STAGES[work.order.goal]:
-        if stage.asked(work.order) and not run.has(stage.leaves):
-            stage.do(work)
+    with _records_of(run):
+        for stage in STAGES[work.order.goal]:
+            if stage.asked(work.order) and not run.has(stage.leaves):
+                stage.do(work)
     work.journal.remove()
     run.finish()
     return run
@@ -338,8 +361,9 @@ def trace(folder: Path, name: str, start_s: float, length_s: float) -> dict[str,
             allowed="a deployment with a latency in the report",
         )  # fmt: skip
     profiles = gather.load_profiles(folder)
-    job = first_job(asked, found[name], profiles, simulation.seed, simulation.method)
-    return event_trace(job, start_s, length_s)
+    with _records_of(run):
+        job = first_job(asked, found[name], profiles, simulation.seed, simulation.method)
+        return event_trace(job, start_s, length_s)
 
 
 def _measure(work: Work) -> None:
@@ -410,7 +434,8 @@ def report_again(folder: Path) -> tuple[Run, Path]:
                 todo=f"Finish it: bench run --resume {folder}",
             )
         if run.has("plan.json"):
-            report_plan(run)
+            with _records_of(run):
+                report_plan(run)
             return run, run.path / "plan.html"
         if not run.has("simulation.json"):
             raise InputError(
@@ -418,7 +443,8 @@ def report_again(folder: Path) -> tuple[Run, Path]:
                 allowed="a run of `bench run`, of `bench plan`, or of `bench simulate --out`",
                 todo="Of a measurement, measurement.json is all there is",
             )  # fmt: skip
-        report(run)
+        with _records_of(run):
+            report(run)
         return run, run.path / "report.html"
 
 

@@ -10,6 +10,7 @@ run is gone on with by that name, ends in that place, and is never replaced.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 HEADER = "run.json"
 BUILDING = ".incomplete"
+WRITTEN = "written.sha256"
+"""What was written, last line last, as ``sha256sum`` has it."""
 MOST_BYTES = 1 << 30
 """Of a record, a table or a journal."""
 R = TypeVar("R", bound=Record)
@@ -151,13 +154,27 @@ class Run:
         self.save_text(name, to_json(value))
 
     def save_text(self, name: str, text: str) -> None:
-        with atomic_write(self.path / name) as file:
-            file.write(text.encode(errors="backslashreplace"))
+        self._save_bytes(name, text.encode(errors="backslashreplace"))
 
     def save_table(self, name: str, table: pd.DataFrame) -> None:
         """Write ``table`` as Parquet."""
+        self._save_bytes(name, table.to_parquet(index=False))
+
+    def _save_bytes(self, name: str, data: bytes) -> None:
         with atomic_write(self.path / name) as file:
-            table.to_parquet(file, index=False)
+            file.write(data)
+        with (self.path / WRITTEN).open("a", encoding="utf-8") as digests:
+            digests.write(f"{_digest(data)}  {name}\n")
+
+    def changed(self) -> list[str]:
+        """Files that are not as this program wrote them: damaged, or changed by somebody."""
+        lines = (self.path / WRITTEN).read_text(encoding="utf-8", errors="replace").splitlines()
+        written = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+        return [
+            name
+            for name, digest in written.items()
+            if (self.path / name).is_file() and _digest((self.path / name).read_bytes()) != digest
+        ]
 
     def load(self, name: str, kind: type[R]) -> R:
         """Read the JSON file ``name`` back as the record ``kind``."""
@@ -230,6 +247,10 @@ class Journal:
     def remove(self) -> None:
         """All is in the records now."""
         self._path.unlink(missing_ok=True)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _entry(line: bytes) -> tuple[str, Any] | None:

@@ -99,8 +99,11 @@ def parse_price(text: object, dimension: str) -> Decimal:
     match = _PRICE.fullmatch(text) if isinstance(text, str) else None
     if match is None or match["unit"] not in units:
         raise ValueError(_complaint(text, dimension, [f"${{number}}{u}" for u in units]))
-    number = Decimal(match["number"])
-    if not abs(number) <= MOST_USD:
+    try:
+        number = Decimal(match["number"])
+    except ArithmeticError:  # an exponent beyond all bounds
+        number = Decimal("Infinity")
+    if abs(number) > MOST_USD:
         raise ValueError(f"{str(text)[:40]!r} is more than ${MOST_USD:,} (a billion)")
     return number * units[match["unit"]]
 

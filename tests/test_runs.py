@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -71,7 +71,14 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, write: int) -> Iterator[None]:
 
 def files(folder: Path) -> dict[str, bytes]:
     """All that a run says, but for when and how it was begun."""
-    left_out = {"run.json", "report.json", "report.html", "plan.html", "measurement.json"}
+    left_out = {
+        "written.sha256",
+        "run.json",
+        "report.json",
+        "report.html",
+        "plan.html",
+        "measurement.json",
+    }
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -365,3 +372,33 @@ def test_an_executor_stays_open_to_the_end(
     scenario.write_text(FAKE_SCENARIO)
     simulate_into(scenario, load_profiles(measured), tmp_path / "out", INLINE)
     assert [one.closed for one in made] == [True]
+
+
+def unbilled(asked: Any) -> None:
+    asked["scenario"]["offers"]["cloud"]["billing"] = None
+
+
+def renamed(record: Any) -> None:
+    record["deployments"][0]["deployment"] = "nobody"
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("asked.json", unbilled), ("simulation.json", renamed), ("costs.json", renamed)],
+)
+def test_records_that_do_not_fit_together_are_to_blame(
+    measured: Path, tmp_path: Path, name: str, change: Callable[[Any], None]
+) -> None:
+    folder = tmp_path / "R"
+    shutil.copytree(measured, folder)
+    opened = Run.open(folder)
+    assert opened.changed() == []
+    document = json.loads((folder / name).read_text())
+    change(document)
+    (folder / name).write_text(json.dumps(document))
+    assert opened.changed() == [name]
+    opened.save("run.json", opened.header.model_copy(update={"status": "incomplete"}))
+    for later in {"costs.json", "comparison.json", "what_if.json", "day.parquet"} - {name}:
+        (folder / later).unlink()
+    with pytest.raises(InputError, match=rf"{name} was changed after the run wrote it"):
+        resume(folder, INLINE)

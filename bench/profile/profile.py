@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pandas as pd
+from pydantic import Field
 
 from bench.measure import STEPS, ArmMeasurement, ModelFile, PowerReading, plain_name
 from bench.record import SCHEMA_VERSION, Origin, Record
+from bench.units import DAY_S, LONGEST_S
+
+SHORTEST_S = 1e-9
+"""What a clock of whole nanoseconds cannot tell from nothing counts as one."""
 
 
 class SampleEnergy(Record):
@@ -15,6 +20,12 @@ class SampleEnergy(Record):
 
     joules: float
     origin: Origin
+
+
+BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]
+Elapsed = Annotated[float, Field(ge=0, le=LONGEST_S)]
+BatchTime = Annotated[float, Field(ge=SHORTEST_S, le=DAY_S)]
+"""Of a batch: beyond a day, not even a few would fit into the nanoseconds that are counted."""
 
 
 class Profile(Record):
@@ -33,22 +44,24 @@ class Profile(Record):
     status: Literal["valid", "not checked", "unstable", "invalid"]
     status_reason: str
     """What the validity rules found wrong; empty where nothing was."""
-    service_s: dict[int, list[float]]
+    service_s: dict[BatchSize, Annotated[list[BatchTime], Field(min_length=1)]] = Field(
+        min_length=1
+    )
     steps_s: dict[int, dict[str, float]]
-    loop_overhead_s: float | None
+    loop_overhead_s: Elapsed | None
     """Time a batch costs in the serving loop beside its steps; not part of ``service_s``."""
-    load_s: float
-    first_call_s: float
-    memory_bytes: int
+    load_s: Elapsed
+    first_call_s: Elapsed
+    memory_bytes: int = Field(ge=0)
     """Peak resident memory of the measuring process."""
-    input_bytes: float
-    output_bytes: float
+    input_bytes: float = Field(ge=0, le=1e15)
+    output_bytes: float = Field(ge=0, le=1e15)
     accuracy: dict[str, float]
     """By metric, over all inputs with a known truth."""
     power: list[PowerReading]
     sample_energy: SampleEnergy | None = None
     """``None`` where nothing measured or published it."""
-    log_error: float = 0.0
+    log_error: float = Field(default=0.0, ge=0, le=10)
     """How well it is known: the standard deviation of the logarithm of a factor that all its
     service times share. Zero for what was measured here, where the times themselves are drawn."""
     environment: dict[str, object]
@@ -72,8 +85,9 @@ def build_profile(measured: ArmMeasurement, batches: pd.DataFrame, task: str) ->
     for size, group in rows.groupby("batch_size"):
         if size == 1:  # the single stream went through the same loop, and has the tail
             group = pd.concat([group, alone])
-        service[int(str(size))] = ((group["finished_ns"] - group["started_ns"]) / 1e9).tolist()
-    counts = ", ".join(f"{len(times)} of {size}" for size, times in service.items())
+        times = (group["finished_ns"] - group["started_ns"]) / 1e9
+        service[int(str(size))] = times.clip(lower=SHORTEST_S).tolist()
+    counts = ", ".join(f"{len(found)} of {size}" for size, found in service.items())
     first = measured.replicates[0]
     return Profile(
         arm=measured.arm,
