@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.errors import InputError, MeasurementInvalid, UnknownName
-from bench.hardware import Catalogue, Offer, Refresh, as_patch, live_items, refresh
+from bench.hardware import Catalogue, Offer, Refresh, as_patch, expired, live_items, refresh
 from bench.measure import FailedArm, task_work
 from bench.plan import Runs
 from bench.profile import Elsewhere, Profile, Refused, file_name, keep
@@ -178,9 +178,11 @@ def runs_of(
     for it; the other offers run what was kept of their device, or what can be projected to it.
     """
     elsewhere, profiles = _elsewhere(asked, catalogue), dict(measured)
-    base = _base(measured)
-    runs, refused = [], {}
+    base, country = _base(measured), asked.scenario.workload.country
+    runs, refused = [], expired(catalogue.offers)
     for offer in catalogue.offers.values():
+        if offer.name in refused:
+            continue
         arms = [
             arm for arm in asked.distinct_arms if arm.name in profiles and _fits(asked, arm, offer)
         ]
@@ -191,7 +193,9 @@ def runs_of(
             refused[offer.name] = str(error)
             continue
         if arms:
-            runs.append(Runs(offer, catalogue.region_of(offer), arms))
+            runs.append(
+                Runs(offer, catalogue.region_of(offer, country), arms, _is_phone(offer, catalogue))
+            )
         else:
             refused[offer.name] = "nothing was measured on a device like its machine"
     return runs, profiles, refused
@@ -200,6 +204,11 @@ def runs_of(
 def _elsewhere(asked: ResolvedScenario, catalogue: Catalogue) -> Elsewhere:
     task = asked.scenario.task
     return Elsewhere(catalogue, task.name, task.options, lambda: task_work(task.name, task.options))
+
+
+def _is_phone(offer: Offer, catalogue: Catalogue) -> bool:
+    name = offer.machine.device
+    return name is not None and catalogue.device(name).kind == "phone"
 
 
 def _fits(asked: ResolvedScenario, arm: Arm, offer: Offer) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 
 import pytest
@@ -17,8 +18,16 @@ CONTRACTS = {
     "bench.measure.power": ("MEASURES", "find"),
     "bench.arrivals": ("Options", "mean_rate", "stream"),
     "bench.batching": ("Options", "rule"),
-    "bench.simulate.scaling": ("Options", "bounds", "period_s", "idle_s", "desired", "grown"),
-    "bench.simulate.kinds": ("capacity", "quickest", "play"),
+    "bench.simulate.scaling": (
+        "Options",
+        "bounds",
+        "fewest",
+        "period_s",
+        "idle_s",
+        "desired",
+        "grown",
+    ),
+    "bench.simulate.kinds": ("capacity", "quickest", "least_usage", "play"),
 }
 MEMBERS = [(folder, name) for folder in CONTRACTS for name in extensions.names(folder)]
 
@@ -37,3 +46,10 @@ def test_contract(folder: str, name: str) -> None:
 def test_an_unknown_member_is_named_with_its_neighbour() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'dynamic'"):
         extensions.load("bench.batching", "dinamic")
+
+
+@pytest.mark.parametrize("folder", CONTRACTS)
+def test_a_folder_says_what_its_files_must_have(folder: str) -> None:
+    """An extension is written from the folder's own text."""
+    said = importlib.import_module(folder).__doc__ or ""
+    assert [member for member in CONTRACTS[folder] if f"``{member}" not in said] == []

@@ -234,6 +234,7 @@ def fleet_plans(draw: st.DrawFn) -> FleetPlan:
         duty_phase=np.array(draw(st.lists(st.integers(0, 80), min_size=devices, max_size=devices))),
         battery=draw(st.one_of(st.none(), battery)),
         spill=draw(spill),
+        sites=draw(st.integers(1, devices)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -122,12 +123,40 @@ def test_no_candidate_is_better_than_its_bounds(
                 for usd, day in zip(costed.usd_per_million_days, result.replications, strict=True)
             ]
             assert bound.usd_per_day <= min(totals) * (1 + 1e-9)
-            assert bound.carbon_kg_per_day <= (costed.carbon_kg_per_day.value or math.inf)
+            assert (bound.carbon_kg_per_day or 0.0) <= (costed.carbon_kg_per_day.value or math.inf)
             for day in result.replications:
                 p50 = day.percentiles_s["p50"]
                 assert p50 is None or bound.response_s <= p50
             checked += 1
     assert checked > 20
+
+
+def test_no_million_costs_less_than_what_it_sends(
+    fake_scenario: Path, profiles: dict[str, Profile]
+) -> None:
+    """Over an uplink at $4 a GB, 5 kB a request are $20 a million before any machine."""
+    from bench.cost import cost_simulation
+    from bench.simulate import requests_of, simulate_all
+
+    asked = prepared(fake_scenario, **{"rtt: 40 ms}": "rtt: 40 ms, price: $4/GB"})
+    requests = requests_of(asked.scenario, 1, "fast")
+    found, known = found_in(asked, profiles)
+    floors, share = Floors(known, min(requests)), fmean(1e6 / count for count in requests)
+    for candidate in found[::11]:
+        one = only(asked, candidate)
+        bound = floors.of(one, candidate)
+        if candidate.deployment.kind != "edge":
+            assert bound.usd_per_day >= min(requests) * 5000 / 1e9 * 4
+        simulation = simulate_all([one], known, 1, Inline())[0]
+        for costed in cost_simulation(one, known, simulation).deployments:
+            days = simulation.deployments[0].replications
+            assert [day.requests for day in days] == requests
+            usd, kg = costed.usd_per_million.value, costed.carbon_kg_per_million.value
+            assert usd is not None
+            assert bound.usd_per_day * share <= usd * (1 + 1e-9)
+            assert (bound.carbon_kg_per_day is None) == (kg is None)
+            if bound.carbon_kg_per_day is not None and kg is not None:
+                assert bound.carbon_kg_per_day * share <= kg * (1 + 1e-9)
 
 
 def only(asked: ResolvedScenario, candidate: Candidate) -> ResolvedScenario:

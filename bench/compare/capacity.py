@@ -19,7 +19,7 @@ from bench.scenario import (
     ResolvedScenario,
     Workload,
 )
-from bench.simulate import DeploymentResult, mean_rate, server_rate
+from bench.simulate import DeploymentResult, mean_rate, server_rate, sites_of
 from bench.units import DAY_S
 
 PLANNED_UTILISATION = 0.7
@@ -40,6 +40,7 @@ class PartCapacity(Record):
     server_rate_per_s: float
     """Requests/s of one server that always finds the batch it likes best."""
     servers_at_full_load: int
+    """At the edge, at least one at each site."""
     servers_planned: int
     """At :data:`PLANNED_UTILISATION`; bursts and start-ups may need more, the simulation shows it."""
     machines: int
@@ -69,7 +70,8 @@ def capacity_plan(
         offer, profile = scenario.offers[name], profiles[scenario.arms[name].name]
         arrivals = _arrivals_per_s(workload, deployment, name, part, result)
         rate = server_rate(part, profile, workload)
-        planned = _ceil(arrivals / (PLANNED_UTILISATION * rate))
+        sites = sites_of(workload) if isinstance(part, EdgePart) else 1
+        planned = sites * _ceil(arrivals / sites / (PLANNED_UTILISATION * rate))
         machines = _ceil(planned / _per_node(part))
         reason = misfit(part, profile, offer, scenario.arms[name].device)
         yield PartCapacity(
@@ -78,7 +80,7 @@ def capacity_plan(
             offer=offer.name,
             arrivals_per_s=arrivals,
             server_rate_per_s=rate,
-            servers_at_full_load=_ceil(arrivals / rate),
+            servers_at_full_load=sites * _ceil(arrivals / sites / rate),
             servers_planned=planned,
             machines=machines,
             accelerators=machines * offer.machine.accelerators,

@@ -22,23 +22,30 @@ class Floor:
     """Lower bounds of one candidate."""
 
     usd_per_day: float
-    carbon_kg_per_day: float
-    """0 where nothing is known."""
+    """Of a day on which it answers every request; with fewer answers, none costs less."""
+    carbon_kg_per_day: float | None
+    """Likewise; ``None`` where it is not known what the machines draw."""
     response_s: float
 
 
 class Floors:
-    """The bounds of candidates, many of which share theirs: same offer, same least usage."""
+    """The bounds of candidates, many of which share theirs: same offer, same least usage.
 
-    def __init__(self, profiles: Mapping[str, Profile]) -> None:
-        self._profiles = profiles
-        self._known: dict[tuple[str, ...], tuple[float, float]] = {}
+    Args:
+        profiles: by arm.
+        requests: the fewest of any replication.
+    """
+
+    def __init__(self, profiles: Mapping[str, Profile], requests: int = 0) -> None:
+        self._profiles, self._requests = profiles, requests
+        self._known: dict[tuple[str, ...], tuple[float, float | None]] = {}
 
     def of(self, one: ResolvedScenario, candidate: Candidate) -> Floor:
         """The bounds of one candidate; ``one`` is the scenario with it as its only deployment."""
         deployment, scenario = candidate.deployment, one.scenario
         days = scenario.simulate.days
-        usage = least_usage(deployment, days)
+        own = {part: self._profiles[arm.name] for part, arm in candidate.arms.items()}
+        usage = least_usage(deployment, own, days, self._requests)
         key = (
             *(offer.name for offer in candidate.offers.values()),
             *(arm.name for arm in candidate.arms.values()),
@@ -47,5 +54,4 @@ class Floors:
         )
         if key not in self._known:
             self._known[key] = floor_of(one, self._profiles, deployment, usage, days)
-        own = {part: self._profiles[arm.name] for part, arm in candidate.arms.items()}
         return Floor(*self._known[key], least_response_s(deployment, own, scenario.workload))

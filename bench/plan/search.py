@@ -26,17 +26,20 @@ from bench.simulate import (
     DeploymentResult,
     has_closed_loop,
     least_response_s,
+    requests_of,
     simulate_all,
     why_impossible,
 )
 from bench.units import format_seconds, format_usd
 
 SHOWN = 20
-FIRST_WAVE, GROWTH = 2, 6
+FIRST_WAVE, GROWTH = 2, 3
 """Deployments simulated at first; each wave is so many times larger than the one before it. Small
 at first, to find a feasible one cheaply; large then, since worker processes take a while to start."""
 
 Notify = Callable[[int, int, str], None]
+Figures = tuple[float | None, float | None, float | None]
+"""Dollars a million, 99th percentile, kilograms of CO2 equivalents a million."""
 
 
 def search(
@@ -59,7 +62,7 @@ def search(
         prune: without, every candidate that can meet the objective is simulated.
         notify: called with (candidates settled, candidates, what is going on).
     """
-    hunt = _Hunt(asked, found, profiles, prune=prune)
+    hunt = _Hunt(asked, found, profiles, seed, method, prune)
     wave = FIRST_WAVE
     while group := hunt.next_wave(wave):
         notify(hunt.settled, len(found), hunt.so_far)
@@ -94,7 +97,7 @@ class _Judged:
         return math.inf if value is None else value
 
     @property
-    def figures(self) -> tuple[float | None, float | None, float | None]:
+    def figures(self) -> Figures:
         entry = self.entry
         return (
             entry.usd_per_million.value, entry.p99_s.value, entry.carbon_kg_per_million.value
@@ -108,13 +111,15 @@ class _Hunt:
     asked: ResolvedScenario
     found: Sequence[Candidate]
     profiles: Mapping[str, Profile]
+    seed: int
+    method: str
     prune: bool
     dismissed: Counter[str] = field(default_factory=Counter)
     judged: list[_Judged] = field(default_factory=list)
     too_dear: int = 0
     simulated: int = 0
     requests: list[int] = field(default_factory=list)
-    """Of each replication."""
+    """Of each replication, if there is pruning."""
 
     def __post_init__(self) -> None:
         scenario = self.asked.scenario
@@ -124,7 +129,9 @@ class _Hunt:
         alike: dict[str, list[Candidate]] = {}
         for candidate in self.found:
             alike.setdefault(_dynamics(candidate), []).append(candidate)
-        floors = Floors(self.profiles)
+        if self.prune:
+            self.requests = requests_of(scenario, self.seed, self.method)
+        floors = Floors(self.profiles, min(self.requests, default=0))
         groups = [list(self._hopeful(members, floors)) for members in alike.values()]
         for members in groups:
             members.sort(key=lambda member: member.floor.usd_per_day)
@@ -184,7 +191,6 @@ class _Hunt:
     def judge(self, members: Sequence[Candidate], result: DeploymentResult) -> None:
         """Cost every candidate of a group, each with its own offer, from one simulation."""
         self.simulated += 1
-        self.requests = self.requests or [day.requests for day in result.replications]
         first = members[0]
         for candidate in members:
             own = _renamed(result, first, candidate)
@@ -256,15 +262,11 @@ class _Hunt:
             return False
         days = self.asked.scenario.simulate.days
         share = fmean(days / max(requests, 1) for requests in self.requests) * 1e6
-        usd, carbon = bound.usd_per_day * share, bound.carbon_kg_per_day * share
+        usd, kg = bound.usd_per_day * share, bound.carbon_kg_per_day
         if usd > self.asked.scenario.plan.within * best.usd:
             return True
-        return any(
-            judged.usd <= usd and p99 <= bound.response_s and kg <= carbon
-            for judged in self.feasible
-            for _, p99, kg in [judged.figures]
-            if p99 is not None and kg is not None
-        )
+        at_best = usd, bound.response_s, None if kg is None else kg * share
+        return any(_as_good(judged.figures, at_best) for judged in self.feasible)
 
     def _verdict(self, best: _Judged | None, missed: Sequence[_Judged]) -> str:
         number = f"{len(self.found):,} candidates"
@@ -341,9 +343,12 @@ def _front(feasible: Sequence[_Judged]) -> list[_Judged]:
 
 
 def _dominates(left: _Judged, right: _Judged) -> bool:
-    """At least as good in all three, and better in one; what is unknown compares with nothing."""
-    pairs = list(zip(left.figures, right.figures, strict=True))
-    if any((a is None) != (b is None) for a, b in pairs):
-        return False
-    known = [(a, b) for a, b in pairs if a is not None and b is not None]
-    return all(a <= b for a, b in known) and any(a < b for a, b in known)
+    """At least as good in all three, and better in one."""
+    return left.figures != right.figures and _as_good(left.figures, right.figures)
+
+
+def _as_good(left: Figures, right: Figures) -> bool:
+    """At least as good in all three; what is unknown compares with nothing else."""
+    return all(
+        a is b if a is None or b is None else a <= b for a, b in zip(left, right, strict=True)
+    )

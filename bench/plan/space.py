@@ -7,14 +7,14 @@ reached, how long nodes take to start, and when a batch runs. They are candidate
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from bench.hardware import Offer, Region, RentedOffer
+from bench.hardware import Offer, PurchasedOffer, Region, RentedOffer
+from bench.plan.names import name_of
 from bench.profile import Profile
 from bench.scenario import (
-    AnyPart,
     Arm,
     BatchDeployment,
     Deployment,
@@ -47,6 +47,8 @@ class Runs:
     offer: Offer
     region: Region | None
     arms: Sequence[Arm]
+    carried: bool = False
+    """Whether it goes about with the one person it serves, as a phone does."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def candidates(
 ) -> Iterator[Candidate]:
     """All of them; ``profiles`` by arm. The scenario's own deployments come first."""
     space = _with_life_of_spot(asked.scenario.plan, asked.scenario.deployments)
+    taken = {deployment.name for deployment in asked.scenario.deployments}
     for deployment in asked.scenario.deployments:
         yield Candidate(
             deployment,
@@ -71,13 +74,16 @@ def candidates(
             {part: asked.arms[part] for part in deployment.parts},
             {part: asked.regions[part] for part in deployment.parts},
         )
+    carried = {run.offer.name for run in runs if run.carried}
     for template in _templates(asked.scenario.deployments):
         for run in runs:
             if not any(fnmatchcase(run.offer.name, pattern) for pattern in space.offers):
                 continue
             for arm in run.arms:
-                for variant in _variants(template, run.offer, profiles[arm.name], space):
-                    yield _named(variant, run, arm)
+                for variant in _variants(template, run.offer, profiles[arm.name], asked, carried):
+                    candidate = _named(variant, run, arm, taken)
+                    taken.add(candidate.deployment.name)
+                    yield candidate
 
 
 def _with_life_of_spot(space: PlanSpace, deployments: Sequence[Deployment]) -> PlanSpace:
@@ -101,17 +107,21 @@ def _templates(deployments: Sequence[Deployment]) -> Iterator[Deployment]:
 
 
 def _variants(
-    template: Deployment, offer: Offer, profile: Profile, space: PlanSpace
-) -> Iterator[Deployment]:
+    template: Deployment, offer: Offer, profile: Profile, asked: ResolvedScenario,
+    carried: Collection[str],
+) -> Iterator[Deployment]:  # fmt: skip
     """The template on this offer, in every way that can be chosen."""
+    space = asked.scenario.plan
     if isinstance(template, EdgeDeployment):
-        if offer.location == "edge":
-            yield from _fleets(template, profile, space)
+        if offer.location == "edge" and isinstance(offer.machine, PurchasedOffer):
+            own = template.battery is not None or {template.offer, offer.name} & set(carried)
+            least = template.fleet if own else asked.scenario.workload.sites or 1
+            yield from _fleets(template, profile, space, least)
     elif offer.location != "edge" and not isinstance(template, HybridDeployment):
         changed = _placed(template, offer, space)
         if isinstance(changed, BatchDeployment):
             for batching in _batching(space, profile, profile.max_batch, waits=False):
-                for nodes in space.nodes:
+                for nodes in dict.fromkeys(space.nodes):
                     yield changed.model_copy(update={"batching": batching, "nodes": nodes})
         elif isinstance(changed, RealTimeDeployment):
             for batching in _batching(space, profile, LARGEST_ON_LINE, waits=True):
@@ -120,9 +130,12 @@ def _variants(
 
 
 def _fleets(
-    template: EdgeDeployment, profile: Profile, space: PlanSpace
+    template: EdgeDeployment, profile: Profile, space: PlanSpace, least: int
 ) -> Iterator[EdgeDeployment]:
-    fleets = dict.fromkeys(math.ceil(template.fleet / share) for share in space.share_devices)
+    """Devices that several of the template's sources' devices are replaced by."""
+    fleets = dict.fromkeys(
+        max(math.ceil(template.fleet / share), least) for share in space.share_devices
+    )
     for fleet in fleets:
         for batching in _batching(space, profile, LARGEST_ON_LINE, waits=False):
             yield template.model_copy(update={"fleet": fleet, "batching": batching})
@@ -147,7 +160,7 @@ def _placed(
 def _batching(space: PlanSpace, profile: Profile, largest: int, *, waits: bool) -> Iterator[Part]:
     """What the profile covers; without waiting where nobody else may come for hours."""
     asked = space.batching if space.batching is not None else list(_usual(largest, waits))
-    for part in asked:
+    for part in _once(asked):
         if largest_batch(part) <= profile.max_batch:
             yield part
 
@@ -162,9 +175,13 @@ def _usual(largest: int, waits: bool) -> Iterator[Part]:
             yield Part.model_validate({"name": "dynamic", "max_batch": size, "max_wait": wait})
 
 
+def _once(parts: Sequence[Part]) -> list[Part]:
+    return [part for place, part in enumerate(parts) if part not in parts[:place]]
+
+
 def _scaling(space: PlanSpace) -> Iterator[Part]:
     if space.scaling is not None:
-        yield from space.scaling
+        yield from _once(space.scaling)
         return
     for replicas in REPLICAS:
         yield Part.model_validate({"name": "fixed", "replicas": replicas})
@@ -174,31 +191,13 @@ def _scaling(space: PlanSpace) -> Iterator[Part]:
         )
 
 
-def _named(deployment: Deployment, run: Runs, arm: Arm) -> Candidate:
-    """The candidate's name says all that was chosen."""
-    part = next(iter(deployment.parts.values()))
-    name = " ".join([deployment.kind.replace("_", "-"), run.offer.name, arm.name, *chosen(part)])
+def _named(deployment: Deployment, run: Runs, arm: Arm, taken: set[str]) -> Candidate:
     placed = deployment.model_copy(
         update={
-            "name": name, "offer": run.offer.name, "device": arm.device.name,
+            "name": "", "offer": run.offer.name, "device": arm.device.name,
             "backend": arm.backend, "task": arm.task,
         }
     )  # fmt: skip
-    return Candidate(placed, {name: run.offer}, {name: arm}, {name: run.region})
-
-
-def chosen(part: AnyPart) -> Iterator[str]:
-    """Batching, and scaling, nodes or fleet, in words."""
-    yield _said(part.batching)
-    if isinstance(part, BatchDeployment):
-        yield f"nodes={part.nodes}"
-    elif isinstance(part, RealTimeDeployment):
-        yield _said(part.scaling)
-    elif isinstance(part, EdgeDeployment):
-        yield f"fleet={part.fleet}"
-
-
-def _said(part: Part) -> str:
-    options = ",".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
-                       for key, value in part.options.items())  # fmt: skip
-    return f"{part.name}({options})" if options else part.name
+    name = name_of(placed, run.offer.name, arm.name, taken)
+    named = placed.model_copy(update={"name": name})
+    return Candidate(named, {name: run.offer}, {name: arm}, {name: run.region})

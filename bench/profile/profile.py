@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import pandas as pd
@@ -31,8 +32,9 @@ BatchTime = Annotated[float, Field(ge=SHORTEST_S, le=DAY_S)]
 class Profile(Record):
     """What a simulation needs to know of one arm.
 
-    ``service_s`` holds every measured service time by batch size, in the order measured. A
-    simulation may use the batch sizes in it and no others.
+    ``service_s`` holds every measured service time by batch size, in the order measured. A batch of
+    a size between those takes as long as the next larger one, as if it were filled up
+    (:meth:`measured_size`); a larger one than any is not known.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -71,9 +73,39 @@ class Profile(Record):
     def max_batch(self) -> int:
         return max(self.service_s)
 
+    def measured_size(self, batch_size: int) -> int:
+        """The measured size whose times a batch takes: its own, or the next larger one.
+
+        Raises:
+            ValueError: no batch so large was measured.
+        """
+        larger = [size for size in self.service_s if size >= batch_size]
+        if not larger:
+            raise ValueError(
+                f"a batch of {batch_size} of {self.arm}, measured up to {self.max_batch}"
+            )
+        return min(larger)
+
+    def times_s(self, batch_size: int) -> list[float]:
+        """Service times of a batch of this size, in seconds."""
+        return self.service_s[self.measured_size(batch_size)]
+
     def mean_service_s(self, batch_size: int) -> float:
-        values = self.service_s[batch_size]
+        values = self.times_s(batch_size)
         return sum(values) / len(values)
+
+    def borrowed(self, largest: int) -> Origin | None:
+        """What is taken for batches of up to ``largest`` that were not measured; ``None`` if none."""
+        sizes = [size for size in range(1, largest + 1) if size not in self.service_s]
+        if not sizes:
+            return None
+        taken = sorted({self.measured_size(size) for size in sizes})
+        return Origin(
+            subject=f"batches of {_spans(sizes)} of {self.arm}",
+            provenance="assumed",
+            source="not measured; taken to last as long as the next larger one that was: "
+            + ", ".join(map(str, taken)),
+        )
 
 
 def build_profile(measured: ArmMeasurement, batches: pd.DataFrame, task: str) -> Profile:
@@ -121,6 +153,16 @@ def build_profile(measured: ArmMeasurement, batches: pd.DataFrame, task: str) ->
             ),
             as_of=first.started_utc[:10],
         ),
+    )
+
+
+def _spans(sizes: Sequence[int]) -> str:
+    """``17 to 23, 25 to 31`` of sizes in order."""
+    begins = [size for size in sizes if size - 1 not in sizes]
+    ends = [size for size in sizes if size + 1 not in sizes]
+    return ", ".join(
+        f"{begin}" if begin == end else f"{begin} to {end}"
+        for begin, end in zip(begins, ends, strict=True)
     )
 
 

@@ -6,6 +6,7 @@ from bench.scenario.resolve import Extensions, resolve, resolve_suite
 from bench.scenario.scaled import scaled
 from bench.scenario.schema import (
     BUDGET_NAMES,
+    NAME_LENGTH,
     AccuracyLimit,
     Active,
     AdmissionPlan,
@@ -46,6 +47,7 @@ from bench.scenario.sweep import Point, Sweep, sweep_of
 
 __all__ = [
     "BUDGET_NAMES",
+    "NAME_LENGTH",
     "AccuracyLimit",
     "Active",
     "AdmissionPlan",

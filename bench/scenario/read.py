@@ -22,16 +22,7 @@ def read_scenario(path: Path) -> tuple[Scenario, Source]:
             where=source.where(("arms",)),
             todo=f"Run it with: bench measure {path}",
         )
-    scenario = source.record(Scenario)
-    seen: set[str] = set()
-    for index, deployment in enumerate(scenario.deployments):
-        if deployment.name in seen:
-            raise InputError(
-                f"the deployment name {deployment.name!r} appears twice",
-                where=source.where(("deployments", index, "name")),
-            )
-        seen.add(deployment.name)
-    return scenario, source
+    return source.record(Scenario), source
 
 
 def read_suite(path: Path) -> tuple[Suite, Source] | None:

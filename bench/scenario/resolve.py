@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.documents import Source
 from bench.errors import InputError, UnknownName
 from bench.extensions import is_own_file
-from bench.hardware import Catalogue
+from bench.hardware import Catalogue, check_current
 from bench.record import Record
 from bench.scenario.schema import (
     AnyPart,
@@ -115,6 +115,10 @@ def resolve(
         InputError: an unknown name, a wrong option, or a deployment that contradicts itself.
     """
     look_up = _Lookup(source, catalogue, extensions)
+    _require_names(look_up, scenario.deployments)
+    country = scenario.workload.country
+    if country is not None:
+        catalogue.require_country(country, look_up.where("workload", "country"))
     task = look_up.task(scenario.task)
     deployments = [
         _deployment(look_up, scenario, d, "deployments", i)
@@ -124,7 +128,9 @@ def resolve(
     resolved = scenario.model_copy(
         update={
             "task": task,
-            "workload": scenario.workload.model_copy(update={"arrivals": arrivals}),
+            "workload": scenario.workload.model_copy(
+                update={"arrivals": arrivals, "sites": _sites(scenario)}
+            ),
             "measure": look_up.plan(scenario.measure),
             "deployments": deployments,
             "plan": _space(look_up, scenario.plan),
@@ -141,9 +147,37 @@ def resolve(
         scenario=resolved,
         offers=offers,
         arms=arms,
-        regions={name: catalogue.region_of(offer) for name, offer in offers.items()},
+        regions={name: catalogue.region_of(offer, country) for name, offer in offers.items()},
         assumptions=catalogue.assumptions,
     )
+
+
+def _require_names(look_up: _Lookup, deployments: Sequence[Deployment]) -> None:
+    """Refuse two deployments, or parts of them, of one name: results are kept by it."""
+    owner: dict[str, str] = {}
+    for index, deployment in enumerate(deployments):
+        where = look_up.where("deployments", index, "name")
+        if deployment.name in owner.values():
+            raise InputError(f"the deployment name {deployment.name!r} appears twice", where=where)
+        for name in dict.fromkeys([deployment.name, *deployment.parts]):
+            if name in owner:
+                raise InputError(
+                    f"{name!r} is the name of two things: of a deployment, and of a part of a hybrid "
+                    "of the name before the brackets",
+                    where=where, todo="Call one of them something else",
+                )  # fmt: skip
+            owner[name] = deployment.name
+
+
+def _sites(scenario: Scenario) -> int:
+    """Where the sources are: as said, or as many places as some deployment has links to."""
+    links = [
+        part.network.sites
+        for deployment in scenario.deployments
+        for part in deployment.parts.values()
+        if not isinstance(part, EdgePart)
+    ]
+    return min(scenario.workload.sites or max(links, default=1), scenario.workload.sources)
 
 
 def _space(look_up: _Lookup, space: PlanSpace) -> PlanSpace:
@@ -185,17 +219,17 @@ def _deployment(
 ) -> Deployment:
     if isinstance(value, HybridDeployment):
         parts = {
-            "edge": _part(look_up, value.edge, *here, "edge"),
-            "cloud": _part(look_up, value.cloud, *here, "cloud"),
+            "edge": _part(look_up, scenario, value.edge, *here, "edge"),
+            "cloud": _part(look_up, scenario, value.cloud, *here, "cloud"),
         }
         return value.model_copy(update=parts)
     if isinstance(value, BatchDeployment):
         _require_possible_window(look_up, scenario, value, *here)
-    whole: Deployment = _part(look_up, value, *here)
+    whole: Deployment = _part(look_up, scenario, value, *here)
     return whole
 
 
-def _part(look_up: _Lookup, value: Any, *here: str | int) -> Any:
+def _part(look_up: _Lookup, scenario: Scenario, value: Any, *here: str | int) -> Any:
     """A part of the same kind, resolved."""
     update: dict[str, Any] = {
         "backend": look_up.part("backend", value.backend, *here, "backend"),
@@ -205,13 +239,30 @@ def _part(look_up: _Lookup, value: Any, *here: str | int) -> Any:
         update["scaling"] = look_up.part("scaling", value.scaling, *here, "scaling")
     offers = look_up.catalogue.offers
     offer = look_up.catalogue.offer(value.offer, look_up.where(*here, "offer"))
+    check_current(offer, look_up.where(*here, "offer"))
     if isinstance(value, EdgePart) and offer.machine.kind != "purchased":
         raise InputError(
             f"an edge deployment needs machines that are bought, and {value.offer!r} is rented",
             where=look_up.where(*here, "offer"),
             allowed=", ".join(n for n, o in offers.items() if o.location == "edge"),
         )
+    if isinstance(value, EdgePart):
+        _require_a_device_at_each_site(look_up, scenario, value, *here)
     return value.model_copy(update=update)
+
+
+def _require_a_device_at_each_site(
+    look_up: _Lookup, scenario: Scenario, value: EdgePart, *here: str | int
+) -> None:
+    sites = _sites(scenario)
+    if value.fleet < sites:
+        said = "workload.sites" if scenario.workload.sites else "network.sites"
+        raise InputError(
+            f"{value.fleet} device(s) cannot be at {sites} sites ({said}), and each answers the "
+            "sources of its own",
+            where=look_up.where(*here, "fleet"), allowed=f"at least {sites}",
+            todo="Or say workload.sites, if the sources are in fewer places",
+        )  # fmt: skip
 
 
 def _require_possible_window(

@@ -75,7 +75,8 @@ def _workload(workload: Workload, sources: int, factor: Fraction) -> Workload:
             )  # fmt: skip
         options = {**arrivals.options, "rate": rate * float(factor)}
         arrivals = Part.model_validate({"name": arrivals.name, **options})
-    return workload.model_copy(update={"sources": sources, "arrivals": arrivals})
+    sites = None if workload.sites is None else _times(workload.sites, factor)
+    return workload.model_copy(update={"sources": sources, "sites": sites, "arrivals": arrivals})
 
 
 def _follows_sources(arrivals: Part) -> bool:

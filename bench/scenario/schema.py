@@ -33,7 +33,8 @@ Residency = Literal["device", "site", "region", "any"]
 Country = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 BudgetName = Literal["smoke", "standard", "official"]
 BUDGET_NAMES: tuple[str, ...] = get_args(BudgetName)
-Name = Annotated[str, Field(min_length=1, max_length=120)]
+NAME_LENGTH = 200
+Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH)]
 
 
 class Part(Record):
@@ -74,8 +75,14 @@ class Workload(Record):
     """Who asks, when: every source (camera, user, sensor) follows the arrival process."""
 
     sources: int = Field(default=1, ge=1, le=1_000_000)
+    sites: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Places the sources are spread over, evenly. A device at the edge serves the sources of its own
+    place. By default as many as the ``network.sites`` of the deployment that has the most."""
     arrivals: Part
     active: Active = Active(start=0.0, end=DAY_S)
+    country: Country | None = None
+    """Where the sources are, and with them the machines at the edge and on the premises (ISO 3166
+    alpha-3): its grid feeds them. By default that of ``regions.yaml``."""
 
 
 class ResponseLimit(Record):
@@ -336,9 +343,11 @@ class PlanSpace(Record):
     share_devices: list[Annotated[int, Field(ge=1, le=1000)]] = Field(
         default=[1, 2, 3, 4, 6], min_length=1, max_length=50
     )
-    """Devices of a fleet may each take the sources of so many, within a site."""
-    within: float = Field(default=3.0, ge=1, le=1000)
-    """The Pareto front is exact up to so many times the cost of the cheapest."""
+    """Devices of a fleet may each take the sources of so many; there is one at least at each of
+    the workload's sites, and nobody shares a phone or what runs on a battery."""
+    within: float = Field(default=1.5, ge=1, le=1000)
+    """The Pareto front is exact up to so many times the cost of the cheapest. The further it goes,
+    the more has to be simulated."""
     spot: Spot | None = None
     """How long spot nodes live; nobody publishes it. By default as in the first of the scenario's
     deployments that says so, or else a day on average."""

@@ -6,9 +6,9 @@ from bench.simulate.bounds import (
     least_usage,
     why_impossible,
 )
-from bench.simulate.cloud import largest_batch
+from bench.simulate.cloud import BATCHING, largest_batch
 from bench.simulate.day import BINS, day_table, event_trace
-from bench.simulate.demand import mean_rate
+from bench.simulate.demand import mean_rate, sites_of
 from bench.simulate.rates import server_rate
 from bench.simulate.results import (
     DeploymentResult,
@@ -18,12 +18,14 @@ from bench.simulate.results import (
     Simulation,
     Usage,
 )
-from bench.simulate.run import METHODS, first_job, simulate, simulate_all
-from bench.simulate.scaling import grown
+from bench.simulate.run import METHODS, first_job, requests_of, simulate, simulate_all
+from bench.simulate.scaling import SCALING, grown
 
 __all__ = [
+    "BATCHING",
     "BINS",
     "METHODS",
+    "SCALING",
     "DeploymentResult",
     "Holding",
     "OtherWork",
@@ -39,8 +41,10 @@ __all__ = [
     "least_response_s",
     "least_usage",
     "mean_rate",
+    "requests_of",
     "server_rate",
     "simulate",
     "simulate_all",
+    "sites_of",
     "why_impossible",
 ]

@@ -25,9 +25,14 @@ def kind_of(deployment: Deployment) -> Any:
     return extensions.load(KINDS, deployment.kind.replace("_", "-"))
 
 
-def least_usage(deployment: Deployment, days: int) -> dict[str, Usage]:
-    """What each part uses at the least."""
-    found: dict[str, Usage] = kind_of(deployment).least_usage(deployment, days)
+def least_usage(
+    deployment: Deployment, profiles: Mapping[str, Profile], days: int, requests: int = 0
+) -> dict[str, Usage]:
+    """What each part uses at the least, if it answers ``requests`` in all.
+
+    ``profiles``: by the name of the deployment's part.
+    """
+    found: dict[str, Usage] = kind_of(deployment).least_usage(deployment, profiles, days, requests)
     return found
 
 

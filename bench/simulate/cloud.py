@@ -58,7 +58,7 @@ def best_rate(part: AnyPart, profile: Profile) -> float:
 
 def shortest_service_s(part: AnyPart, profile: Profile) -> float:
     sizes = range(1, largest_batch(part.batching) + 1)
-    quickest = min(min(profile.service_s[size]) for size in sizes)
+    quickest = min(min(profile.times_s(size)) for size in sizes)
     return math.exp(-FARTHEST * profile.log_error) * quickest
 
 

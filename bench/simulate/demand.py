@@ -87,6 +87,14 @@ class Demand:
             self.counted += count - int(np.searchsorted(time, self._since))
 
 
+def count_requests(workload: Workload, streams: Streams, days: int, method: str) -> int:
+    """How many requests a replication has, whoever answers them: of no closed loop."""
+    demand = Demand(workload, streams, days, method)
+    for _ in demand.requests():
+        pass
+    return demand.counted
+
+
 def process_of(workload: Workload) -> tuple[Any, Any]:
     """The arrival process, and its options."""
     module = extensions.load(ARRIVALS, workload.arrivals.name)
@@ -97,6 +105,11 @@ def mean_rate(workload: Workload) -> float:
     """Requests per second of all sources together, while they are active."""
     module, options = process_of(workload)
     return float(module.mean_rate(options, workload.sources))
+
+
+def sites_of(workload: Workload) -> int:
+    """Places with sources; where nothing is said, all are in one."""
+    return min(workload.sites or 1, workload.sources)
 
 
 def _delays(network: Network | None, count: int, rng: np.random.Generator) -> tuple[Ticks, Ticks]:

@@ -331,9 +331,22 @@ class Spill:
         return not self.off_line.cover(now) and not outages.of(source % len(outages)).cover(now)
 
 
+def device_of(source: int, devices: int, sites: int) -> int:
+    """The device that a source belongs to: one of its own site, each as many sources as the others.
+
+    Source ``s`` is at site ``s % sites``, and so is device ``s``: sites differ by one device, if at
+    all, and no device serves two of them. There is at least one device for each.
+
+    Compiled for the fast method and called as it stands elsewhere.
+    """
+    site = source % sites
+    own = devices // sites + (1 if site < devices % sites else 0)
+    return site + sites * ((source // sites) % own)
+
+
 @dataclass(frozen=True)
 class FleetPlan:
-    """Devices with a queue and one server each; source ``s`` belongs to device ``s % devices``."""
+    """Devices with a queue and one server each; :func:`device_of` says whose a source is."""
 
     devices: int
     rule: Rule
@@ -351,6 +364,7 @@ class FleetPlan:
     """A device is awake ``duty_on`` of every ``duty_period``; by device, where it begins."""
     battery: Battery | None = None
     spill: Spill = Spill()
+    sites: int = 1
 
     @property
     def draws_choice(self) -> bool:

@@ -23,7 +23,7 @@ class Usage(Record):
     holdings: list[Holding]
     """Rented machines, one entry for each time one is held."""
     devices: int
-    """Machines owned, used or not."""
+    """Of a fleet, the machines there are, used or not; of a pool, the most held at once."""
     served: int
     """Requests it worked on to the end."""
     busy_s: float
@@ -36,15 +36,14 @@ class Usage(Record):
     """Held by nodes in place of evicted ones, until they served."""
 
     @classmethod
-    def least(cls, devices: int, held_s: float | None = None) -> Usage:
-        """Machines that are there and do nothing; rented ones are held for ``held_s``."""
-        held = [] if held_s is None else [Holding(start_s=0.0, end_s=held_s)] * devices
+    def least(cls, devices: int, held_s: float, served: int, uploaded_bytes: float) -> Usage:
+        """Machines held for ``held_s`` from midnight on, that take no time for what they serve."""
         return cls(
-            holdings=held,
+            holdings=[Holding(start_s=0.0, end_s=held_s)] * devices,
             devices=devices,
-            served=0,
+            served=served,
             busy_s=0.0,
-            uploaded_bytes=0.0,
+            uploaded_bytes=uploaded_bytes,
             downloaded_bytes=0.0,
             stored_byte_s=0.0,
         )

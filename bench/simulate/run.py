@@ -18,12 +18,13 @@ from bench.scenario import (
     Objective,
     RealTimePart,
     ResolvedScenario,
+    Scenario,
     SimulatePlan,
     Workload,
 )
 from bench.simulate import cloud
 from bench.simulate.bounds import kind_of, why_impossible
-from bench.simulate.demand import Demand, mean_rate
+from bench.simulate.demand import Demand, count_requests, mean_rate
 from bench.simulate.kinds import Played, Setting, until_of
 from bench.simulate.results import (
     CURVE_POINTS,
@@ -271,6 +272,15 @@ def play_replication(job: Job) -> Result:
     return replication, quantiles[len(names) :]
 
 
+def requests_of(scenario: Scenario, seed: int, method: str) -> list[int]:
+    """Of each replication, the requests that every deployment meets; of no closed loop."""
+    plan = scenario.simulate
+    return [
+        count_requests(scenario.workload, Streams(seed, replication), plan.days, method)
+        for replication in range(plan.replications)
+    ]
+
+
 def play(
     job: Job,
     since: int = 0,
@@ -366,11 +376,10 @@ def _profiles_for(
             )
         profile = profiles[arm]
         needed = cloud.largest_batch(part.batching)
-        absent = [size for size in range(1, needed + 1) if size not in profile.service_s]
-        if absent:
+        if needed > profile.max_batch:
             raise InputError(
                 f"{name!r} can form batches of up to {needed}, but the profile of {arm!r} was "
-                f"measured for {min(profile.service_s)} to {profile.max_batch}",
+                f"measured for up to {profile.max_batch}",
                 where="batching",
                 todo=f"Measure with measure.max_batch: {needed}, or batch less",
             )

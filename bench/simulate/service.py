@@ -18,13 +18,16 @@ LONGEST_BLOCK = 64
 
 @dataclass(frozen=True)
 class ServiceTimes:
-    """Measured times of every batch size in one array, in the order they were measured."""
+    """Measured times of every batch size in one array, in the order they were measured.
+
+    A size between measured ones has the times of the next larger one.
+    """
 
     values: Ticks
     first: Ticks
     """By batch size: where its values begin."""
     count: Ticks
-    """By batch size: how many there are; 0 where none was measured."""
+    """By batch size: how many there are."""
     block: int = 1
     """Consecutive batches of a server that are drawn from consecutive measured ones."""
 
@@ -46,6 +49,9 @@ class ServiceTimes:
             parts.append(part)
             first[size], count[size] = filled, len(part)
             filled += len(part)
+        for size in range(largest - 1, 0, -1):
+            if not count[size]:
+                first[size], count[size] = first[size + 1], count[size + 1]
         return cls(np.concatenate(parts), first, count, block)
 
     @property

@@ -12,7 +12,16 @@ from bench.simulate import battery
 from bench.simulate.compiled import compiled, compiled_with_arrays
 from bench.simulate.fast.state import Input, Structured, as_input
 from bench.simulate.fast.windows import after_window
-from bench.simulate.plane import ANSWER, Answers, FleetPlan, FleetSeen, OnAnswers, Outcome, Requests
+from bench.simulate.plane import (
+    ANSWER,
+    Answers,
+    FleetPlan,
+    FleetSeen,
+    OnAnswers,
+    Outcome,
+    Requests,
+    device_of,
+)
 from bench.ticks import FOREVER, Ticks
 
 _DONE, _SHED = int(Outcome.DONE), int(Outcome.SHED)
@@ -73,6 +82,7 @@ class Settings(NamedTuple):
 
 
 _decide = compiled(decide)
+_device_of = compiled(device_of)
 _level_after = compiled(battery.level_after)
 _charged_at = compiled(battery.charged_at)
 
@@ -116,7 +126,7 @@ class Fleet:
         """Play all devices up to before ``limit``: who still waits, and who goes to the cloud."""
         every = Requests.joined(waiting, chunk) if len(waiting) else chunk
         rows = as_input(every)
-        order, first = _by_device(rows.source, self._plan.devices)
+        order, first = _by_device(rows.source, self._plan.devices, self._plan.sites)
         fate = np.full(len(every), _WAITING, np.int64)
         leaves = np.zeros(len(every), np.int64)
         out = np.zeros(len(every), ANSWER)
@@ -137,17 +147,17 @@ def _by_time(a: Requests, b: Requests) -> Requests:
 
 
 @compiled_with_arrays
-def _by_device(source: np.ndarray, devices: int) -> tuple[Ticks, Ticks]:
+def _by_device(source: np.ndarray, devices: int, sites: int) -> tuple[Ticks, Ticks]:
     """The stable order of requests by device, and where each device's begin."""
     first = np.zeros(devices + 1, np.int64)
     for i in range(len(source)):
-        first[source[i] % devices + 1] += 1
+        first[_device_of(source[i], devices, sites) + 1] += 1
     for device in range(devices):
         first[device + 1] += first[device]
     cursor = first[:-1].copy()
     order = np.empty(len(source), np.int64)
     for i in range(len(source)):
-        device = source[i] % devices
+        device = _device_of(source[i], devices, sites)
         order[cursor[device]] = i
         cursor[device] += 1
     return order, first

@@ -2,7 +2,7 @@
 
 Each file has ``capacity(deployment, profiles, workload)``, the requests per second it can serve at
 most, ``quickest(deployment, profiles)``, the shortest response time there can be,
-``least_usage(deployment, days)``, what it uses however few requests come, and
+``least_usage(deployment, profiles, days, requests)``, what it uses at the least to answer so many, and
 ``play(setting) -> Played``, which simulates one replication.
 """
 

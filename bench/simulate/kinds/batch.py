@@ -37,9 +37,12 @@ def quickest(deployment: BatchDeployment, profiles: Mapping[str, Profile]) -> fl
     return way + cloud.shortest_service_s(deployment, profile)
 
 
-def least_usage(deployment: BatchDeployment, days: int) -> dict[str, Usage]:
-    """Nothing: on a day without requests no node is started."""
-    return {deployment.name: Usage.least(0, held_s=0.0)}
+def least_usage(
+    deployment: BatchDeployment, profiles: Mapping[str, Profile], days: int, requests: int
+) -> dict[str, Usage]:
+    """No node: on a day without requests none is started."""
+    sent = profiles[deployment.name].input_bytes * requests
+    return {deployment.name: Usage.least(0, held_s=0.0, served=requests, uploaded_bytes=sent)}
 
 
 def play(setting: Setting) -> Played:

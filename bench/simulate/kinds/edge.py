@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from bench.errors import InputError
 from bench.profile import Profile
 from bench.scenario import EdgeDeployment, EdgePart, Workload
 from bench.simulate import cloud
+from bench.simulate.demand import sites_of
 from bench.simulate.durations import breakdowns, daily, outside
 from bench.simulate.kinds import Played, Setting, until_of
 from bench.simulate.plane import Battery, FleetPlan, Pool, PoolPlan, Routing, Spill
@@ -26,8 +28,10 @@ def quickest(deployment: EdgeDeployment, profiles: Mapping[str, Profile]) -> flo
     return shortest_of(deployment, profiles[deployment.name])
 
 
-def least_usage(deployment: EdgeDeployment, days: int) -> dict[str, Usage]:
-    return {deployment.name: Usage.least(deployment.fleet)}
+def least_usage(
+    deployment: EdgeDeployment, profiles: Mapping[str, Profile], days: int, requests: int
+) -> dict[str, Usage]:
+    return {deployment.name: usage_of(deployment, requests, 0)}
 
 
 def shortest_of(part: EdgePart, profile: Profile) -> float:
@@ -35,9 +39,23 @@ def shortest_of(part: EdgePart, profile: Profile) -> float:
 
 
 def capacity_of(part: EdgePart, profile: Profile, workload: Workload) -> float:
-    """Requests/s: the busiest device, with ``ceil(sources / fleet)`` sources, sets the limit."""
+    """Requests/s: the device with the most sources sets the limit."""
     rate = device_rate(part, profile, workload)
-    return rate * workload.sources / -(-workload.sources // part.fleet)
+    return rate * workload.sources / most_sources(workload, part.fleet)
+
+
+def most_sources(workload: Workload, fleet: int) -> int:
+    """Those of the device that has the most, at the site with the most sources for its devices."""
+    sources, sites = workload.sources, sites_of(workload)
+    devices = min(fleet, sources)
+    # What a site has changes where the remainders end; between, all sites are alike.
+    return max(
+        math.ceil(
+            (sources // sites + (site < sources % sites))
+            / (devices // sites + (site < devices % sites))
+        )
+        for site in {0, sources % sites, devices % sites}
+    )
 
 
 def device_rate(part: EdgePart, profile: Profile, workload: Workload) -> float:
@@ -95,6 +113,7 @@ def plan_of(
     period = ticks(duty.period) if duty else 0
     return FleetPlan(
         devices=used,
+        sites=sites_of(setting.workload),
         rule=cloud.rule_of(part.batching, service),
         service=service,
         queue_limit=limits.queue_limit,
@@ -141,7 +160,14 @@ def _play_users(setting: Setting, deployment: EdgeDeployment) -> Played:
             todo="Use an open arrival process",
         )
     name = deployment.name
-    used = min(deployment.fleet, setting.workload.sources)
+    used, sites = min(deployment.fleet, setting.workload.sources), sites_of(setting.workload)
+    if used % sites and used < setting.workload.sources:
+        raise InputError(
+            f"{name!r} has {used} devices at {sites} sites, and users of a closed loop need as many "
+            "at each",
+            where="fleet",
+            allowed=f"a multiple of {sites}, or a device for each source",
+        )
     service = setting.service(name).slowed(deployment.power_mode.slowdown)
     plan = PoolPlan(
         rule=cloud.rule_of(deployment.batching, service),

@@ -31,11 +31,14 @@ def quickest(deployment: HybridDeployment, profiles: Mapping[str, Profile]) -> f
     return edge.shortest_of(deployment.edge, profiles[at_edge])
 
 
-def least_usage(deployment: HybridDeployment, days: int) -> dict[str, Usage]:
+def least_usage(
+    deployment: HybridDeployment, profiles: Mapping[str, Profile], days: int, requests: int
+) -> dict[str, Usage]:
+    """Either part may have to answer none."""
     at_edge, in_cloud = deployment.parts
     return {
-        at_edge: Usage.least(deployment.edge.fleet),
-        in_cloud: real_time.least_of(deployment.cloud, days),
+        at_edge: edge.usage_of(deployment.edge, 0, 0),
+        in_cloud: real_time.least_of(deployment.cloud, profiles[in_cloud], days, 0),
     }
 
 

@@ -37,14 +37,17 @@ def capacity_of(part: RealTimePart, profile: Profile) -> float:
     return min(Scaling(part.scaling).maximum * cloud.best_rate(part, profile), uplinks)
 
 
-def least_usage(deployment: RealTimeDeployment, days: int) -> dict[str, Usage]:
-    return {deployment.name: least_of(deployment, days)}
+def least_usage(
+    deployment: RealTimeDeployment, profiles: Mapping[str, Profile], days: int, requests: int
+) -> dict[str, Usage]:
+    return {deployment.name: least_of(deployment, profiles[deployment.name], days, requests)}
 
 
-def least_of(part: RealTimePart, days: int) -> Usage:
+def least_of(part: RealTimePart, profile: Profile, days: int, requests: int) -> Usage:
     """The fewest replicas the scaling keeps, day and night: an evicted node is replaced at once."""
     nodes = math.ceil(Scaling(part.scaling).fewest / part.per_node)
-    return Usage.least(nodes, held_s=days * DAY_S)
+    sent = profile.input_bytes * requests
+    return Usage.least(nodes, held_s=days * DAY_S, served=requests, uploaded_bytes=sent)
 
 
 def play(setting: Setting) -> Played:

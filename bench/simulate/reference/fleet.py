@@ -18,6 +18,7 @@ from bench.simulate.plane import (
     OnAnswers,
     Outcome,
     Requests,
+    device_of,
 )
 from bench.simulate.reference.pool import Row, rows_of
 from bench.ticks import FOREVER
@@ -66,7 +67,7 @@ class Fleet:
             if time >= self._until:
                 return
             yield request_comes(self._env, time - int(self._env.now), rank)
-            device = self._devices[source % len(self._devices)]
+            device = self._devices[device_of(source, self._plan.devices, self._plan.sites)]
             device.ask(Request(row, number, arrival, time, source, service, choice))
 
     def end(
