@@ -20,9 +20,12 @@ import typer.core
 
 from bench import __version__
 from bench.errors import (
+    FAULT,
+    MISSED,
     BenchError,
     InputError,
     Interrupted,
+    MeasurementInvalid,
     OutputClosed,
     UnknownName,
     shorten,
@@ -144,7 +147,7 @@ def run(
     for run_ in runs:
         _exit_if_invalid(run_)
     if strict and not all(summary.get("objective_met", True) for summary in summaries):
-        raise typer.Exit(1)
+        raise typer.Exit(MISSED)
 
 
 @app.command()
@@ -263,8 +266,9 @@ def plan(
         _print_json(_summary(done))
     elif not quiet:
         _print_run(done)
+    _exit_if_invalid(done)
     if strict and not found.objective_met:
-        raise typer.Exit(1)
+        raise typer.Exit(MISSED)
 
 
 @app.command()
@@ -449,7 +453,7 @@ def _complain(error: Exception) -> int:
             f"unexpected {type(error).__name__}: {shorten(error, 300)}. "
             "This is a fault of the program; run again with --debug and report it."
         )
-        code = 70
+        code = FAULT
     with contextlib.suppress(OutputClosed):  # the code still tells
         _say(f"bench: {' '.join(said.splitlines())}", err=True)
     return int(code)
@@ -599,12 +603,11 @@ def _print_measurement(run: Run, measurement: Measurement) -> None:
 
 
 def _exit_if_invalid(run: Run) -> None:
-    """Exit 5 where an arm failed or broke a rule; all that could be measured is kept and shown."""
+    """Exit 5 where what was measured is broken; all that could be measured is kept and shown."""
     from bench.measure import Measurement
 
-    measurement = run.load("measurement.json", Measurement)
-    if measurement.failed or any(arm.status == "invalid" for arm in measurement.arms):
-        raise typer.Exit(5)
+    if run.has("measurement.json") and run.load("measurement.json", Measurement).broken:
+        raise typer.Exit(MeasurementInvalid.exit_code)
 
 
 def _print_json(value: object) -> None:

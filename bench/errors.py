@@ -23,6 +23,19 @@ from typing import Any
 
 from bench.secrets import masked
 
+MISSED, FAULT = 1, 70
+EXIT_CODES = {
+    0: "done",
+    MISSED: "with `--strict`: no deployment meets the objective",
+    2: "what was written or asked for cannot be used, or something it needs is not there",
+    5: "a process was lost, one of several arms gave no measurement, or an arm or load is INVALID by "
+    "the rules of [docs/measurement.md](docs/measurement.md); what could be measured is kept",
+    FAULT: "a fault of the program: please report it",
+    130: "interrupted",
+    141: "nobody reads the output any more (`bench … | head`)",
+}
+"""All codes the program ends with; README.md has the same table."""
+
 MOST_LISTED = 12
 """Of a longer list of names, an error shows so many: those most like the one that was asked for."""
 

@@ -98,6 +98,11 @@ def test_a_rule_that_could_not_be_checked_spoils_nothing() -> None:
     assert overall([*verdicts, validity.errors(["x"] * 9, 10)]) == "invalid"
 
 
+def test_what_no_rule_could_check_is_not_valid() -> None:
+    assert overall([validity.generator([check(null_p99_s=None)], 1.0)]) == "not checked"
+    assert overall([]) == "not checked"
+
+
 @pytest.mark.parametrize(
     ("threads", "limits", "warns"),
     [

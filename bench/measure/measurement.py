@@ -37,9 +37,13 @@ class Verdict(Record):
 
 
 def overall(verdicts: Iterable[Verdict]) -> Status:
-    """The worst status; a rule that could not be checked does not make a result bad."""
+    """The worst status; a rule that could not be checked does not make a result bad.
+
+    Nor does it make one good: where no rule could be checked, the result is "not checked".
+    """
     seen = {v.status for v in verdicts}
-    return "invalid" if "invalid" in seen else "unstable" if "unstable" in seen else "valid"
+    order: tuple[Status, ...] = ("invalid", "unstable", "valid")
+    return next((status for status in order if status in seen), "not checked")
 
 
 class Accuracy(Record):
@@ -247,3 +251,9 @@ class Measurement(Record):
     schema_version: int = SCHEMA_VERSION
     arms: list[ArmMeasurement]
     failed: list[FailedArm] = Field(default=[])
+
+    @property
+    def broken(self) -> bool:
+        """Whether an arm gave no measurement, or an arm or one of its loads broke a rule."""
+        judged = [(arm.status, *(load.status for load in arm.loads)) for arm in self.arms]
+        return bool(self.failed) or any("invalid" in statuses for statuses in judged)

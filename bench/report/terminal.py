@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from bench.compare import Comparison
-from bench.measure import LoadResult, Measurement
+from bench.measure import ArmMeasurement, LoadResult, Measurement, Verdict
 from bench.plain import visible
 from bench.units import format_percent, format_seconds, format_usd
 
@@ -46,16 +48,16 @@ def ranking_table(comparison: Comparison) -> Group:
 
 
 def measurement_table(measurement: Measurement) -> Group:
-    """A block per arm with a line per load, and under all every rule that is not kept."""
+    """A block per arm with a line per load; under all, rules that are not kept, or not checked."""
     blocks: list[Text | Table] = []
     for arm in measurement.arms:
         table = Table(box=None, pad_edge=False)
         for heading in ("", "verdict", *LISTED, "throughput", "capacity"):
             table.add_column(heading, no_wrap=True)
         one = next((row.service.value for row in arm.steps if row.batch_size == 1), None)
-        table.add_row("  batch of one", arm.status, f"mean {format_seconds(one)}")
+        table.add_row("  batch of one", _verdict(arm), f"mean {format_seconds(one)}")
         for load in arm.loads:
-            table.add_row(f"  {load.phase}", load.status, *_figures(load))
+            table.add_row(f"  {load.phase}", _verdict(load), *_figures(load))
         blocks += [plain(arm.arm), table, Text()]
     for arm in measurement.arms:
         ruled = [("service times", arm.verdicts), *((x.phase, x.verdicts) for x in arm.loads)]
@@ -65,6 +67,7 @@ def measurement_table(measurement: Measurement) -> Group:
             for v in verdicts
             if v.status in ("invalid", "unstable")
         ]
+        blocks += _unchecked(arm.arm, ruled)
     blocks += [plain(f"–  {f.arm}: no measurement: {f.error}") for f in measurement.failed]
     return Group(*blocks)
 
@@ -72,6 +75,26 @@ def measurement_table(measurement: Measurement) -> Group:
 def plain(text: str) -> Text:
     """Neither markup nor control characters have an effect."""
     return Text(visible(text))
+
+
+def _verdict(judged: ArmMeasurement | LoadResult) -> str:
+    """The status, and how many rules it does not rest on."""
+    count = sum(v.status == "not checked" for v in judged.verdicts)
+    partly = count and judged.status != "not checked"
+    return f"{judged.status}, {count} not checked" if partly else judged.status
+
+
+def _unchecked(arm: str, ruled: Sequence[tuple[str, Sequence[Verdict]]]) -> list[Text]:
+    """Each rule that could not be checked, once for all that it is a rule of."""
+    why: dict[tuple[str, str], list[str]] = {}
+    for what, verdicts in ruled:
+        for v in verdicts:
+            if v.status == "not checked":
+                why.setdefault((v.rule, v.reason), []).append(what)
+    return [
+        Text(f"–  {arm}, {', '.join(of)}: not checked by the rule '{rule}': {reason}")
+        for (rule, reason), of in why.items()
+    ]
 
 
 def _figures(load: LoadResult) -> list[str]:
