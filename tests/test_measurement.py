@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from bench.errors import InputError, WorkerLost
+from bench.errors import InputError, MeasurementInvalid, WorkerLost
 from bench.executor import Report, here, isolated
 from bench.hardware import Catalogue
 from bench.measure import STEPS, ArmMeasurement, Measurement, measure_all
@@ -292,3 +293,25 @@ def test_failures_that_pass_are_counted_and_cost_no_arm(tmp_path: Path) -> None:
     single = arm.load_result("single-stream")
     assert single is not None
     assert single.errors == pytest.approx(0.05 * single.queries, abs=1)
+
+
+def test_an_arm_that_stops_answering_is_no_measurement(tmp_path: Path) -> None:
+    """Whenever it stops: before the timed run its error is said, in it the failures are counted."""
+    said = Counter(outcome(tmp_path, from_call) for from_call in range(44, 60))
+    assert said["WorkerLost: RuntimeError: a planted failure"] >= 1
+    assert said["invalid by errors"] >= 1
+    (lost,) = said.keys() - {"WorkerLost: RuntimeError: a planted failure", "invalid by errors"}
+    assert lost.startswith("MeasurementInvalid: The arm stopped answering")
+    assert "RuntimeError: a planted failure" in lost
+    assert said[lost] == 1  # exactly where the profile begins
+
+
+def outcome(folder: Path, from_call: int) -> str:
+    """What becomes of an arm that fails from some call on."""
+    try:
+        arm = one(
+            folder / str(from_call), f"{{name: fake, faults: {{fail_from_call: {from_call}}}}}"
+        )
+    except (WorkerLost, MeasurementInvalid) as error:
+        return f"{type(error).__name__}: {error}"
+    return f"{arm.status} by {', '.join(broken(arm))}"

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 
 from bench import extensions
-from bench.errors import InputError, MissingRequirement
+from bench.errors import InputError, MeasurementInvalid, MissingRequirement
 from bench.executor import signs_of_life
 from bench.measure import environment
 from bench.measure.backends import BackendOptions, Feeds, Session, clock_of
@@ -209,6 +209,7 @@ class _Procedure:
         freshness = compare_fresh_and_repeated(service, self.budget.fresh_pairs)
         with _steady(), meters.running():
             profile(service, self.request, self.budget.batches_per_size, self.budget.limit_s)
+            self._require_answers()
             facts = self._loads(service)
         answered = self.recorder.answers()
         scores = self.task.score(_for_scoring(self.task, answered))
@@ -286,6 +287,14 @@ class _Procedure:
                 return WarmUp(batches=done, settled=True)
             previous = median
         return WarmUp(batches=self.budget.warm_up_limit, settled=False)
+
+    def _require_answers(self) -> None:
+        """Stop where there is no service time at all: a server that is gone, a model that broke."""
+        if not self.recorder.mean_service_ns(PROFILE):
+            raise MeasurementInvalid(
+                "The arm stopped answering: not one request of the service profile was answered, "
+                f"after all went well before it ({self.recorder.first_error(PROFILE)})."
+            )
 
     def _loads(self, service: Service) -> dict[str, Facts]:
         facts = {}

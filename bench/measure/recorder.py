@@ -39,6 +39,10 @@ class Recorder:
                 times.setdefault(len(batch.samples), []).append(took)
         return {size: sum(took) / len(took) for size, took in times.items()}
 
+    def first_error(self, phase: str) -> str | None:
+        """What the first failed batch of a phase said."""
+        return next((b.error for at, b, _ in self._rows if at == phase and b.error), None)
+
     def batches(self) -> Columns:
         """One row per batch; failed batches have no step times and are left out."""
         table: Columns = {name: [] for name in BATCH_COLUMNS}
