@@ -7,6 +7,9 @@ from pathlib import Path
 
 from bench.errors import InputError
 
+LARGE = 1 << 30
+"""Bytes: of a table, a log or a picture that somebody else made."""
+
 
 def require_file(path: Path, most_bytes: int) -> None:
     """Refuse what is no regular file (a folder, a pipe, a device that never ends), or too large.

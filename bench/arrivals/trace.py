@@ -19,6 +19,7 @@ from pydantic import Field
 
 from bench.arrivals import Chunk, Floats, Span
 from bench.errors import InputError
+from bench.files import LARGE, require_file
 from bench.record import Record
 from bench.units import PerSecond, ShortPeriod
 
@@ -85,6 +86,7 @@ def read(path: Path, column: str) -> npt.NDArray[np.float64]:
         InputError: no such file or column, a value that is no time, or times that go back.
     """
     try:
+        require_file(path, LARGE)
         table = pd.read_csv(path, usecols=lambda name: name == column, dtype=str)
         header = list(pd.read_csv(path, nrows=0).columns)
     except (OSError, ValueError) as error:

@@ -27,6 +27,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bench.errors import InputError, shorten
+from bench.files import LARGE, require_file
 from bench.hardware.sourced import Sourced
 from bench.record import Origin, Record
 from bench.units import Bytes, Operations
@@ -135,6 +136,7 @@ def read_results(path: Path, devices: Mapping[str, str]) -> list[PublishedResult
     """
     found: dict[PublishedResult, None] = {}
     try:
+        require_file(path, LARGE)
         with path.open(newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file, strict=True)
             try:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bench.errors import InputError, shorten
+from bench.files import LARGE, require_file
 from bench.hardware.sourced import Sourced
 from bench.record import Record
 from bench.units import GramsPerKWh
@@ -61,6 +62,7 @@ def read_averages(path: Path) -> dict[str, Intensity]:
         InputError: a row that is not country, intensity and year, with its line.
     """
     found: dict[str, Intensity] = {}
+    require_file(path, LARGE)
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         try:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from bench.errors import InputError, nearest, shorten
+from bench.files import LARGE, read_bytes, require_file
 from bench.folders import cache_folder
 from bench.measure.models import ModelFile, fetch
 from bench.measure.tasks import Sample, printable
@@ -115,6 +116,7 @@ def image_folder(folder: Path) -> list[Sample]:
             "the folder holds no image", where=str(folder), allowed=", ".join(IMAGE_SUFFIXES)
         )
     for path in paths:
+        require_file(path, LARGE)
         try:
             with Image.open(path) as image:
                 image.load()
@@ -174,7 +176,7 @@ def _next_row(rows: Any, path: Path) -> list[str]:
 def _text(path: Path) -> str:
     """A file in UTF-8, with or without the mark that Excel puts before it."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, LARGE)
     except OSError as error:
         raise InputError(
             f"the labels cannot be read ({error.strerror})", where=str(path)

@@ -20,11 +20,14 @@ from urllib.parse import quote
 from pydantic import Field
 
 from bench.errors import InputError, MissingRequirement
+from bench.files import require_file
 from bench.folders import cache_folder
 from bench.measure.downloads import DownloadFailed, from_web, from_wheel
 from bench.measure.side_files import is_plain_path, side_files
 from bench.record import Record
 
+LARGEST_MODEL = 1 << 40
+"""Bytes."""
 _LAST_PART = re.compile(r"[^/!]*\Z")
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -180,6 +183,7 @@ def _link(place: Path, target: Path) -> None:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
+    require_file(path, LARGEST_MODEL)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

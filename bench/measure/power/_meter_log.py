@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.errors import InputError
+from bench.files import LARGE, read_bytes
 
 HEAD_LINES = 30
 """The names of the columns stand in the first lines, behind what a logger says of itself."""
@@ -52,7 +53,7 @@ def read_log(path: Path) -> Log:
         InputError: the columns are not there, or not a single row can be read.
         OSError: the file cannot be read.
     """
-    lines = _text(path.read_bytes()).splitlines()
+    lines = _text(read_bytes(path, LARGE)).splitlines()
     columns, rows = _table(lines, path)
     number = _number_reader([columns.power_of(row) for row in rows], columns.separator)
     moment = _moment_reader(
