@@ -369,7 +369,7 @@ def test_a_script_that_writes_files_is_refused(tmp_path: Path) -> None:
             if name.endswith(".py"):
                 content = content.replace(b"  return", b'  torch.save(x, "exploded")\n    return')
             new.writestr(name, content)
-    with pytest.raises(InputError, match="may read or write files"):
+    with pytest.raises(InputError, match=r"calls .torch\.save., which is not among the operators"):
         load("torch-eager", tmp_path / "evil.jit")
     load("torch-eager", path).run({"x": X})
     assert not Path("exploded").exists()

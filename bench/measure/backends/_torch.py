@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bench.errors import InputError
 from bench.measure.backends import BackendOptions, Feeds, Placement, TensorSpec
-from bench.measure.backends._torch_archive import check_script, plain_archive
+from bench.measure.backends._torch_load import load_program
 
 FORMATS = ("torch-export", "torchscript")
 AUTOCAST = {"bf16": "bfloat16", "fp16": "float16"}
@@ -74,26 +74,29 @@ class TorchSession:
 
         _limit_threads(threads)
         self._torch, self._device, self._options = torch, device, options
+        self._model = model
         if not model.is_file() or model.stat().st_size == 0:
             raise InputError("there is no such model file, or it is empty", where=str(model))
-        if model.suffix == ".pt2":
-            self._module, self.inputs, self._keywords = _load_export(model)
-        else:
-            self._module, self.inputs, self._keywords = _load_script(model, device)
+        program = load_program(model, device)
+        self._module, self.inputs, self._arguments = (
+            program.module, program.inputs, program.arguments,
+        )  # fmt: skip
         self._module.to(device)
         self._call = wrap(self._module)
         self._optimiser = _optimiser(self._module, model) if options.step == "training" else None
         self.outputs: Sequence[TensorSpec] = []
         self._output_devices: list[str] = []
+        self._copies_inputs = True
+        """Until the first call has shown that the program leaves its inputs as they are."""
 
     def run(self, feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
         torch = self._torch
-        tensors = {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in feeds.items()}
+        tensors = {name: self._tensor(array) for name, array in feeds.items()}
         on_device = {name: tensor.to(self._device) for name, tensor in tensors.items()}
         optimiser = self._optimiser
         leaves = self._train(on_device, optimiser) if optimiser else self._infer(on_device)
         if not self._output_devices:
-            self._output_devices = [str(leaf.device) for leaf in leaves]
+            self._look_at_first_call(on_device, leaves)
         arrays = [_to_numpy(leaf) for leaf in leaves]
         if self._device != "cpu":
             torch.cuda.synchronize()
@@ -118,6 +121,18 @@ class TorchSession:
     def metadata(self) -> dict[str, str]:
         return {}
 
+    def _tensor(self, array: npt.NDArray[Any]) -> Any:
+        copied = self._copies_inputs or not array.flags.writeable
+        array = np.array(array, order="C") if copied else np.ascontiguousarray(array)
+        return self._torch.from_numpy(array)
+
+    def _look_at_first_call(self, fed: dict[str, Any], leaves: list[Any]) -> None:
+        if not leaves:
+            raise InputError("the model returns no tensor", where=str(self._model))
+        self._output_devices = [str(leaf.device) for leaf in leaves]
+        # The arrays belong to the caller, who may feed them again.
+        self._copies_inputs = any(tensor._version > 0 for tensor in fed.values())
+
     def _infer(self, feeds: dict[str, Any]) -> list[Any]:
         with self._torch.inference_mode(), self._autocast():
             return self._leaves(feeds)
@@ -134,9 +149,7 @@ class TorchSession:
         return [leaf.detach() for leaf in leaves]
 
     def _leaves(self, feeds: dict[str, Any]) -> list[Any]:
-        order = [spec.name for spec in self.inputs] or list(feeds)
-        positional = [feeds[name] for name in order if name not in self._keywords]
-        named = {name: feeds[name] for name in order if name in self._keywords}
+        positional, named = self._arguments(feeds)
         result = self._call(*positional, **named)
         leaves = self._torch.utils._pytree.tree_leaves(result)
         return [leaf for leaf in leaves if isinstance(leaf, self._torch.Tensor)]
@@ -170,51 +183,10 @@ def _optimiser(module: Any, model: Path) -> Any:
     return torch.optim.SGD(weights, lr=LEARNING_RATE)
 
 
-def _load_export(model: Path) -> tuple[Any, list[TensorSpec], frozenset[str]]:
-    import torch
-
-    archive = plain_archive(model)
-    try:
-        program: Any = torch.export.load(archive)
-    except Exception as error:  # the loader raises whatever it meets
-        raise InputError(
-            f"torch.export cannot load the model ({type(error).__name__}: {_short(error)})",
-            where=str(model),
-        ) from error
-    names = list(program.graph_signature.user_inputs)
-    specs = {
-        node.name: _spec(node.name, node.meta["val"])
-        for node in program.graph.nodes
-        if node.op == "placeholder" and node.name in names
-    }
-    keywords = program.call_spec.in_spec.child(1).context if program.call_spec.in_spec else ()
-    return program.module(), [specs[n] for n in names if n in specs], frozenset(keywords or ())
-
-
-def _load_script(model: Path, device: str) -> tuple[Any, list[TensorSpec], frozenset[str]]:
-    import torch
-
-    check_script(model)
-    try:
-        # Read by the C++ reader, which builds tensors and script code only, never Python objects.
-        module = torch.jit.load(str(model), map_location=device)
-    except (RuntimeError, ValueError) as error:
-        raise InputError(
-            f"TorchScript cannot load the model ({_short(error)})", where=str(model)
-        ) from error
-    arguments = [a.name for a in module.forward.schema.arguments][1:]
-    return module.eval(), [TensorSpec(name, "unknown", ()) for name in arguments], frozenset()
-
-
 def _to_numpy(leaf: Any) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = (leaf.float() if leaf.dtype.is_floating_point else leaf).cpu().numpy()
+    """An output on the host; what NumPy has no type for, and half precision, as float32."""
+    if leaf.is_quantized:
+        leaf = leaf.dequantize()
+    narrow = leaf.dtype.is_floating_point and leaf.dtype.itemsize < 4
+    array: npt.NDArray[Any] = (leaf.float() if narrow else leaf).cpu().resolve_conj().numpy()
     return array
-
-
-def _spec(name: str, value: Any) -> TensorSpec:
-    shape = tuple(size if isinstance(size, int) else None for size in value.shape)
-    return TensorSpec(name, str(value.dtype).removeprefix("torch."), shape)
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

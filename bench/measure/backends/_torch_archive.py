@@ -1,23 +1,28 @@
 """PyTorch's model files, looked through before PyTorch reads them: a file must not run code.
 
-``torch.export.load`` runs code in three ways: it unpickles example inputs, custom objects and odd
-tensors; it evaluates the expressions of sizes and the checks of inputs; and it writes a Python
-function out of the names in the graph (``sympify`` in ``torch/_export/serde/serialize.py``,
-``_convert_guards_code_to_fn`` in ``torch/export/_unlift.py``, ``torch/fx/graph_module.py``; read
-in 2.13). A TorchScript file is a program that a C++ interpreter runs; ``aten::save`` writes files
-from it.
+What is checked is what is loaded: PyTorch is given a copy, made of what was looked at. Nothing is
+unpickled in Python: of a ``torch.export`` archive only JSON and plain bytes are kept, and a TorchScript
+file is read by PyTorch's C++ reader, which builds tensors and script objects only.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import re
+import shutil
+import tempfile
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from bench.errors import InputError, shorten
+from bench.errors import InputError
+from bench.measure.archives import opened
+from bench.measure.backends._torch_graph import plain_graph
+from bench.measure.backends._torch_script import check_programs
+
+LARGEST_TEXT = 2**30
+"""Bytes of a graph or a program; weights are copied in pieces, of any size."""
 
 # Members of a torch.export archive that hold plain bytes or JSON. All others may be pickled.
 _PLAIN = re.compile(
@@ -26,26 +31,9 @@ _PLAIN = re.compile(
 )
 _SAMPLE_INPUTS = re.compile(r"data/sample_inputs/\w+\.pt")
 
-_NUMBER = r"\d+(\.\d+)?(e[+-]?\d+)?"
-_NAME = re.compile(r"[\w.+-]*", re.ASCII)
-# Symbol('s0', positive=True), Mul(Integer(8), s1): capital letters are classes of SymPy.
-_SIZE = re.compile(
-    rf"([A-Z]\w*|[a-z]+(?==)|[a-z]+\d+|'(\w+|[\d.]+)'|{_NUMBER}|[\s(),=<>+*/-])*+", re.ASCII
-)
-# L['x'].size()[0] <= 512
-_CHECK = re.compile(
-    rf"(L(\['\w+'\]|\[\d+\])+(\.(size|stride)\(\)\[\d+\])?|[A-Z]\w*|and|or|not|{_NUMBER}"
-    r"|[\s(),=!<>+*/%-])*+",
-    re.ASCII,
-)
-_RULES = {"expr_str": _SIZE, "guards_code": _CHECK}
-_FREE_TEXT = frozenset({"as_string", "out_spec", "torch_version"})
-_NESTED_JSON = frozenset({"in_spec", "context"})
 
-_WRITES_OR_READS_FILES = re.compile(rb"\b(save|from_file|load_tensor)\b|getattr\([^)]*\\")
-
-
-def plain_archive(model: Path) -> io.BytesIO:
+@contextmanager
+def plain_export(model: Path) -> Iterator[Path]:
     """A copy of a ``torch.export`` archive in which nothing is left to unpickle or to evaluate.
 
     Example inputs are not needed and are emptied.
@@ -53,78 +41,86 @@ def plain_archive(model: Path) -> io.BytesIO:
     Raises:
         InputError: no such archive, or one whose loading could run code.
     """
-    copy = io.BytesIO()
-    try:
-        with zipfile.ZipFile(model) as old, zipfile.ZipFile(copy, "w") as new:
-            for name in old.namelist():
-                inner = name.partition("/")[2]
-                if _SAMPLE_INPUTS.fullmatch(inner):
-                    new.writestr(name, b"")
-                    continue
-                content = old.read(name)
-                if not _PLAIN.fullmatch(inner) or _is_pickled(inner, content):
-                    raise _refusal(model, f"{inner!r}, which only unpickling could read")
-                if inner.endswith(".json") and (odd := _odd_text(json.loads(content))) is not None:
-                    raise _refusal(model, f"text in {inner!r} that may be code: {shorten(odd)!r}")
-                new.writestr(name, content)
-    except (OSError, ValueError, RecursionError, zipfile.BadZipFile) as error:
-        raise InputError(f"this is no torch.export archive ({error})", where=str(model)) from error
-    copy.seek(0)
-    return copy
+    with opened(model, str(model), "torch.export archive") as old, _copy(model) as (new, path):
+        for entry in old.infolist():
+            inner = entry.filename.partition("/")[2]
+            if _SAMPLE_INPUTS.fullmatch(inner):
+                new.writestr(entry.filename, b"")
+            elif not _PLAIN.fullmatch(inner):
+                raise _refusal(model, f"{inner!r}, which only unpickling could read")
+            elif inner.endswith(".json"):
+                new.writestr(entry.filename, _plain_json(old, entry, model))
+            else:
+                _copy_member(old, entry, new)
+        new.close()
+        yield path
 
 
-def check_script(model: Path) -> None:
-    """Refuse a TorchScript file whose program reads or writes files.
+@contextmanager
+def plain_script(model: Path, operators: Callable[[], frozenset[str]]) -> Iterator[Path]:
+    """A copy of a TorchScript file whose programs only compute.
+
+    ``operators()``: the names of all ``aten`` operators that this PyTorch has.
 
     Raises:
         InputError: no such archive, or such a program.
     """
-    try:
-        with zipfile.ZipFile(model) as archive:
-            code = {n: archive.read(n) for n in archive.namelist() if n.endswith(".py")}
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"this is no TorchScript archive ({error})", where=str(model)) from error
-    for name, text in code.items():
-        if found := _WRITES_OR_READS_FILES.search(text):
+    with opened(model, str(model), "TorchScript archive") as old, _copy(model) as (new, path):
+        texts = {
+            entry.filename: _text(old, entry, model)
+            for entry in old.infolist()
+            if entry.filename.endswith((".py", ".pkl"))
+        }
+        if not any(name.endswith(".py") for name in texts):
             raise InputError(
-                f"the program in {name!r} may read or write files: {found[0].decode()!r}",
-                where=str(model), todo="Leave that step out, and script or trace the model again",
+                "this is no TorchScript archive: it holds no program", where=str(model),
+                todo="A checkpoint of torch.save holds weights only, which unpickling would read; "
+                "export the model with torch.jit.save or torch.export.save",
             )  # fmt: skip
+        check_programs(texts, operators(), model)
+        for entry in old.infolist():
+            _copy_member(old, entry, new)
+        new.close()
+        yield path
 
 
-def _odd_text(value: Any, key: str = "") -> str | None:
-    """The first text below ``value`` that is more than a name, where only names are expected."""
-    if isinstance(value, str):
-        return _odd_string(value, key)
-    if isinstance(value, list):
-        inner = [(key, entry) for entry in value]
-    elif isinstance(value, dict) and not _is_description(key, value):
-        odd_keys = [name for name in value if not _NAME.fullmatch(name)]
-        if odd_keys:
-            return str(odd_keys[0])
-        inner = list(value.items())
-    else:
-        return None
-    found = (_odd_text(entry, name) for name, entry in inner)
-    return next((text for text in found if text is not None), None)
+@contextmanager
+def _copy(model: Path) -> Iterator[tuple[zipfile.ZipFile, Path]]:
+    with tempfile.TemporaryDirectory(prefix="bench-model-") as folder:
+        path = Path(folder) / f"model{model.suffix}"
+        with zipfile.ZipFile(path, "w") as new:
+            yield new, path
 
 
-def _odd_string(text: str, key: str) -> str | None:
-    if key in _FREE_TEXT:
-        return None
-    if key in _NESTED_JSON:
-        return _odd_text(json.loads(text))
-    return None if _RULES.get(key, _NAME).fullmatch(text) else text
+def _copy_member(old: zipfile.ZipFile, entry: zipfile.ZipInfo, new: zipfile.ZipFile) -> None:
+    copied = zipfile.ZipInfo(entry.filename)
+    copied.file_size = entry.file_size
+    with old.open(entry) as source, new.open(copied, "w") as target:
+        shutil.copyfileobj(source, target, 2**20)
 
 
-def _is_description(key: str, value: dict[str, Any]) -> bool:
-    """Stack traces and the like: text that is kept and never interpreted."""
-    return key == "metadata" and all(isinstance(entry, str) for entry in value.values())
+def _plain_json(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, model: Path) -> bytes:
+    content = _text(archive, entry, model)
+    if entry.filename.endswith("_config.json") and _is_pickled(content):
+        raise _refusal(model, f"weights in {entry.filename!r}, which only unpickling could read")
+    try:
+        return plain_graph(content, model)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"this is no torch.export archive ({entry.filename}: {error})", where=str(model)
+        ) from error
 
 
-def _is_pickled(name: str, content: bytes) -> bool:
-    if not name.endswith("_config.json"):
-        return False
+def _text(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, model: Path) -> bytes:
+    if entry.file_size > LARGEST_TEXT:
+        raise InputError(
+            f"{entry.filename!r} is {entry.file_size:,} bytes long", where=str(model),
+            allowed=f"graphs and programs of up to {LARGEST_TEXT:,} bytes",
+        )  # fmt: skip
+    return archive.read(entry)
+
+
+def _is_pickled(content: bytes) -> bool:
     try:
         entries = json.loads(content)["config"].values()
         return any(entry.get("use_pickle") is not False for entry in entries)
