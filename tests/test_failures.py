@@ -11,6 +11,7 @@ import pytest
 import simpy
 from bench.simulate.batching import constant
 
+from bench.batching import constant
 from bench.errors import InputError
 from bench.scenario import MeanTimes, Workload
 from bench.simulate import fast, reference
