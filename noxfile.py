@@ -136,6 +136,13 @@ def plan(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Ten thousand mutated inputs: ``-- --count 500 --seed 2`` for others, ``--first`` for one."""
+    _install(session, "dev")
+    session.run("python", "-m", "tests.evidence.fuzz", *session.posargs)
+
+
+@nox.session
 def speed(session: nox.Session) -> None:
     """How fast the simulator is: against its reference, against others, and how its time grows."""
     _install(session, "dev")

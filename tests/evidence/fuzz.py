@@ -495,17 +495,31 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
     given = parser.parse_args()
     keep = given.keep.resolve()
     with tempfile.TemporaryDirectory() as folder:
         base = prepare_base(Path(folder))
-        numbers = range(given.first, given.first + given.count)
-        faults = play(numbers, given.seed, base, keep)
-    print(f"{given.count:,} cases, {len(faults)} failed" + (f": see {keep}" if faults else ""))
-    if not faults:
+        failed = sum(
+            os.waitstatus_to_exitcode(os.waitpid(player, 0)[1])
+            for player in [_player(job, given, base, keep) for job in range(given.jobs)]
+        )
+    print(f"{given.count:,} cases, {failed} failed" + (f": see {keep}" if failed else ""))
+    if not failed:
         shutil.rmtree(keep, ignore_errors=True)
-    sys.exit(1 if faults else 0)
+    sys.exit(1 if failed else 0)
+
+
+def _player(job: int, given: argparse.Namespace, base: Base, keep: Path) -> int:
+    """A process that plays every so many-th case; its exit code tells how many failed."""
+    player = os.fork()
+    if player == 0:
+        numbers = range(given.first + job, given.first + given.count, given.jobs)
+        failed = len(play(numbers, given.seed, base, keep))
+        sys.stdout.flush()
+        os._exit(min(failed, 100))
+    return player
 
 
 if __name__ == "__main__":
