@@ -426,11 +426,15 @@ def main() -> None:
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:
         code = app(args=arguments, standalone_mode=False)
+    except SystemExit:  # Typer's own end, where nobody reads its help
+        code = OutputClosed.exit_code
     except Exception as error:
         if debug and not isinstance(error, OutputClosed):
             raise
         said = None if isinstance(error, BenchError) else own_fault(error)
         code = _complain(said or error)
+    with contextlib.suppress(OutputClosed, InputError):  # it was complained of
+        _write("", sys.stdout)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -482,9 +486,9 @@ def _write(text: str, stream: TextIO | None) -> None:
         OutputClosed: nobody reads it.
         InputError: it cannot be written where the user sends it.
     """
-    if stream is None and text:
-        raise OutputClosed
     if stream is None:
+        if text:
+            raise OutputClosed
         return
     try:
         stream.write(text)

@@ -22,6 +22,7 @@ from bench.executor import (
     engine,
     here,
     in_order,
+    opened,
     signs_of_life,
 )
 from tests.busy import until
@@ -40,10 +41,10 @@ def process_id(_: int) -> int:
 
 
 @pytest.fixture(params=["inline", "local", "dask"])
-def executor(request: pytest.FixtureRequest) -> Executor:
-    if request.param == "dask":
-        return engine(request.getfixturevalue("dask_address"))
-    return engine(request.param)
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    dask = request.param == "dask"
+    with opened(request.getfixturevalue("dask_address") if dask else request.param) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,15 @@ def test_results_come_in_order_with_progress(executor: Executor) -> None:
     assert seen == [1, 2, 3]
 
 
+def test_an_engine_is_asked_again_and_again(executor: Executor) -> None:
+    """A run has several pieces of work: the simulation, the sweep, the what-ifs."""
+    for _ in range(3):
+        assert in_order(executor, square, [3, 1, 2]) == [9, 1, 4]
+    with pytest.raises(InputError):
+        in_order(executor, square, [1, -1, 2])
+    assert in_order(executor, square, [4]) == [16]
+
+
 def test_an_error_keeps_its_kind_and_its_words(executor: Executor) -> None:
     with pytest.raises(InputError) as caught:
         in_order(executor, square, [1, -1])
@@ -111,6 +121,14 @@ def test_inline_stays_here() -> None:
 def test_an_unknown_engine_is_named() -> None:
     with pytest.raises(InputError, match="Allowed: local, inline"):
         engine("clowd")
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://", "tcp://host", "tcp://:8786", "tcp://h:x", "tcp://h: 1"]
+)
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(InputError, match=r"is no address.*tcp://HOST:PORT"):
+        engine(address)
 
 
 def test_no_scheduler_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:

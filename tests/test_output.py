@@ -62,12 +62,15 @@ def test_an_error_in_any_encoding(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert said.getvalue().count(b"\n") == 1
 
 
-def test_nobody_reads(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("arguments", [("list", "tasks"), ("--help",), ("--version",)])
+def test_nobody_reads(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        assert ended(monkeypatch, "list", "tasks") == 141
+        assert ended(monkeypatch, *arguments) == 141
     assert capfd.readouterr().err == ""
 
 
@@ -78,11 +81,14 @@ def test_a_closed_output(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("arguments", [("list", "tasks"), ("--help",)])
+def test_a_full_disk(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
     with Path("/dev/full").open("w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        assert ended(monkeypatch, "list", "tasks") == 2
-    assert "standard output: the output cannot be written (No space left" in capsys.readouterr().err
+        assert ended(monkeypatch, *arguments) == 2
+    assert "(No space left" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device", "/x/y"), MemoryError()])

@@ -107,7 +107,7 @@ def test_at_the_bounds_both_methods_agree(
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("measured")
-    (folder / "s.yaml").write_text(FAKE_SCENARIO)
+    (folder / "s.yaml").write_text(FAKE_SCENARIO.replace('"10:00"', '"08:05"'))
     return run(folder / "s.yaml", folder / "run", Settings(engine="inline")).path
 
 

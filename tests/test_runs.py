@@ -21,9 +21,11 @@ from bench.pipeline import plan, resume, run, simulate_into
 from bench.prepare import Order, Settings, order, prepare, resolver
 from bench.simulate import simulate
 from bench.store import Journal, Run, read_record
-from tests.conftest import FAKE_SCENARIO
+from tests import conftest
 
 INLINE = Settings(engine="inline")
+FAKE_SCENARIO = conftest.FAKE_SCENARIO.replace('"10:00"', '"08:05"').replace(": 3}", ": 2}")
+"""Five minutes of it."""
 SWEEP = """
 sweep:
   deployments.cloud.scaling.replicas: [1, 2]
@@ -105,7 +107,7 @@ def test_killed_at_any_file_it_ends_as_it_was_asked(
     whole = files(tmp_path / "whole")
     assert ("sweep.parquet" in whole) == (goal == "simulate")
     assert ("plan.json" in whole) == (goal == "plan")
-    for write in (0, 1, 3, 4, 5, 6, 7, 9, 11):
+    for write in (0, 3, 4, 5, 7, 9):
         out = tmp_path / f"at-{write}"
         with killed_at(monkeypatch, write), suppress(Killed):
             begin(out)

@@ -18,7 +18,7 @@ import pytest
 
 from bench import gather, pipeline, prepare
 from bench.errors import InputError, WorkerLost
-from bench.executor import DaskCluster, Inline, LocalProcesses, in_order
+from bench.executor import Inline, LocalProcesses, in_order, opened
 from bench.scenario import ResolvedScenario
 from bench.simulate import simulate
 from bench.store import Journal, Run, to_json
@@ -214,7 +214,8 @@ def test_a_killed_dask_worker_changes_no_byte(
             break
         except OSError:
             time.sleep(0.2)
-    there = simulate(asked, profiles, 1, DaskCluster(address), kill_one)
+    with opened(address) as cluster_:
+        there = simulate(asked, profiles, 1, cluster_, kill_one)
     assert workers[0].poll() is not None, "the worker was not killed in the middle"
     assert to_json(there) == to_json(here)
 
