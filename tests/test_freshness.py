@@ -145,6 +145,7 @@ class Remembering:
     def __init__(self, session: Any) -> None:
         self._session, self._known = session, dict[bytes, Any]()
         self.inputs, self.outputs = session.inputs, session.outputs
+        self.placement, self.metadata = session.placement, session.metadata
 
     def run(self, feeds: Mapping[str, npt_array]) -> Any:
         key = b"".join(array.tobytes() for array in feeds.values())
@@ -186,6 +187,7 @@ def test_a_real_network_is_never_taken_for_a_cache_and_a_dictionary_always(tmp_p
         """So slow that the dictionary's own work does not matter."""
 
         inputs, outputs = session.inputs, session.outputs
+        placement, metadata = session.placement, session.metadata
 
         def run(self, feeds: Feeds) -> Any:
             for _ in range(19):

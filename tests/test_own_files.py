@@ -19,7 +19,7 @@ from bench.errors import InputError
 from bench.executor import Inline, LocalProcesses, here, isolated
 from bench.measure.clock import WallClock
 from bench.measure.datasets import image_folder
-from bench.measure.procedure import build_task
+from bench.measure.procedure import build_task, own_faults
 from bench.measure.recorder import Recorder
 from bench.measure.reference import count_agreement, make_reference, read_reference
 from bench.measure.tasks import Sample, names_of
@@ -123,9 +123,48 @@ def test_a_fault_under_load_is_told_with_its_line(tmp_path: Path) -> None:
     assert f"{path}:10: AttributeError in preprocess" in (batch.error or "")
 
 
+def loaded(tmp_path: Path, more: str) -> Any:
+    """A task of one's own with ``more`` in its class, and the backend to serve it."""
+    return build_task(str(own_file(tmp_path, HEAD + TASK.format(line="pass") + more)), {})
+
+
+def test_an_answer_that_json_has_not_is_refused(tmp_path: Path) -> None:
+    more = (
+        "    def postprocess(self, prediction):\n"
+        "        import numpy as np\n"
+        "        return [{'value': np.float32(p)} for p in prediction]\n"
+    )
+    task = loaded(tmp_path, more)
+    with pytest.raises(InputError, match=r"task Own: .*float32 is not JSON.*float\(x\)"):
+        task.output(task.postprocess([1.0]))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (HEAD + "def build():\n    pass\n", r"own\.py: TypeError: build\(\) takes 0"),
+        (
+            HEAD + TASK.format(line="pass") + "    def predict(self):\n        pass\n",
+            r"own\.py: TypeError: Own\.predict\(\) takes 1 positional.*Allowed: the steps of",
+        ),
+    ],
+)
+def test_a_step_without_its_arguments_names_the_file(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        serve_own(str(own_file(tmp_path, text)))
+
+
+def serve_own(path: str) -> None:
+    with own_faults(path):
+        task = build_task(path, {})
+        fake = extensions.load("bench.measure.backends", "fake")
+        clock = fake.ScriptedClock()
+        session = fake.load(Path(), fake.Options(), 1, clock)
+        serve(task, {"model": session}, task.samples[:1], clock)
+
+
 def test_another_number_of_answers_is_refused(tmp_path: Path) -> None:
-    text = HEAD + TASK.format(line="pass") + "    def predict(self, outputs):\n        return [1]\n"
-    task = build_task(str(own_file(tmp_path, text)), {})
+    task = loaded(tmp_path, "    def predict(self, outputs):\n        return [1]\n")
     fake = extensions.load("bench.measure.backends", "fake")
     session = fake.load(Path(), fake.Options(), 1, fake.ScriptedClock())
     with pytest.raises(InputError, match=r"2 inputs and 1 answers of a batch of 2.*largest_batch"):

@@ -17,7 +17,7 @@ from bench.measure.backends._signature import distinct
 from bench.measure.clock import WallClock
 from bench.measure.reference import compare_outputs, run_one
 from bench.measure.tasks import ONE_STAGE, tensors
-from bench.measure.tasks._tensor_inputs import draw_request, wanted_inputs
+from bench.measure.tasks._tensor_inputs import draw_request, read_request, wanted_inputs
 from bench.measure.worker import serve
 from tests import models
 
@@ -460,6 +460,67 @@ def test_a_model_that_fails_on_drawn_numbers_names_the_options(tmp_path: Path) -
         run_one(task, sessions, task.samples[0])
     task, sessions = ready(path, integers_below=10)
     assert run_one(task, sessions, task.samples[0])[0].shape == (1, 6, 4)
+
+
+def test_a_model_that_takes_one_alone_names_the_batch(tmp_path: Path) -> None:
+    path = models.graph_model(
+        tmp_path / "m.onnx", [("Reshape", ["x", "one"], ["y"], {})], [("x", FLOAT, ["b", 8])],
+        [("y", FLOAT, None)], one=np.array([1, 8]),
+    )  # fmt: skip
+    task, sessions = ready(path)
+    run_one(task, sessions, task.samples[0])
+    with pytest.raises(InputError, match=r"measure\.max_batch: 1.*batched: false"):
+        serve(task, sessions, task.samples[:2], WallClock())
+
+
+def test_files_of_another_byte_order_are_the_same_numbers(tmp_path: Path) -> None:
+    path = relu(tmp_path / "m.onnx", ["b", 4], ["b", 4])
+    np.savez(tmp_path / "big.npz", x=np.arange(4, dtype=">f4"))
+    task, _ = ready(path, inputs=tmp_path)
+    np.testing.assert_array_equal(task.preprocess(task.input(task.samples))["x"], [[0, 1, 2, 3]])
+
+
+def test_files_say_the_types_of_a_model_that_does_not(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", ids=np.arange(3))
+    spec = TensorSpec("ids", "unknown", ())
+    for options, fits in (
+        ({}, True),
+        ({"shape": {"ids": [3]}}, True),
+        ({"types": {"ids": "int32"}}, False),
+    ):
+        chosen = asked(**options)
+        wanted = wanted_inputs([spec], chosen, "m")
+        if fits:
+            assert read_request(tmp_path / "a.npz", wanted, chosen)[0].dtype == np.int64
+        else:
+            with pytest.raises(InputError, match=r'\.astype\("int32"\)'):
+                read_request(tmp_path / "a.npz", wanted, chosen)
+
+
+def test_what_a_runtime_raises_of_wrong_inputs_is_told_with_the_way_out(tmp_path: Path) -> None:
+    class Script:
+        """As TorchScript: names without types, and its own kind of error."""
+
+        inputs = (TensorSpec("ids", "unknown", ()),)
+
+        def run(self, feeds: Any) -> Any:
+            if feeds["ids"].dtype != np.int64:
+                raise RuntimeError("Expected tensor for argument 'indices' to be Long")
+            return [feeds["ids"]]
+
+    (tmp_path / "m.jit").write_bytes(b"")
+    for types in ({}, {"ids": "int64"}):
+        options = {"file": tmp_path / "m.jit", "shape": {"ids": [4]}, "types": types}
+        task = tensors.build(tensors.Options.model_validate(options))
+        sessions: Any = {ONE_STAGE: Script()}
+        task.prepare(sessions)
+        if types:
+            assert run_one(task, sessions, task.samples[0])[0].dtype == np.int64
+        else:
+            with pytest.raises(
+                InputError, match=r"ids: float32 \[1, 4\] \(Expected .*types, range"
+            ):
+                run_one(task, sessions, task.samples[0])
 
 
 def test_types_that_numpy_has_not_are_refused(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from bench.measure.measurement import (
     Replicate,
 )
 from bench.measure.plan import ArmRequest, plan_arms
-from bench.measure.procedure import BACKENDS, build_task, measure_replicate
+from bench.measure.procedure import BACKENDS, build_task, measure_replicate, own_faults
 from bench.measure.reference import make_reference
 from bench.measure.summary import summarise
 from bench.scenario import Asked, Part
@@ -107,7 +107,9 @@ def _reference(asked: Asked, run: Run, isolate: Isolate, report: Report) -> dict
 
 def _make_reference(item: tuple[Part, Path], report: Report) -> None:
     part, path = item
-    make_reference(build_task(part.name, part.options), path, report)
+    task = build_task(part.name, part.options)
+    with own_faults(part.name):
+        make_reference(task, path, report)
 
 
 def _keep(run: Run, request: ArmRequest, replicate: Replicate, batches: Any, requests: Any) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 
 from bench import extensions
-from bench.errors import InputError, MeasurementInvalid, MissingRequirement
+from bench.errors import InputError, MeasurementInvalid, MissingRequirement, shorten
 from bench.executor import signs_of_life
 from bench.measure import environment
 from bench.measure.backends import BackendOptions, Feeds, Session, clock_of
@@ -52,7 +52,8 @@ def build_task(name: str, options: dict[str, Any]) -> Task:
         InputError: a file of the user's own fails, or makes something that is no task.
     """
     module = extensions.load(TASKS, name)
-    task = extensions.calling(module.build, module.Options.model_validate(options))
+    with own_faults(name):
+        task = extensions.calling(module.build, module.Options.model_validate(options))
     if not isinstance(task, Task):
         raise InputError(
             f"build gave {type(task).__name__} and no task", where=name,
@@ -66,6 +67,24 @@ def build_task(name: str, options: dict[str, Any]) -> Task:
     return task
 
 
+@contextmanager
+def own_faults(name: str) -> Iterator[None]:
+    """Around the calls of a task: one that lacks an argument of the contract has no line of its own.
+
+    Raises:
+        InputError: the task is a file of the user's own, and a call does not fit it.
+    """
+    try:
+        yield
+    except TypeError as error:
+        if not extensions.is_own_file(name):
+            raise
+        raise extensions.own_fault(error) or InputError(
+            f"TypeError: {shorten(error, 300)}", where=name,
+            allowed="the steps of bench.measure.tasks.Task, with the arguments they have there",
+        ) from error  # fmt: skip
+
+
 def measure_replicate(request: ArmRequest, note: Note) -> tuple[Replicate, Columns, Columns]:
     """Measure one arm once: what was seen, the raw batches and the raw requests.
 
@@ -75,7 +94,8 @@ def measure_replicate(request: ArmRequest, note: Note) -> tuple[Replicate, Colum
     """
     procedure = _Procedure(request, note)
     try:
-        return procedure.run()
+        with own_faults(request.task.name):
+            return procedure.run()
     finally:
         procedure.loader.close()
 

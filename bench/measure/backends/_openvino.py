@@ -94,8 +94,13 @@ class OpenVinoSession:
         self._requests: dict[tuple[Any, ...], Any] = {}
 
     def run(self, feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
+        if unknown := sorted(set(feeds) - set(self._place)):
+            raise InputError(
+                f"the model has no input {unknown[0]!r}", where=str(self._path),
+                allowed=", ".join(self._place),
+            )  # fmt: skip
         request = self._request(feeds)
-        by_place = {self._place[name]: array for name, array in feeds.items()}
+        by_place = {self._place[name]: _readable(array) for name, array in feeds.items()}
         try:
             results = request.infer(by_place, share_inputs=True, share_outputs=True)
         except (RuntimeError, ValueError, TypeError) as error:
@@ -159,6 +164,11 @@ def _metadata(model: Any) -> dict[str, str]:
     """What the ONNX file said of itself; OpenVINO keeps it as run-time information."""
     kept = dict(model.rt_info).get("framework", {})
     return {str(key): str(model.get_rt_info(["framework", key]).astype(str)) for key in kept}
+
+
+def _readable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Strings as OpenVINO takes them; all else as it is."""
+    return array.astype(np.str_) if array.dtype == object else array
 
 
 def _specs(ports: Sequence[Any], role: str, model: Path) -> list[TensorSpec]:

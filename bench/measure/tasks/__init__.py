@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from bench.errors import InputError
 from bench.measure.backends import Feeds, Session
 from bench.measure.models import ModelFile, format_of
 
@@ -115,8 +116,18 @@ class Task(ABC):
         """Prediction → answers in the user's terms, one for each item."""
 
     def output(self, answers: Sequence[Mapping[str, Any]]) -> list[bytes]:
-        """Answers → what leaves the program."""
-        return [json.dumps(answer, ensure_ascii=False).encode() for answer in answers]
+        """Answers → what leaves the program.
+
+        Raises:
+            InputError: a task of the user's own answers with what JSON has not.
+        """
+        try:
+            return [json.dumps(answer, ensure_ascii=False).encode() for answer in answers]
+        except TypeError as error:
+            raise InputError(
+                f"an answer is not one for JSON ({error})", where=f"task {type(self).__name__}",
+                todo="Answer with plain numbers, words and lists: float(x), int(x), x.tolist()",
+            ) from error  # fmt: skip
 
     def weight(self, encoded: bytes) -> int:
         """Bytes of an encoded input, or of an answer, on a network."""

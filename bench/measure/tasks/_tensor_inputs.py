@@ -21,6 +21,7 @@ Dtype = Literal[
     "float16", "float32", "float64", "int8", "int16", "int32", "int64",
     "uint8", "uint16", "uint32", "uint64", "bool",
 ]  # fmt: skip
+DRAWN_TYPE = "float32"
 INTEGERS_BELOW = 100
 """Token numbers, counts and classes below it exist in nearly every model."""
 MOST_BYTES = 1 << 30
@@ -61,6 +62,7 @@ class Wanted:
 
     name: str
     dtype: str
+    """``unknown``: any, where neither the model nor the options say it."""
     shape: tuple[int | None, ...] | None
     """Without the batch; ``None`` where the model says nothing of it."""
     shared: bool = False
@@ -109,7 +111,7 @@ def _require_batch(specs: Sequence[TensorSpec], asked: Asked, where: str) -> Non
 
 
 def _wanted(spec: TensorSpec, asked: Asked) -> Wanted:
-    dtype = asked.types.get(spec.name, spec.dtype if _says_shape(spec) else "float32")
+    dtype = asked.types.get(spec.name, spec.dtype)
     if _says_shape(spec) and dtype != spec.dtype:
         raise InputError(
             f"the input {spec.name!r} of the model is {spec.dtype} and not {dtype}",
@@ -192,14 +194,14 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 def _checked(one: Wanted, array: Array, asked: Asked, path: Path) -> Array:
     dtype = TEXT if is_text(array) else array.dtype.name
     known = one.shape is None or _fits(array.shape, one.shape)
-    if known and (dtype == one.dtype or one.shape is None):
-        return array
-    wanted = "strings" if one.dtype == TEXT else one.dtype
+    if known and one.dtype in (dtype, "unknown"):
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    wanted = "strings" if one.dtype == TEXT else one.dtype.replace("unknown", "numbers")
     batch = ", without the batch" if asked.batched else ""
     raise InputError(
         f"the array {one.name!r} is {array.dtype} of shape {array.shape}", where=str(path),
         allowed=f"{wanted} of shape {_shown(one.shape or ())}{batch}",
-        todo=f'Save it with .astype("{wanted}")' if known and one.dtype != TEXT else None,
+        todo=f'Save it with .astype("{wanted}")' if known and wanted == one.dtype else None,
     )  # fmt: skip
 
 
@@ -228,7 +230,8 @@ def _draw(one: Wanted, asked: Asked, rng: np.random.Generator) -> Array:
             f"the input {one.name!r} takes strings, which cannot be drawn", where="task",
             todo="Give your own: inputs: FOLDER, with one .npz file per request",
         )  # fmt: skip
-    sizes, dtype = [int(size) for size in one.shape if size is not None], np.dtype(one.dtype)
+    sizes = [int(size) for size in one.shape if size is not None]
+    dtype = np.dtype(DRAWN_TYPE if one.dtype == "unknown" else one.dtype)
     if dtype.kind == "f":
         if one.name in asked.range:
             return np.asarray(rng.uniform(*asked.range[one.name], sizes)).astype(dtype)

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from bench.errors import InputError
+from bench.errors import InputError, shorten
 from bench.measure import message
 from bench.measure.backends import Feeds, RequestFailed, Session, TensorSpec
+from bench.measure.backends._signature import refused
 from bench.measure.models import ModelFile, built
 from bench.measure.tasks import ONE_STAGE, Sample, Task, printable
 from bench.measure.tasks._tensor_inputs import (
@@ -38,6 +39,10 @@ SHOWN = 64
 """Values of each output that are compared, evenly spread over it."""
 KEPT_WHOLE = 4096
 """Bytes of an answer that is kept as it is; of a longer one the values that are compared."""
+
+
+RAISED = (RuntimeError, TypeError, ValueError, IndexError)
+"""What a runtime raises of inputs that a model does not take, where the backend does not tell."""
 
 
 class Options(Record):
@@ -160,14 +165,13 @@ class Tensors(Task):
         try:
             outputs = sessions[ONE_STAGE].run(feeds)
         except InputError as error:
-            of_server = isinstance(error, RequestFailed) and error.passing
-            if of_server or self._options.inputs is not None:
+            if isinstance(error, RequestFailed) and error.passing:
                 raise
-            raise InputError(
-                error.what, where=error.where, allowed=error.allowed,
-                todo="The inputs are drawn: say what they must be with shape, types, range or "
-                "integers_below, or give your own with inputs: FOLDER",
-            ) from error  # fmt: skip
+            raise self._refusal(error, feeds) from error
+        except RAISED as error:
+            said = shorten(" ".join(str(error).split()) or type(error).__name__, 300)
+            fault = refused("The backend", Path(self._where), feeds, said)
+            raise self._refusal(fault, feeds) from error
         if self.largest_batch != 1:
             self._require_items(feeds, outputs)
         return outputs
@@ -200,6 +204,23 @@ class Tensors(Task):
         """The values shown of every output are near the reference's."""
         pairs = list(zip(answer["outputs"], reference["outputs"], strict=True))
         return all(near(ours, theirs, self._options.tolerance) for ours, theirs in pairs)
+
+    def _refusal(self, error: InputError, feeds: Feeds) -> InputError:
+        """The fault of a model that does not take its inputs, with what may mend it."""
+        if self.largest_batch != 1 and self._count(feeds) > 1:
+            todo = "If it takes one request alone, set measure.max_batch: 1. " + UNBATCHED
+        elif self._options.inputs is None:
+            todo = (
+                "The inputs are drawn: say what they must be with shape, types, range or "
+                "integers_below, or give your own with inputs: FOLDER"
+            )
+        else:
+            return error
+        return InputError(error.what, where=error.where, allowed=error.allowed, todo=todo)
+
+    def _count(self, feeds: Feeds) -> int:
+        """Requests in a batch."""
+        return next(len(feeds[one.name]) for one in self._wanted if not one.shared)
 
     @property
     def _where(self) -> str:
@@ -248,7 +269,7 @@ class Tensors(Task):
             )  # fmt: skip
 
     def _require_items(self, feeds: Feeds, outputs: Sequence[Array]) -> None:
-        count = next(len(feeds[one.name]) for one in self._wanted if not one.shared)
+        count = self._count(feeds)
         for place, output in enumerate(outputs):
             if output.ndim == 0 or len(output) != count:
                 raise InputError(
