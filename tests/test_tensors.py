@@ -22,6 +22,7 @@ from bench.measure.worker import serve
 from tests import models
 
 pytest.importorskip("onnxruntime")
+DATA = Path(__file__).parent / "data"
 onnx = pytest.importorskip("onnx")
 FLOAT, INT64, STRING = (getattr(onnx.TensorProto, name) for name in ("FLOAT", "INT64", "STRING"))
 
@@ -550,6 +551,15 @@ def test_every_cpu_runtime_shares_the_scalar_and_the_order(tmp_path: Path) -> No
         task, sessions = ready(path, backend)
         answers.append(task.execute(sessions, task.preprocess(task.input(task.samples[:3])))[0])
     np.testing.assert_allclose(answers[0], answers[1], rtol=1e-5)
+
+
+def test_inputs_without_names_are_both_fed() -> None:
+    """LiteRT adds two inputs that its file does not name; one of them used to stay unset."""
+    task, sessions = ready(DATA / "two-unnamed-inputs.tflite", "litert-cpu")
+    feeds = task.preprocess(task.input(task.samples[:1]))
+    assert list(feeds) == ["input 0", "input 1"]
+    (total,) = task.execute(sessions, feeds)
+    np.testing.assert_allclose(total, feeds["input 0"] + feeds["input 1"], rtol=1e-6)
 
 
 def test_inputs_without_a_name_or_with_the_same_are_told_apart() -> None:

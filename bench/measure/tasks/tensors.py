@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from bench.errors import InputError, shorten
+from bench.errors import InputError
 from bench.measure import message
 from bench.measure.backends import Feeds, RequestFailed, Session, TensorSpec
 from bench.measure.backends._signature import refused
@@ -43,6 +43,9 @@ KEPT_WHOLE = 4096
 
 RAISED = (RuntimeError, TypeError, ValueError, IndexError)
 """What a runtime raises of inputs that a model does not take, where the backend does not tell."""
+
+SAID = 150
+"""Characters of each end of what a runtime says."""
 
 
 class Options(Record):
@@ -169,7 +172,9 @@ class Tensors(Task):
                 raise
             raise self._refusal(error, feeds) from error
         except RAISED as error:
-            said = shorten(" ".join(str(error).split()) or type(error).__name__, 300)
+            said = " ".join(str(error).split()) or type(error).__name__
+            if len(said) > 2 * SAID:  # TorchScript says why at the end, others at the start
+                said = f"{said[:SAID]} … {said[-SAID:]}"
             fault = refused("The backend", Path(self._where), feeds, said)
             raise self._refusal(fault, feeds) from error
         if self.largest_batch != 1:
