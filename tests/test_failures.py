@@ -14,7 +14,6 @@ from bench.batching import constant
 from bench.errors import InputError
 from bench.scenario import MeanTimes, Workload
 from bench.simulate import fast, reference
-from bench.simulate.batching import constant
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
 from bench.simulate.durations import breakdowns
 from bench.simulate.plane import FleetPlan, Requests, Spill, Windows, WindowsOfEach
