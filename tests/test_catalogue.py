@@ -133,7 +133,7 @@ def test_every_region_that_is_committed_has_a_country_whose_grid_is_known() -> N
     for region in known.regions.values():
         assert region.intensity.average is not None, region
         assert 0 < region.intensity.average.value < 1500
-        assert region.country in known._averages
+        assert region.country in known.averages
 
 
 def test_every_device_that_is_committed_is_called_as_its_file() -> None:

@@ -441,6 +441,9 @@ def test_a_table_that_is_no_text_or_not_there(tmp_path: Path) -> None:
 # --- slices, and results that are screened -------------------------------------------------------
 
 
+ONE_OF_EIGHT = "Apollo_6500_gen10_plus_A100-SXM-80GB-MIG_1x1g.10gb_TRT"
+
+
 @pytest.mark.parametrize(
     ("name", "counted", "serve"),
     [
@@ -469,14 +472,14 @@ def test_one_slice_is_one_accelerator(tmp_path: Path, name: str, counted: str, s
 
 
 def test_a_slice_is_as_fast_in_any_host(results: list[PublishedResult]) -> None:
-    """484 to 494 sequences a second in six systems, and as much in two that have 4 or 8 cards."""
+    """483 to 494 sequences a second, in three systems that have 4 or 8 cards too."""
     rates = {
         row.platform: row.per_s / row.accelerators
         for row in results
         if row.accelerator.endswith("(1x1g.10gb MIG)") and row.pattern == "Offline"
         and row.model == "bert-99" and row.per_s
     }  # fmt: skip
-    assert len(rates) >= 8
+    assert {"NC96ads_A100_v4_MIG_1g_10gb_TRT", ONE_OF_EIGHT} < rates.keys()
     assert max(rates.values()) < 1.03 * min(rates.values())
 
 
