@@ -472,7 +472,7 @@ def test_one_slice_is_one_accelerator(tmp_path: Path, name: str, counted: str, s
 
 
 def test_a_slice_is_as_fast_in_any_host(results: list[PublishedResult]) -> None:
-    """483 to 494 sequences a second, in three systems that have 4 or 8 cards too."""
+    """483 to 494 sequences a second, and no fewer in systems with 4 or 8 cards."""
     rates = {
         row.platform: row.per_s / row.accelerators
         for row in results
