@@ -335,7 +335,7 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
 def place_of(path: Path) -> Path:
     """Where the run ends up that is called ``path``, or is built there."""
     path = Path(path)
-    if not path.name or path.name == ".." or path.is_symlink():
+    if not path.name or path.name == ".." or os.path.islink(path):
         path = path.resolve()
     return path.with_name(path.name.removesuffix(BUILDING)) if path.name != BUILDING else path
 
