@@ -138,14 +138,14 @@ def test_a_run_that_is_too_short_is_invalid(tmp_path: Path) -> None:
 
 
 def test_a_stall_in_the_server_is_seen_in_the_p99(tmp_path: Path) -> None:
-    # 200 ms of standstill at 500 requests/s delay 100 requests of 1,000 by 100 ms on average. It begins
-    # with the first of them: the generator has been checked for 2 s before, on another backend.
+    # 200 ms of standstill at 500 requests/s delay 100 requests of 1,000 by 100 ms on average. Of
+    # all calls the last 1,000 are theirs, and fewer than 300 come before.
     loads = "[{name: server, arrivals: {name: periodic, period: 2 ms}, duration: 2 s}]"
     script = "base: 0 s, per_item: 0 s, load: 0 s, first_call_extra: 0 s, real_time: true"
     stalled, sound = (
         one(tmp_path / name, f"{{name: fake, {script}, faults: {faults}}}", loads=loads)
         for name, faults in (
-            ("a", "{stall: {after: 2 s, lasts: 200 ms}}"),
+            ("a", "{stall: {at_call: 400, lasts: 200 ms}}"),
             ("b", "{}"),
         )
     )

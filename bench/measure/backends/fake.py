@@ -40,8 +40,7 @@ SPIN_NS = 200_000
 class Stall(Record):
     """The backend stands still once, as a server does in a long garbage collection."""
 
-    after: Seconds
-    """From the first call on."""
+    at_call: int = Field(ge=1)
     lasts: PositiveSeconds
 
 
@@ -119,8 +118,6 @@ class FakeSession:
         self._options = options
         self._clock = clock
         self._calls = 0
-        self._first_call_ns = 0
-        self._stalled = False
         self._seen: set[bytes] = set()
         self._rng = np.random.default_rng(0)
 
@@ -177,8 +174,6 @@ class FakeSession:
 
     def _misbehave(self) -> None:
         faults, call = self._options.faults, self._calls
-        if call == 1:
-            self._first_call_ns = self._clock()
         if faults.crash_at_call == call:
             os._exit(1)
         if faults.hang_at_call == call:
@@ -188,6 +183,5 @@ class FakeSession:
         if self._falls_on(faults.fail_share):
             raise RequestFailed("HTTP 500", "a planted failure that passes")
         stall = faults.stall
-        if stall and not self._stalled and self._clock() > self._first_call_ns + stall.after * 1e9:
-            self._stalled = True
+        if stall and stall.at_call == call:
             self.wait(stall.lasts)
