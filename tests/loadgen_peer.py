@@ -1,7 +1,8 @@
-"""One MLPerf LoadGen scenario on scripted service times; run as a process of its own.
+"""MLPerf LoadGen's scenarios on scripted service times, one after the other, in a process of its own.
 
-LoadGen keeps global state, and an exception in a callback aborts the process. Reads one JSON
-object on stdin and prints one: what LoadGen's summary says, and when its queries were due.
+LoadGen keeps global state, and an exception in a callback aborts the process. Reads a JSON object
+from each line on stdin and prints one: what LoadGen's summary says, when its queries were due, and
+how long each took.
 """
 
 from __future__ import annotations
@@ -113,4 +114,5 @@ def parse(summary: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(json.loads(sys.stdin.read()))))
+    for line in sys.stdin:
+        print(json.dumps(main(json.loads(line))), flush=True)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import gc
 import json
-import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import numpy as np
@@ -42,17 +44,31 @@ OFFLINE_BATCH = 8
 Seconds = np.ndarray[Any, Any]
 
 
-def loadgen(scenario: str, script: fake.Options, rate: float, limit_s: float) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def peer() -> Iterator[Popen[str]]:
+    command = [sys.executable, str(PEER)]
+    with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def loadgen(
+    peer: Popen[str], scenario: str, script: fake.Options, rate: float, limit_s: float
+) -> dict[str, Any]:
     request = {
         "scenario": scenario, "queries": QUERIES, "rate": rate, "limit_s": limit_s,
         "base_s": script.base, "per_item_s": script.per_item, "random": script.random,
         "spin_ns": fake.SPIN_NS,
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, PEER], input=json.dumps(request), capture_output=True, text=True,
-        timeout=HANG_S, check=True,
-    )  # fmt: skip
-    answer: dict[str, Any] = json.loads(done.stdout)
+    assert peer.stdin is not None
+    assert peer.stdout is not None
+    hang = threading.Timer(HANG_S, peer.kill)
+    hang.start()
+    try:
+        print(json.dumps(request), file=peer.stdin, flush=True)
+        answer: dict[str, Any] = json.loads(peer.stdout.readline())
+    finally:
+        hang.cancel()
     answer["latency_s"] = np.array(answer["latency_ns"]) / 1e9
     return answer
 
@@ -118,7 +134,11 @@ def summary(theirs: dict[str, Any], percentile: int, estimate: bool) -> dict[str
     ("scenario", "percentile"), [("SingleStream", 90), ("MultiStream", 99), ("Server", 99)]
 )
 def test_percentiles_and_early_stopping(
-    scenario: str, percentile: int, random: bool, monkeypatch: pytest.MonkeyPatch
+    peer: Popen[str],
+    scenario: str,
+    percentile: int,
+    random: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A core that has slept takes 0.1 ms longer over anything, in theirs as in ours, and on a busy machine
     # a process that has slept is woken late. Streams do not sleep; under queueing it is small beside the
@@ -133,7 +153,7 @@ def test_percentiles_and_early_stopping(
     mine: list[Seconds] = []
     others: list[Seconds] = []
     for _ in range(PAIRS):
-        theirs = loadgen(scenario, script, rate=0.4 / per_item, limit_s=0.2)
+        theirs = loadgen(peer, scenario, script, rate=0.4 / per_item, limit_s=0.2)
         others.append(theirs["latency_s"])
         assert len(others[-1]) == QUERIES
         # What we compute from LoadGen's latencies is what LoadGen does.
@@ -152,11 +172,11 @@ def test_percentiles_and_early_stopping(
     pytest.fail(f"no agreement after {PAIRS} runs of both: {found}, LoadGen {wanted}")
 
 
-def test_a_limit_that_is_missed_is_missed_by_both() -> None:
+def test_a_limit_that_is_missed_is_missed_by_both(peer: Popen[str]) -> None:
     script = fake.Options(
         load=0, first_call_extra=0, base=0, per_item=0.002, random=True, real_time=True
     )
-    theirs = loadgen("Server", script, rate=200, limit_s=0.003)
+    theirs = loadgen(peer, "Server", script, rate=200, limit_s=0.003)
     response = ours("Server", script, theirs["scheduled_s"])
     for latency in (response, theirs["latency_s"]):
         assert validity.early_stopping(latency, 99, 0.003).passed is False
@@ -164,14 +184,14 @@ def test_a_limit_that_is_missed_is_missed_by_both() -> None:
 
 
 @pytest.mark.parametrize("random", [False, True], ids=["fixed", "random"])
-def test_offline_throughput(random: bool) -> None:
+def test_offline_throughput(peer: Popen[str], random: bool) -> None:
     script = fake.Options(
         load=0, first_call_extra=0, base=0, per_item=0.002, random=random, real_time=True
     )
     mine: list[Seconds] = []
     others: list[Seconds] = []
     for _ in range(PAIRS):
-        theirs = loadgen("Offline", script, rate=1, limit_s=1)
+        theirs = loadgen(peer, "Offline", script, rate=1, limit_s=1)
         others.append(between_batches(theirs["latency_s"]))
         said = len(theirs["latency_s"]) / theirs["latency_s"].max()
         assert said == pytest.approx(theirs["throughput"], rel=1e-5)  # of what its summary prints
