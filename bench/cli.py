@@ -531,7 +531,9 @@ def _settings(
         devices=devices,
         method=method,
         overrides=overrides,
-        command=masked(shlex.join(["bench", *sys.argv[1:]])),
+        command=masked(shlex.join(["bench", *sys.argv[1:]]))
+        .encode(errors="backslashreplace")
+        .decode(),
     )
 
 

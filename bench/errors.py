@@ -84,7 +84,8 @@ class InputError(BenchError):
             parts.append(f"Allowed: {allowed}.")
         if todo:
             parts.append(todo if todo.endswith("?") else f"{todo}.")
-        super().__init__(" ".join(parts))
+        # A file name that is not UTF-8 cannot stand in a record, where errors are kept too.
+        super().__init__(" ".join(parts).encode(errors="backslashreplace").decode())
 
 
 class UnknownName(InputError):

@@ -200,9 +200,19 @@ def _changes(asked: Scenario | Suite, settings: Settings) -> dict[str, object]:
     if settings.budget:
         changes["measure"] = asked.measure.model_copy(update={"budget": settings.budget})
     if settings.input is not None:
+        _require_utf8(settings.input)
         options = {**asked.task.options, "input": str(settings.input.resolve())}
         changes["task"] = Part.model_validate({"name": asked.task.name, **options})
     return changes
+
+
+def _require_utf8(folder: Path) -> None:
+    try:
+        str(folder.resolve()).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the folder's name is not UTF-8: {folder}", where="--input", todo="Rename it"
+        ) from error
 
 
 def find_extensions() -> Extensions:

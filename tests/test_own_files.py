@@ -24,6 +24,7 @@ from bench.measure.recorder import Recorder
 from bench.measure.reference import count_agreement, make_reference, read_reference
 from bench.measure.tasks import Sample, names_of
 from bench.measure.worker import serve, serve_or_fail
+from bench.prepare import ROLES, Settings, prepare_measurement
 
 TASKS = "bench.measure.tasks"
 HEAD = """\
@@ -304,9 +305,15 @@ def test_a_name_that_is_not_utf8_can_be_measured(tmp_path: Path) -> None:
     assert list(names_of([sample]).values()) == ["caf\\xe9.png"]
 
 
-def test_every_contract_is_kept_by_what_comes_with_the_program() -> None:
-    from bench.prepare import ROLES
+def test_a_folder_that_is_not_utf8_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("./own.py", "text-recognition"))
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    settings = Settings(engine="inline", input=folder)
+    with pytest.raises(InputError, match=r"--input: .*caf\\udce9"):
+        prepare_measurement(tmp_path / "suite.yaml", settings)
 
+
+def test_every_contract_is_kept_by_what_comes_with_the_program() -> None:
     for folder in ROLES.values():
         contract = extensions.contract_of(folder)
         assert "Options" in contract

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -397,6 +398,10 @@ def damaged(folder: Path, how: str) -> None:
     bad = folder / "1.npz"
     if how == "cut":
         bad.write_bytes((folder / "0.npz").read_bytes()[:200])
+    elif how == "folder":
+        bad.mkdir()
+    elif how == "pipe":
+        os.mkfifo(bad)
     elif how == "empty":
         bad.write_bytes(b"")
     elif how == "flipped":
@@ -421,6 +426,10 @@ def damaged(folder: Path, how: str) -> None:
     [
         ("cut", "only a part of one"),
         ("empty", "only a part of one"),
+        ("folder", "folder"),
+        pytest.param(
+            "pipe", "", marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+        ),
         ("flipped", "only a part of one"),
         ("pickled", "never read.*plain arrays"),
         ("npy", "only a part of one"),

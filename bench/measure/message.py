@@ -22,11 +22,11 @@ Array = npt.NDArray[Any]
 
 def pack(arrays: Iterable[Array]) -> bytes:
     """The message of ``arrays`` of any shapes; a NumPy scalar is an array without dimensions."""
-    heads, bodies = [], []
+    heads, bodies = [], list[bytes | memoryview]()
     for array in map(np.asarray, arrays):
         name = TEXT if is_text(array) else array.dtype.name
         heads.append(" ".join([name, *map(str, array.shape)]))
-        bodies.append(_text_bytes(array) if name == TEXT else array.tobytes())
+        bodies.append(_text_bytes(array) if name == TEXT else np.ascontiguousarray(array).data)
     return b"".join([";".join(heads).encode(), b"\n", *bodies])
 
 

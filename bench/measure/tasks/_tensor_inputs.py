@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import InputError, UnknownName, shorten
+from bench.files import require_file
 from bench.measure.backends import TensorSpec
 from bench.measure.message import TEXT, is_text
 
@@ -161,6 +162,7 @@ def read_request(path: Path, wanted: Sequence[Wanted], asked: Asked) -> list[Arr
 
 def _read_npz(path: Path) -> dict[str, Array]:
     try:
+        require_file(path, MOST_BYTES)
         with path.open("rb") as file:
             with zipfile.ZipFile(file) as archive:
                 unpacked = sum(entry.file_size for entry in archive.infolist())
