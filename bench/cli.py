@@ -88,6 +88,10 @@ OverrideFile = Annotated[
 ]
 Input = Annotated[Path | None, typer.Option(help="A folder of your own inputs.")]
 ScenarioFile = Annotated[Path, typer.Argument(help="A scenario file.")]
+AllowCode = Annotated[
+    list[Path],
+    typer.Option(help="A Python file that the run's records name, and may run; repeatable."),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -107,6 +111,7 @@ def run(
     budget: Budget = None,
     engine: Engine = "local",
     resume: Annotated[Path | None, typer.Option(help="Go on with this incomplete run.")] = None,
+    allow_code: AllowCode = [],  # noqa: B006
     overrides: OverrideFile = None,
     seed: Seed = 1,
     input: Input = None,  # noqa: A002
@@ -119,7 +124,9 @@ def run(
     """Measure, simulate, cost, compare and report."""
     from bench import pipeline
 
-    settings = _settings(seed, budget, engine, input, overrides=overrides)
+    settings = _settings(
+        seed, budget, engine, input, overrides=overrides, allow_code=tuple(allow_code)
+    )
     if (resume is None) == (not scenarios):
         raise InputError("give scenario files, or --resume with a run", where="bench run")
     if out is not None and len(scenarios) > 1:
@@ -130,7 +137,7 @@ def run(
         raise InputError(
             "a run goes on to what it was asked for",
             where="--resume",
-            allowed="--engine, --strict, --json and --quiet beside it",
+            allowed="--allow-code, --engine, --strict, --json and --quiet beside it",
         )
     runs = []
     with _progress(quiet or as_json) as notify:
@@ -310,6 +317,7 @@ def trace(
     start: Annotated[str, typer.Option(help="Time of day of the first request.")] = "12:00",
     length: Annotated[str, typer.Option(help="How long requests are followed.")] = "60 s",
     out: Annotated[Path | None, typer.Option(help="[default: trace.json in the run]")] = None,
+    allow_code: AllowCode = [],  # noqa: B006
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -323,7 +331,7 @@ def trace(
     except ValueError as error:
         raise InputError(str(error), where="--start, --length") from error
     with _prints_aside():
-        events = pipeline.trace(folder, deployment, *window)
+        events = pipeline.trace(folder, deployment, *window, allow_code)
     path = out or folder / "trace.json"
     with atomic_write(path) as file:
         file.write(json.dumps(events).encode())
@@ -512,6 +520,7 @@ def _settings(
     devices: tuple[str, ...] = (),
     method: str = "fast",
     overrides: Path | None = None,
+    allow_code: tuple[Path, ...] = (),
 ) -> Settings:
     from bench.prepare import Settings
     from bench.scenario import BUDGET_NAMES
@@ -531,6 +540,7 @@ def _settings(
         devices=devices,
         method=method,
         overrides=overrides,
+        allow_code=allow_code,
         command=masked(shlex.join(["bench", *sys.argv[1:]]))
         .encode(errors="backslashreplace")
         .decode(),

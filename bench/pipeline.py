@@ -27,7 +27,7 @@ from bench.plan import Plan, candidates, search
 from bench.prepare import Goal, Order, Settings, order, prepare, resolver
 from bench.profile import Profile, build_profile, file_name
 from bench.report import View, build_view, render_html, render_plan
-from bench.scenario import Asked, Point, ResolvedScenario
+from bench.scenario import Asked, Point, ResolvedScenario, require_asked_for
 from bench.simulate import (
     BINS,
     Simulation,
@@ -115,7 +115,15 @@ def resume(folder: Path, settings: Settings, notify: Notify = _quiet) -> Run:
     target = place_of(folder)
     with opened(settings.engine) as workers, owned(target):
         run = Run.unfinished(target)
-        return _do(Work(run, run.load(ASKED, Order), settings, workers, notify))
+        asked = _asked_of(run, settings.allow_code)
+        return _do(Work(run, asked, settings, workers, notify))
+
+
+def _asked_of(run: Run, allow_code: Sequence[Path]) -> Order:
+    """What an earlier run was asked for; code that it names must be asked for again."""
+    asked = run.load(ASKED, Order)
+    require_asked_for(asked, allow_code, str(run.path))
+    return asked
 
 
 def _begin(
@@ -342,14 +350,16 @@ def day(
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def trace(folder: Path, name: str, start_s: float, length_s: float) -> dict[str, Any]:
+def trace(
+    folder: Path, name: str, start_s: float, length_s: float, allow_code: Sequence[Path] = ()
+) -> dict[str, Any]:
     """The events of one deployment of a run, for a trace viewer.
 
     Raises:
         InputError: no such deployment, or it was not simulated.
     """
     run = Run.open(folder)
-    asked = run.load(ASKED, Order).simulated
+    asked = _asked_of(run, allow_code).simulated
     simulation = run.load("simulation.json", Simulation)
     found = {d.name: d for d in asked.scenario.deployments}
     if name not in found:

@@ -52,6 +52,8 @@ class Settings:
     """Negotiated prices and local inputs, before the catalogue's."""
     method: str = "fast"
     command: str = "bench run"
+    allow_code: tuple[Path, ...] = ()
+    """Python files that the records of a run may name."""
 
     @property
     def catalogue(self) -> Catalogue:

@@ -1,6 +1,7 @@
 """What is asked: a task, who asks it when, the objective, and the deployments to compare."""
 
 from bench.scenario.json_schema import json_schema
+from bench.scenario.own_code import require_asked_for
 from bench.scenario.read import read_scenario, read_suite
 from bench.scenario.resolve import Extensions, resolve, resolve_suite
 from bench.scenario.scaled import scaled
@@ -89,6 +90,7 @@ __all__ = [
     "json_schema",
     "read_scenario",
     "read_suite",
+    "require_asked_for",
     "resolve",
     "resolve_suite",
     "scaled",
