@@ -208,3 +208,150 @@ def test_traces_that_cannot_be_used(tmp_path: Path, text: str, said: str) -> Non
 def test_processes_that_would_never_send(options: Any, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         options()
+
+
+# --- recorded traces: what they are taken for, and what is left out -------------------------------
+
+
+def _trace(folder: Path, times: list[str], column: str = "t", **options: Any) -> Any:
+    path = write(folder / "t.csv", "\n".join([column, *times]) + "\n")
+    return trace.Options(file=path, column=column, **options)
+
+
+def _workload(**changes: Any) -> Span:
+    fields = {"sources": 1, "length_s": DAY_S, "start_s": 0.0, "day_s": DAY_S}
+    return Span(**(fields | changes))
+
+
+def _played(options: Any, span: Span) -> list[float]:
+    return draw(trace, options, span, np.random.default_rng(0))[0].tolist()  # type: ignore[no-any-return]
+
+
+def _kinds(options: Any, span: Span) -> list[str]:
+    return [caveat.kind for caveat in trace.caveats(options, span)]
+
+
+SECONDS = np.cumsum(np.random.default_rng(0).exponential(0.2, 2000)).round(3)
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+@pytest.mark.parametrize("since", [0, 1_700_000_000])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_trace_is_one_whatever_its_unit(
+    tmp_path: Path, unit: Any, scale: int, since: int, named: bool
+) -> None:
+    """As asked, by the name of the column, or by the size of numbers that count from 1970."""
+    thousandths = (SECONDS * 1000).round().astype(int) + since * 1000
+    if scale < 1000:
+        times = [f"{value // 1000}.{value % 1000:03d}" for value in thousandths.tolist()]
+    else:
+        times = [str(value * (scale // 1000)) for value in thousandths.tolist()]
+    column = f"time_{unit}" if named else "t"
+    options = _trace(tmp_path, times, column, unit=None if named or since else unit)
+    found = _played(options, _workload())
+    # Seconds since 1970 with thousandths are known to a quarter of a millionth.
+    assert found == pytest.approx((SECONDS - SECONDS[0]).tolist(), abs=1e-6)
+    assert "trace-unit" not in _kinds(options, _workload())
+    assert f"taken as {unit}" in trace.description(options)
+
+
+def test_seconds_that_nothing_says_are_a_guess_that_is_said(tmp_path: Path) -> None:
+    options = _trace(tmp_path, ["27.5", "28.5"])
+    assert "trace-unit" in _kinds(options, _workload())
+    text = next(iter(trace.caveats(options, _workload()))).text
+    assert "2 requests over 1 s" in text
+    assert "unit: ms" in text
+    # 41 days of seconds, or an hour of milliseconds?
+    options = _trace(tmp_path, ["27.559", "3540984.507"], rate=0.8)
+    with pytest.raises(InputError, match=r"as seconds they would last 41 days, as milliseconds 59"):
+        trace.mean_rate(options, 1)
+    assert _trace(tmp_path, ["27.559", "3540984.507"], unit="s").unit == "s"
+    assert _kinds(_trace(tmp_path, ["27", "27"]), _workload()) == ["trace-is-short"]
+
+
+def test_what_does_not_fit_into_the_days_is_said(tmp_path: Path) -> None:
+    options = _trace(tmp_path, [str(second) for second in range(0, 2 * 86_400, 600)], unit="s")
+    one, two, four = (_workload(length_s=days * DAY_S) for days in (1, 2, 4))
+    half = next(iter(trace.caveats(options, one)))
+    assert half.kind == "trace-left-out"
+    assert "144 of 288 (50.0 %) requests of the trace come after the 1 simulated day" in half.text
+    assert "simulate: {days: 2} reaches the last" in half.text
+    assert (len(_played(options, one)), trace.requests(options, one)) == (144, 144)
+    assert _kinds(options, two) == []
+    empty = list(trace.caveats(options, four))
+    assert [caveat.kind for caveat in empty] == ["trace-is-short"]
+    assert "2 of the 4 simulated days have no request" in empty[0].text
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ["2023-11-16 18:15:46.5", "2023-11-16 18:15:47.5", "2023-11-17 02:00:00.5"],
+        ["2023-11-16T18:15:46.5+05:30", "2023-11-16T12:45:47.5Z", "2023-11-17T02:00:00.5+05:30"],
+    ],
+)
+def test_a_trace_with_dates_keeps_its_time_of_day(tmp_path: Path, written: list[str]) -> None:
+    clock = [65_746.5, 65_747.5, 86_400 + 7200.5]
+    options = _trace(tmp_path, written)
+    two = _workload(length_s=2 * DAY_S)
+    assert _played(options, two) == pytest.approx(clock)
+    assert _played(options, _workload()) == pytest.approx(clock[:2])
+    # At the start of the active hours, if that is asked for.
+    moved = options.model_copy(update={"time_of_day": False})
+    late = _workload(start_s=15 * HOUR_S, length_s=9 * HOUR_S, day_s=9 * HOUR_S)
+    assert _played(moved, late) == pytest.approx([0.0, 1.0, clock[2] - clock[0]])
+    # The active hours are those of the clock.
+    assert _played(options, late) == pytest.approx([clock[0] - 15 * HOUR_S, clock[1] - 15 * HOUR_S])
+    early = _workload(start_s=0.0, length_s=6 * HOUR_S, day_s=6 * HOUR_S)
+    texts = [caveat.text for caveat in trace.caveats(options, early)]
+    assert "1 of 3 (33.3 %) requests of the trace come after the 1 simulated day" in texts[0]
+    assert "2 of 3 (66.7 %) requests of the trace come outside of the active hours" in texts[1]
+    # A load generator has no clock.
+    assert times_of(trace, options, 1, 10.0)[0].tolist() == [0.0, 1.0]
+
+
+def test_the_time_of_day_of_numbers(tmp_path: Path) -> None:
+    """1,700,000,000 s after 1970 it was 22:13:20 in Greenwich."""
+    options = _trace(tmp_path, ["1700000000000", "1700000001000"])
+    assert _played(options, _workload()) == [0.0, 1.0]
+    kept = options.model_copy(update={"time_of_day": True})
+    assert _played(kept, _workload()) == [80_000.0, 80_001.0]
+    with pytest.raises(InputError, match="has no time of day"):
+        _played(_trace(tmp_path, ["1", "2"], time_of_day=True), _workload())
+
+
+def test_one_arrival_is_one_request(tmp_path: Path) -> None:
+    options = _trace(tmp_path, ["5.0"])
+    assert _played(options, _workload()) == [0.0]
+    assert trace.requests(options, _workload()) == 1
+    assert trace.mean_rate(options, 1) == 1.0
+    with pytest.raises(InputError, match="one moment only"):
+        _played(options.model_copy(update={"rate": 1.0}), _workload())
+
+
+def test_two_arrivals_are_resampled_to_the_rate(tmp_path: Path) -> None:
+    options = _trace(tmp_path, ["0", "10"], rate=0.5, unit="s")
+    assert len(_played(options, _workload())) == pytest.approx(0.5 * DAY_S, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("t\n1.0\n\n2.0\n,\n3.0\n", r"t\.csv:5: the time is missing"),
+        ("t\n\n1\n  \n\nsoon\n", r"t\.csv:6: 'soon' is not a time"),
+        ("t,u\n1,a\n,b\n", r"t\.csv:3: the time is missing"),
+        ('t,u\n1,"a\nb"\n\n3,c\n2,d\n', r"t\.csv:6: the trace goes back"),
+        ("t\n1\ninf\n", r"t\.csv:3: 'inf' is not a time"),
+        ("t\n2023-11-16 18:15\n18:16\n", r"t\.csv:3: '18:16' is not a time"),
+    ],
+)
+def test_the_line_of_a_fault_counts_the_blank_ones(tmp_path: Path, text: str, said: str) -> None:
+    path = write(tmp_path / "t.csv", text)
+    with pytest.raises(InputError, match=said) as raised:
+        trace.mean_rate(trace.Options(file=path, column="t", unit="s"), 1)
+    assert "nan" not in str(raised.value)
+
+
+def test_a_comma_at_the_end_of_every_line_is_no_column(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "t,\n1,\n2,\n")
+    assert trace.read(path, "t").tolist() == [0.0, 1.0]

@@ -4,6 +4,11 @@ Each file has ``Options``, ``mean_rate(options, sources)`` (requests/s of all so
 they are active) and ``stream(options, span, rng)``, which yields chunks of arrivals, each sorted and
 none before the last of the chunk before, so that a month needs no more memory than a minute.
 
+A file may say more where its rate over the active hours does not say it all:
+``requests(options, span)``, how many to expect in all; ``repeats(options)``, whether one day is like
+the next; ``COUNTED``, whether the number is certain; ``caveats(options, span)``, what is left out;
+``description(options)``, what a file was taken for.
+
 Times are seconds of *active time*: they run on from the active hours of one day to those of the
 next. A process that depends on the time of day asks ``span.clock``. Where ``CLOSED`` is true, a
 source waits for its answer before it asks again, and ``stream`` yields think times instead.
@@ -46,6 +51,14 @@ class Span:
         day = np.floor(active_s / self.day_s)
         elapsed: Floats = self.start_s + active_s + day * (86_400.0 - self.day_s)
         return elapsed
+
+    def active(self, clock_s: Floats) -> Floats:
+        """Active time at those seconds since midnight of the first day that are active."""
+        day = np.floor(clock_s / 86_400.0)
+        since_start = clock_s - day * 86_400.0 - self.start_s
+        inside = (since_start >= 0) & (since_start < self.day_s)
+        found: Floats = (day * self.day_s + since_start)[inside]
+        return found
 
     def cut(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """The chunks up to the end of the span."""

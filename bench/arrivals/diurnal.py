@@ -42,6 +42,14 @@ def mean_rate(options: Options, sources: int) -> float:
     return options.rate * sources
 
 
+def requests(options: Options, span: Span) -> float:
+    """Of the active hours: not those of the mean, where they are the busy ones."""
+    # The rate runs straight between the middles of hours, so that whole minutes have their means.
+    minutes = np.arange(30.0, min(span.length_s, span.day_s, DAY_S), 60.0)
+    shape = relative(options, span.start_s + minutes)
+    return float(options.rate * span.sources * span.length_s * shape.mean())
+
+
 def stream(options: Options, span: Span, rng: np.random.Generator) -> Iterator[Chunk]:
     return span.cut(_thinned(options, span, rng))
 

@@ -15,11 +15,18 @@ from bench.scenario import (
     Deployment,
     EdgePart,
     HybridDeployment,
+    Objective,
     RealTimePart,
     ResolvedScenario,
     Workload,
 )
-from bench.simulate import DeploymentResult, mean_rate, server_rate, sites_of
+from bench.simulate import (
+    DeploymentResult,
+    expected_requests,
+    mean_rate,
+    server_rate,
+    sites_of,
+)
 from bench.units import DAY_S
 
 PLANNED_UTILISATION = 0.7
@@ -35,8 +42,9 @@ class PartCapacity(Record):
     part: str
     offer: str
     arrivals_per_s: float
-    """Requests that the part must work at, on average over the active hours; of a batch, a day's
-    requests over its window. Of a closed loop, the most there can be."""
+    """Requests that the part must work at, on average over the hours there are for it: the active
+    hours, with a due time all until it, and of a batch its window. Of a closed loop, the most there
+    can be."""
     server_rate_per_s: float
     """Requests/s of one server that always finds the batch it likes best."""
     servers_at_full_load: int
@@ -65,10 +73,11 @@ def capacity_plan(
     result: DeploymentResult,
 ) -> Iterator[PartCapacity]:
     """The capacity plan of every part; ``profiles`` by arm."""
-    workload = scenario.scenario.workload
+    asked = scenario.scenario
+    workload, objective, days = asked.workload, asked.objective, asked.simulate.days
     for name, part in deployment.parts.items():
         offer, profile = scenario.offers[name], profiles[scenario.arms[name].name]
-        arrivals = _arrivals_per_s(workload, deployment, name, part, result)
+        arrivals = _arrivals_per_s(workload, objective, days, deployment, name, part, result)
         rate = server_rate(part, profile, workload)
         sites = sites_of(workload) if isinstance(part, EdgePart) else 1
         planned = sites * _ceil(arrivals / sites / (PLANNED_UTILISATION * rate))
@@ -141,25 +150,35 @@ def _per_node(part: AnyPart) -> int:
 
 
 def _arrivals_per_s(
-    workload: Workload, deployment: Deployment, name: str, part: AnyPart, result: DeploymentResult
+    workload: Workload,
+    objective: Objective,
+    days: int,
+    deployment: Deployment,
+    name: str,
+    part: AnyPart,
+    result: DeploymentResult,
 ) -> float:
-    rate = mean_rate(workload)
-    if isinstance(part, BatchDeployment):
-        return rate * workload.active.length_s / _open_s(part)
+    hours_s = _time_for(part, workload, objective)
     if isinstance(deployment, HybridDeployment) and not isinstance(part, EdgePart):
         # What is passed on, only the simulation knows; without it, all may be.
-        passed = [
-            day.usage[name].served / day.days / workload.active.length_s
-            for day in result.replications
-        ]
-        return fmean(passed) if passed else rate
-    return rate
+        passed = [day.usage[name].served / day.days / hours_s for day in result.replications]
+        if passed:
+            return fmean(passed)
+    if objective.due is None and not isinstance(part, BatchDeployment):
+        return mean_rate(workload)
+    return expected_requests(workload, days) / days / hours_s
 
 
-def _open_s(part: BatchDeployment) -> float:
-    """Length of the window; one that never closes has the day until the next opens."""
-    closes = part.window.closes
-    return DAY_S if closes is None else (closes - part.window.opens) % DAY_S or DAY_S
+def _time_for(part: AnyPart, workload: Workload, objective: Objective) -> float:
+    """Seconds of a day in which its requests can be worked at and be in time."""
+    if isinstance(part, BatchDeployment):
+        begin, length_s = part.window.opens, part.window.length_s
+    else:
+        begin, length_s = workload.active.start, workload.active.length_s
+    if objective.due is None:
+        return length_s
+    until_due_s = DAY_S + objective.due.by - begin
+    return min(length_s if isinstance(part, BatchDeployment) else DAY_S, until_due_s)
 
 
 def _most(part: AnyPart, result: DeploymentResult) -> int | None:

@@ -15,7 +15,7 @@ from bench.cost import CostedDeployment, Costs
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Caveat, Estimate, Origin, Provenance, Record, worst
 from bench.scenario import Deployment, EdgePart, Objective, ResolvedScenario
-from bench.simulate import DeploymentResult, Simulation, largest_batch
+from bench.simulate import DeploymentResult, Simulation, largest_batch, workload_in_words
 from bench.stats import draw_interval, mean_interval
 from bench.units import format_clock, format_percent, format_seconds, format_usd
 
@@ -42,6 +42,8 @@ class Ranked(Record):
     feasible: bool
     reasons: list[str]
     """Why it is infeasible."""
+    unshown: str | None = None
+    """Why it cannot be told whether it keeps the objective, where nothing else stands against it."""
     cheapest_share: float | None
     """Share of the replications in which it is the cheapest that keeps the objective; each of them
     draws the requests and the measured service times anew. ``None`` if it was not simulated."""
@@ -140,6 +142,7 @@ def entry_of(
         utilisation=result.utilisation,
         feasible=not reasons,
         reasons=reasons,
+        unshown=result.unjudged if len(reasons) == 1 else None,
         cheapest_share=None,
         tied_with_cheaper=False,
         provenance=worst(origin.provenance for origin in origins),
@@ -221,7 +224,9 @@ def _origins(
             for subject in chosen
         ]
         origins += _assumed_country(scenario, name)
-    origins.append(Origin(subject="workload", provenance="assumed", source="the scenario"))
+    workload = workload_in_words(scenario.scenario.workload)
+    source = f"the scenario{f': {workload}' if workload else ''}"
+    origins.append(Origin(subject="workload", provenance="assumed", source=source))
     for line in costed.ledger.lines if costed else []:
         origins += line.origins
     return [origin for place, origin in enumerate(origins) if origin not in origins[:place]]
@@ -244,10 +249,10 @@ def _usd(entry: Ranked) -> float:
 
 def tied(cheaper: CostedDeployment, dearer: CostedDeployment) -> bool:
     """Days are paired: both deployments met the same requests, and drew the same projections."""
-    differences = [
-        b - a
-        for a, b in zip(cheaper.usd_per_million_days, dearer.usd_per_million_days, strict=False)
-    ]
+    left, right = cheaper.usd_per_million_days, dearer.usd_per_million_days
+    if len(left) != len(right):  # one answered nothing in some replication: there are no pairs
+        return True
+    differences = [b - a for a, b in zip(left, right, strict=True)]
     draws = cheaper.draws or dearer.draws
     interval = draw_interval(differences, logs=False) if draws else mean_interval(differences)
     return interval.low is None or interval.low <= 0
@@ -257,6 +262,9 @@ def _verdict(objective: Objective, ranked: Sequence[Ranked], of_all: Sequence[Ca
     asked = _asked(objective)
     feasible = [entry for entry in ranked if entry.feasible]
     if not feasible:
+        unshown = [entry for entry in ranked if entry.unshown]
+        if unshown:
+            return _not_shown(asked, ranked, unshown) + reservations(unshown[:1], of_all)
         closest = ranked[0]
         return (
             f"None of {len(ranked)} deployments meets {asked}; the cheapest, "
@@ -286,6 +294,12 @@ def _verdict(objective: Objective, ranked: Sequence[Ranked], of_all: Sequence[Ca
         )
     named = [entry for entry in feasible if entry is best or entry.deployment in tied]
     return sentence + "." + reservations(named, of_all)
+
+
+def _not_shown(asked: str, ranked: Sequence[Ranked], unshown: Sequence[Ranked]) -> str:
+    names = ", ".join(entry.deployment for entry in unshown)
+    others = f"; of {len(ranked)} deployments, no other does" if len(unshown) < len(ranked) else ""
+    return f"Not shown: whether {names} meets {asked}: {unshown[0].unshown}{others}."
 
 
 def reservations(named: Sequence[Ranked], of_all: Sequence[Caveat] = ()) -> str:

@@ -37,7 +37,7 @@ class Placed:
 def violations(
     objective: Objective, result: DeploymentResult, parts: Sequence[Placed]
 ) -> list[str]:
-    """Every reason why the objective is missed; an empty list means it is kept.
+    """Every reason why the objective is missed, or not shown to be kept; none where it is kept.
 
     Each part of a deployment must fit its machine and keep the accuracy and the residency: any may
     answer.
@@ -45,6 +45,12 @@ def violations(
     """
     if result.impossible is not None:
         return [result.impossible]
+    if result.unjudged is not None:
+        return [
+            f"not shown: {result.unjudged}",
+            *_other_work(result),
+            *lasting(objective, parts),
+        ]
     return [
         *_response(objective, result),
         *_due(objective, result),

@@ -13,7 +13,7 @@ from bench.errors import InputError
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Record
 from bench.scenario import ResolvedScenario, scaled
-from bench.simulate import Simulation, grown, mean_rate
+from bench.simulate import Simulation, expected_requests, grown
 
 FACTORS = (1 / 8, 1 / 4, 1 / 2, 2.0, 4.0, 8.0)
 """Times the sources of the scenario; the traffic that it asks for is simulated already."""
@@ -97,8 +97,8 @@ def _requests(scenario: ResolvedScenario) -> float:
 
 
 def _requests_per_day(scenario: ResolvedScenario) -> float:
-    workload = scenario.scenario.workload
-    return mean_rate(workload) * workload.active.length_s
+    days = scenario.scenario.simulate.days
+    return expected_requests(scenario.scenario.workload, days) / days
 
 
 def _that_keep(

@@ -44,7 +44,7 @@ class CostedDeployment(Record):
     usd_per_million_useful: Estimate
     """Per million requests answered within the SLO."""
     usd_per_million_days: list[float]
-    """One value per replication, for paired comparisons."""
+    """One value per replication, for paired comparisons; fewer where one answered nothing."""
     energy: list[EnergyUse]
     """Of the first replication, part by part."""
     kwh_per_day: Estimate
@@ -115,7 +115,9 @@ def cost_deployment(
         usd_per_hour=interval([usd / 24 for usd in totals]),
         usd_per_day=interval(totals),
         usd_per_month=interval([usd * MONTH_DAYS for usd in totals]),
-        usd_per_million=interval(per_million),
+        usd_per_million=interval(per_million)
+        if len(per_million) == len(pairs)
+        else Estimate.absent(_unanswered(result.replications)),
         usd_per_million_useful=interval(useful)
         if len(useful) == len(pairs)
         else Estimate.absent("on some days no request was answered within the SLO"),
@@ -168,6 +170,11 @@ def _carbon(
         "carbon_kg_per_day": _over_days(kg, energy[0], interval),
         "carbon_kg_per_million": _over_days(per_million, energy[0], interval),
     }
+
+
+def _unanswered(days: Sequence[Replication]) -> str:
+    none = sum(not day.done for day in days)
+    return f"in {none} of {len(days)} replications no request was answered"
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

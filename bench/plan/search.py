@@ -271,6 +271,12 @@ class _Hunt:
     def _verdict(self, best: _Judged | None, missed: Sequence[_Judged]) -> str:
         number = f"{len(self.found):,} candidates"
         if best is None:
+            unshown = next((judged.entry for judged in self.judged if judged.entry.unshown), None)
+            if unshown is not None:
+                return (
+                    f"Not shown: whether any of {number} meets the objective. "
+                    f"{unshown.deployment}: {unshown.unshown}."
+                )
             return f"None of {number} meets the objective." + _nearest(missed)
         entry = best.entry
         return (

@@ -44,7 +44,7 @@ class SweepRow(Record):
 
     settings: dict[str, str]
     deployment: str
-    usd_per_million: float
+    usd_per_million: float | None
     p99_s: float | None
     slo_attainment: float | None
 
@@ -157,11 +157,10 @@ def _sweep(table: pd.DataFrame) -> SweepView:
             SweepRow(
                 settings={path: str(row[path]) for path in paths},
                 deployment=str(row["deployment"]),
-                usd_per_million=float(row["usd_per_million"]),
-                p99_s=None if pd.isna(row["p99_s"]) else float(row["p99_s"]),
-                slo_attainment=None
-                if pd.isna(row["slo_attainment"])
-                else float(row["slo_attainment"]),
+                **{
+                    figure: None if pd.isna(row[figure]) else float(row[figure])
+                    for figure in ("usd_per_million", "p99_s", "slo_attainment")
+                },
             )
             for row in feasible.head(_BEST).to_dict("records")
         ],

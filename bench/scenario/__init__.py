@@ -7,6 +7,7 @@ from bench.scenario.resolve import Extensions, resolve, resolve_suite
 from bench.scenario.scaled import scaled
 from bench.scenario.schema import (
     BUDGET_NAMES,
+    MOST_DAYS,
     NAME_LENGTH,
     AccuracyLimit,
     Active,
@@ -48,6 +49,7 @@ from bench.scenario.sweep import Point, Sweep, sweep_of
 
 __all__ = [
     "BUDGET_NAMES",
+    "MOST_DAYS",
     "NAME_LENGTH",
     "AccuracyLimit",
     "Active",

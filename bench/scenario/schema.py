@@ -29,6 +29,8 @@ from bench.units import (
     Watts,
 )
 
+MOST_DAYS = 366
+"""In one replication."""
 Residency = Literal["device", "site", "region", "any"]
 Country = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 BudgetName = Literal["smoke", "standard", "official"]
@@ -63,7 +65,10 @@ class Active(Record):
     @model_validator(mode="after")
     def _forward(self) -> Active:
         if self.end <= self.start:
-            raise ValueError("the end of the active hours must be after their start")
+            raise ValueError(
+                "the end of the active hours must be after their start (for a night, give two spans, "
+                "or for requests a diurnal process with hours of zero)"
+            )
         return self
 
     @property
@@ -148,7 +153,7 @@ class SimulatePlan(Record):
     """What to simulate, and how often."""
 
     replications: int = Field(default=6, ge=2, le=1000)
-    days: int = Field(default=1, ge=1, le=366)
+    days: int = Field(default=1, ge=1, le=MOST_DAYS)
     """Consecutive days of one replication; costs are those of the mean day."""
     start: Literal["midnight", "steady"] = "midnight"
     """``midnight``: everything is empty at first, as a service is after a night. ``steady``: the
@@ -255,6 +260,11 @@ class Window(Record):
     opens: ClockTime
     closes: ClockTime | None = None
     """On the next day if it is not after ``opens``; by default they work until all is done."""
+
+    @property
+    def length_s(self) -> float:
+        """One that never closes has the day until the next opens."""
+        return DAY_S if self.closes is None else (self.closes - self.opens) % DAY_S or DAY_S
 
 
 class Fill(Record):

@@ -8,7 +8,7 @@ from bench.simulate.bounds import (
 )
 from bench.simulate.cloud import BATCHING, largest_batch
 from bench.simulate.day import BINS, day_table, event_trace
-from bench.simulate.demand import mean_rate, sites_of
+from bench.simulate.demand import expected_requests, mean_rate, sites_of, workload_in_words
 from bench.simulate.rates import server_rate
 from bench.simulate.results import (
     DeploymentResult,
@@ -34,6 +34,7 @@ __all__ = [
     "Usage",
     "day_table",
     "event_trace",
+    "expected_requests",
     "first_job",
     "grown",
     "has_closed_loop",
@@ -47,4 +48,5 @@ __all__ = [
     "simulate_all",
     "sites_of",
     "why_impossible",
+    "workload_in_words",
 ]

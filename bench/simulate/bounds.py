@@ -13,11 +13,14 @@ from bench import extensions
 from bench.arrivals import is_closed
 from bench.profile import Profile
 from bench.scenario import BatchDeployment, Deployment, Objective, Workload
-from bench.simulate.demand import mean_rate, process_of
+from bench.simulate.demand import expected_requests, is_counted, process_of, repeats
+from bench.simulate.limits import Limit
 from bench.simulate.results import Usage
-from bench.units import format_seconds
+from bench.units import DAY_S, format_seconds
 
 KINDS = "bench.simulate.kinds"
+HAIR = 1e-9
+"""Of binary fractions."""
 
 
 def kind_of(deployment: Deployment) -> Any:
@@ -56,19 +59,63 @@ def why_impossible(
     objective: Objective,
 ) -> str | None:
     """Why no simulation is needed, if that can be told from the means alone."""
-    kind = kind_of(deployment)
-    limit = float(kind.capacity(deployment, profiles, workload))
-    rate = mean_rate(workload)
-    if rate >= limit and not has_closed_loop(workload):
-        return f"overload: {rate:.3g} requests/s arrive and at most {limit:.3g} can be served"
+    exceeded = overload(deployment, profiles, workload, objective)
+    if exceeded is not None:
+        return exceeded
     if objective.response is not None:
-        quickest = float(kind.quickest(deployment, profiles))
+        quickest = float(kind_of(deployment).quickest(deployment, profiles))
         if quickest > objective.response.limit:
             return (
                 f"the limit of {format_seconds(objective.response.limit)} cannot be kept: the "
                 f"quickest answer there can be takes {format_seconds(quickest)}"
             )
     return None
+
+
+def overload(
+    deployment: Deployment,
+    profiles: Mapping[str, Profile],
+    workload: Workload,
+    objective: Objective,
+) -> str | None:
+    """Why every day leaves more undone than the one before, if that can be told from the means.
+
+    A day has all of its 24 hours to serve what comes in the active ones. Where requests may be
+    turned away or give up, none is left undone; a recording ends; users of a closed loop wait; and
+    the objective may allow for the share of the requests that are left.
+    """
+    if has_closed_loop(workload) or not repeats(workload):
+        return None
+    limits: list[Limit] = kind_of(deployment).capacity(deployment, profiles, workload)
+    arrive = expected_requests(workload, 1)
+    allowed = 1 - _needed(objective)
+    exceeded = [
+        limit
+        for limit in limits
+        if limit.waits and limit.share > allowed and _exceeds(arrive, limit, workload)
+    ]
+    if not exceeded:
+        return None
+    least = min(exceeded, key=lambda limit: limit.per_day)
+    mean = "" if workload.active.length_s == DAY_S else ", on the mean of 24 hours,"
+    return (
+        f"overload: {arrive / DAY_S:.3g} requests/s arrive{mean} and {least.what} at most "
+        f"{least.per_day / DAY_S:.3g}"
+    )
+
+
+def _needed(objective: Objective) -> float:
+    """The share of the requests that must be in time."""
+    if objective.response is not None:
+        return objective.response.percentile / 100
+    return objective.due.share if objective.due else 1.0
+
+
+def _exceeds(arrive: float, limit: Limit, workload: Workload) -> bool:
+    """What comes by chance cannot be served by as much as comes on average; what is counted can."""
+    if is_counted(workload):
+        return arrive > limit.per_day * (1 + HAIR)
+    return arrive >= limit.per_day
 
 
 def has_closed_loop(workload: Workload) -> bool:

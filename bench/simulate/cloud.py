@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import simpy
 
@@ -19,12 +20,14 @@ from bench.scenario import (
     RealTimePart,
 )
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
-from bench.simulate.durations import breakdowns, one_by_one, typical
+from bench.simulate.durations import breakdowns, one_by_one, shortest
+from bench.simulate.limits import Limit
 from bench.simulate.plane import Admission, Link, Pool, Seen
 from bench.simulate.results import Holding, Usage
 from bench.simulate.service import ServiceTimes
 from bench.streams import Streams
 from bench.ticks import FOREVER, ticks, to_seconds
+from bench.units import DAY_S
 
 BATCHING = "bench.batching"
 BITS_PER_BYTE = 8
@@ -68,6 +71,35 @@ def shortest_way_s(network: Network, profile: Profile) -> float:
     up = BITS_PER_BYTE * profile.input_bytes / network.uplink
     down = BITS_PER_BYTE * profile.output_bytes / network.downlink
     return rtt + up + down
+
+
+def link_limits(network: Network, profile: Profile, sources: int, waits: bool) -> list[Limit]:
+    """What the sites' links carry in a day: the uplink, whose queue has no end, and the downlink.
+
+    ``waits``: whether all that gets past the uplink is answered in the end.
+    """
+    sites = min(network.sites, sources)
+    each = f" of each of {sites} sites" if sites > 1 else ""
+    return [
+        Limit(
+            per_day=DAY_S * sites * bandwidth / (BITS_PER_BYTE * size),
+            what=f"the {name}{each} ({bandwidth / 1e6:g} Mbit/s) carries",
+            waits=waiting,
+        )
+        for name, bandwidth, size, waiting in (
+            ("uplink", network.uplink, profile.input_bytes, True),
+            ("downlink", network.downlink, profile.output_bytes, waits),
+        )
+    ]
+
+
+def all_wait(part: AnyPart) -> bool:
+    """Whether a request that cannot be served yet waits, however long."""
+    limits = part.admission
+    patient = limits.queue_limit is None and limits.timeout is None and limits.shed is None
+    fails = part.failures is not None or getattr(part, "battery", None) is not None
+    fails |= getattr(part, "spot", None) is not None
+    return patient and (part.in_flight == "retry" or not fails)
 
 
 def links(network: Network, profile: Profile, until: int, streams: Streams) -> tuple[Link, Link]:
@@ -124,29 +156,28 @@ def replicas_of(
     )
 
 
-def start_up_s(part: RealTimePart | BatchDeployment, profile: Profile) -> float:
-    """A typical one, in seconds."""
+def shortest_start_s(part: RealTimePart | BatchDeployment, profile: Profile) -> float:
+    """No replica on a new node is ready sooner."""
     start = part.start_up
-    load = profile.load_s if start.model_load is None else typical(start.model_load)
-    return typical(start.node) + typical(start.image_pull) + load
+    load = profile.load_s if start.model_load is None else shortest(start.model_load)
+    return shortest(start.node) + shortest(start.image_pull) + load
 
 
 def usage_of(
-    replicas: Replicas, until: int, seen: Seen, profile: Profile, uploads: int, downloads: int
-) -> Usage:
-    """What the pool used up to ``until``."""
+    paid: Sequence[tuple[int, int]], replicas: Replicas, seen: Seen, profile: Profile,
+    uploads: int, downloads: int,
+) -> Usage:  # fmt: skip
+    """What the pool used; ``paid``: from when to when each node."""
+    last = max((end for _, end in paid), default=0)
     return Usage(
-        holdings=[
-            Holding(start_s=to_seconds(start), end_s=to_seconds(end))
-            for start, end in replicas.holdings(until)
-        ],
+        holdings=[Holding(start_s=to_seconds(start), end_s=to_seconds(end)) for start, end in paid],
         devices=replicas.peak_nodes,
         served=seen.served,
         busy_s=to_seconds(seen.busy),
         uploaded_bytes=profile.input_bytes * uploads,
         downloaded_bytes=profile.output_bytes * downloads,
         stored_byte_s=0.0,
-        replacing_s=to_seconds(replicas.replacing(until)),
+        replacing_s=to_seconds(replicas.replacing(last)),
     )
 
 

@@ -118,7 +118,7 @@ def event_trace(job: Job, start_s: float, length_s: float) -> dict[str, Any]:
             seen.append(answers[inside].copy())
 
     played, _, _ = play(job, watch=watch)
-    until = until_of(job.deployment.kind, job.deployment, job.plan.days)
+    until = until_of(job.workload, job.objective, job.plan.days)
     rows = np.concatenate(seen) if seen else np.zeros(0, [("number", "i8")])
     events = [
         *_names(played),

@@ -10,6 +10,7 @@ import numpy as np
 from bench import extensions
 from bench.arrivals import Span, is_closed
 from bench.errors import InputError
+from bench.record import Caveat
 from bench.scenario import Network, Workload
 from bench.simulate.durations import drawn
 from bench.simulate.plane import Floats, Requests
@@ -33,19 +34,18 @@ class Demand:
         self, workload: Workload, streams: Streams, days: int, method: str, since: int = 0
     ) -> None:
         self._module, self._options = process_of(workload)
-        self._streams, self._active = streams, workload.active
-        self.span = Span(
-            workload.sources, days * workload.active.length_s, workload.active.start,
-            workload.active.length_s,
-        )  # fmt: skip
+        self._streams = streams
+        self.span = span_of(workload, days)
         self.closed = is_closed(self._module)
         self.offered = 0
         """Requests drawn so far; of a closed loop, think times."""
         self.counted = 0
         """Of these, those that arrived at ``since`` or later."""
         self.first_arrival = 0
+        self.exhausted = False
+        """Whether all have been drawn."""
         self._since = since
-        expected = mean_rate(workload) * self.span.length_s
+        expected = expected_requests(workload, days)
         if expected > MOST[method]:
             raise InputError(
                 f"the workload makes {expected:,.0f} requests in {days} day(s)",
@@ -85,6 +85,7 @@ class Demand:
             )
             self.offered += count
             self.counted += count - int(np.searchsorted(time, self._since))
+        self.exhausted = True
 
 
 def count_requests(workload: Workload, streams: Streams, days: int, method: str) -> int:
@@ -101,8 +102,51 @@ def process_of(workload: Workload) -> tuple[Any, Any]:
     return module, module.Options.model_validate(workload.arrivals.options)
 
 
+def span_of(workload: Workload, days: int) -> Span:
+    """The active hours of so many days."""
+    active = workload.active
+    return Span(workload.sources, days * active.length_s, active.start, active.length_s)
+
+
+def expected_requests(workload: Workload, days: int) -> float:
+    """Requests of all sources in so many days, on average; of a closed loop, the most there can be."""
+    module, options = process_of(workload)
+    span = span_of(workload, days)
+    if hasattr(module, "requests"):
+        return float(module.requests(options, span))
+    return float(module.mean_rate(options, workload.sources)) * span.length_s
+
+
+def repeats(workload: Workload) -> bool:
+    """Whether every day is like the others, on average: a recording is played once."""
+    module, options = process_of(workload)
+    return bool(module.repeats(options)) if hasattr(module, "repeats") else True
+
+
+def workload_in_words(workload: Workload) -> str | None:
+    """What a recording was taken for; ``None`` for a process, which its options describe."""
+    module, options = process_of(workload)
+    found: str | None = module.description(options) if hasattr(module, "description") else None
+    return found
+
+
+def left_out(workload: Workload, days: int) -> list[Caveat]:
+    """What of the workload is not simulated, or was guessed of it."""
+    module, options = process_of(workload)
+    if not hasattr(module, "caveats"):
+        return []
+    return list(module.caveats(options, span_of(workload, days)))
+
+
+def is_counted(workload: Workload) -> bool:
+    """Whether it is certain how many requests a day brings."""
+    return bool(getattr(process_of(workload)[0], "COUNTED", False))
+
+
 def mean_rate(workload: Workload) -> float:
-    """Requests per second of all sources together, while they are active."""
+    """Requests per second of all sources together: while they are active, or as recorded."""
+    if repeats(workload):
+        return expected_requests(workload, 1) / workload.active.length_s
     module, options = process_of(workload)
     return float(module.mean_rate(options, workload.sources))
 

@@ -43,9 +43,9 @@ def one_by_one(duration: Duration, rng: np.random.Generator) -> Callable[[], flo
     return lambda: float(drawn(duration, 1, rng)[0])
 
 
-def typical(duration: Duration) -> float:
-    """The median, in seconds."""
-    return duration.p50 if isinstance(duration, Spread) else float(duration)
+def shortest(duration: Duration) -> float:
+    """None is shorter, in seconds; a spread has no shortest but zero."""
+    return 0.0 if isinstance(duration, Spread) else float(duration)
 
 
 def breakdowns(

@@ -365,6 +365,8 @@ class FleetPlan:
     battery: Battery | None = None
     spill: Spill = Spill()
     sites: int = 1
+    midnight: int = FOREVER
+    """The end of the accounting days: what devices work after it is told apart."""
 
     @property
     def draws_choice(self) -> bool:
@@ -384,3 +386,5 @@ class FleetSeen:
     served: int
     flat: int
     """Times a battery ran flat."""
+    overtime: int
+    """Of ``busy``: after midnight."""

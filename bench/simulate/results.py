@@ -79,8 +79,14 @@ class Replication(Record):
     lost: int
     in_flight: int
     within_slo: int
+    carried: int = 0
+    """Not ended when the work of the day after the last would begin."""
     utilisation: float
-    """Busy server-seconds ÷ server-seconds ready."""
+    """Busy server-seconds ÷ server-seconds ready, from the first midnight to the last; of batch
+    nodes, over all of their windows."""
+    load: float = 0.0
+    """Server-seconds of work that came ÷ server-seconds there were for it, with as many servers as
+    there may be: beyond one, the next day begins with more undone. Of batch nodes, the utilisation."""
     mean_batch: float
     mean_s: float | None
     percentiles_s: dict[str, float | None]
@@ -102,6 +108,8 @@ class DeploymentResult(Record):
     arms: list[str]
     impossible: str | None
     """Why the deployment cannot keep up or keep the limit, or ``None``. Such a one has no latency."""
+    unjudged: str | None = None
+    """Why too few requests came to tell whether it keeps the objective."""
     draws: bool = False
     """Whether one of its profiles was published or projected. Each replication then draws what the
     truth may be, and intervals say where the truth may lie."""

@@ -24,8 +24,9 @@ from bench.scenario import (
 )
 from bench.simulate import cloud
 from bench.simulate.bounds import kind_of, why_impossible
-from bench.simulate.demand import Demand, count_requests, mean_rate
-from bench.simulate.kinds import Played, Setting, until_of
+from bench.simulate.demand import Demand, count_requests, expected_requests, left_out
+from bench.simulate.judged import carried_over, growing, too_few, unjudged
+from bench.simulate.kinds import Played, Setting, next_day_of, until_of
 from bench.simulate.results import (
     CURVE_POINTS,
     PERCENTILES,
@@ -39,7 +40,7 @@ from bench.stats import interval_of, mser5, sample_floor
 from bench.store import Journal
 from bench.streams import Streams
 from bench.ticks import to_seconds
-from bench.units import DAY_S, format_percent
+from bench.units import DAY_S
 
 METHODS = ("fast", "reference")
 LITTLE_S = 2.0
@@ -126,6 +127,7 @@ def simulate_all(
             replications=scenario.scenario.simulate.replications,
             deployments=[
                 _summarise(
+                    scenario.scenario,
                     deployment,
                     scenario.arms_of(deployment),
                     impossible,
@@ -138,6 +140,7 @@ def simulate_all(
                 )
                 for deployment, own, impossible in plan
             ],
+            caveats=left_out(scenario.scenario.workload, scenario.scenario.simulate.days),
         )
         for place, (scenario, plan) in enumerate(zip(scenarios, plans, strict=True), first)
     ]
@@ -255,8 +258,11 @@ def play_replication(job: Job) -> Result:
         timed_out=tally["timed_out"],
         lost=tally["lost"],
         in_flight=requests - ended,
+        carried=tally["carried"] + requests - ended,
         within_slo=tally["within"],
         utilisation=played.busy / max(played.ready, 1),
+        load=sum(usage.busy_s for usage in played.usage.values())
+        / max(to_seconds(played.available), 1e-9),
         mean_batch=played.served / max(played.batches, 1),
         mean_s=tally.mean_s if complete else None,
         percentiles_s={
@@ -296,10 +302,10 @@ def play(
     """
     streams = Streams(job.seed, job.replication)
     demand = Demand(job.workload, streams, job.plan.days, job.method, since)
-    until = until_of(job.deployment.kind, job.deployment, job.plan.days)
+    until = until_of(job.workload, job.objective, job.plan.days)
     tally = Tally(
         job.objective, until, since, step_s, sequence=job.plan.start == "steady" and not since,
-        watch=watch,
+        watch=watch, next_day=next_day_of(job.deployment, job.workload, job.plan.days),
     )  # fmt: skip
     setting = Setting(
         deployment=job.deployment,
@@ -309,6 +315,7 @@ def play(
         streams=streams,
         method=_method(job.method),
         days=job.plan.days,
+        until=until,
         tally=tally,
         resample=job.plan.profile_uncertainty,
     )
@@ -320,7 +327,7 @@ def _effort_s(jobs: Iterable[Job]) -> float:
     """About how long the fast method takes for all jobs."""
     total = 0.0
     for job in jobs:
-        requests = mean_rate(job.workload) * job.workload.active.length_s * job.plan.days
+        requests = expected_requests(job.workload, job.plan.days)
         periods = [
             Scaling(part.scaling).period_s
             for part in job.deployment.parts.values()
@@ -388,6 +395,7 @@ def _profiles_for(
 
 
 def _summarise(
+    asked: Scenario,
     deployment: Deployment,
     arms: list[str],
     impossible: str | None,
@@ -397,20 +405,19 @@ def _summarise(
     days = [day for day, _ in played]
     over = partial(_over, draws=draws)
     names = list(days[0].percentiles_s) if days else [f"p{q:g}" for q in PERCENTILES]
-    growing = _growing(days)
-    reason = impossible or growing
-    response = {"mean": over([d.mean_s for d in days], reason or _unanswered(days))} | {
-        name: over(
-            [d.percentiles_s[name] for d in days],
-            reason or _too_few(days, name) or _unanswered(days),
-        )
+    reason = impossible or growing(deployment, days)
+    response = {"mean": over([d.mean_s for d in days], _unanswered(days))} | {
+        name: over([d.percentiles_s[name] for d in days], too_few(days, name) or _unanswered(days))
         for name in names
     }
-    curves = [curve for _, curve in played]
+    if reason:  # a queue that grows has no latency, but one for each length of the simulation
+        response = dict.fromkeys(response, Estimate.absent(reason))
+    curves = [curve for _, curve in played if not reason]
     return DeploymentResult(
         deployment=deployment.name,
         arms=arms,
         impossible=reason,
+        unjudged=None if reason else unjudged(asked, days),
         draws=draws,
         replications=days,
         response_s=response,
@@ -421,24 +428,8 @@ def _summarise(
             None if None in points else float(np.mean([p for p in points if p is not None]))
             for points in zip(*curves, strict=True)
         ],
+        caveats=[] if reason else list(carried_over(days)),
     )
-
-
-def _growing(days: Sequence[Replication]) -> str | None:
-    """Overload that only the simulation shows: machines that never rest, and requests left over."""
-    left = max((day.in_flight / max(day.requests, 1) for day in days), default=0.0)
-    busy = min((day.utilisation for day in days), default=0.0)
-    if left > 0.01 and busy > 0.99:
-        return f"overload: {format_percent(left)} of the requests were still waiting at the end"
-    return None
-
-
-def _too_few(days: Sequence[Replication], name: str) -> str | None:
-    floor = sample_floor(float(name[1:]) / 100)
-    fewest = min((day.requests for day in days), default=0)
-    if fewest >= floor:
-        return None
-    return f"{name} needs {floor} requests, a replication has {fewest}: simulate more days"
 
 
 def _unanswered(days: Sequence[Replication]) -> str | None:

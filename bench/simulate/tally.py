@@ -26,6 +26,7 @@ _SUMS = np.dtype(
         (name, "i8")
         for name in (
             "done", "shed", "timed_out", "lost", "late", "within", "kept", "last_finish",
+            "ended", "last_end", "carried",
             "response_high", "response_low", "wait_high", "wait_low",
         )
     ]
@@ -44,6 +45,7 @@ class Tally:
         since: requests that arrived earlier belong to the warm-up and are not counted.
         step_s: width of the bins of the time series; ``None`` for no series.
         sequence: keep the response times in the order of the answers, in means of a few.
+        next_day: when the work of the day after the last would begin.
         watch: sees every chunk of answers too.
     """
 
@@ -55,8 +57,9 @@ class Tally:
         step_s: float | None = None,
         sequence: bool = False,
         watch: OnAnswers | None = None,
+        next_day: int = FOREVER,
     ) -> None:
-        self._watch = watch
+        self._watch, self._next_day = watch, next_day
         self._until, self._since = until, since
         self._limit = ticks(objective.response.limit) if objective.response else FOREVER
         self._due = ticks(objective.due.by) if isinstance(objective.due, DueTime) else FOREVER
@@ -77,11 +80,15 @@ class Tally:
             self.sequence.add(done)
         _count(
             answers, self._until, self._since, self._limit, self._due, self._sums,
-            self._values, self._histogram, self.series, self._step,
+            self._values, self._histogram, self.series, self._step, self._next_day,
         )  # fmt: skip
 
     def __getitem__(self, name: str) -> int:
-        """``done``, ``shed``, ``timed_out``, ``lost``, ``within``, ``last_finish`` (ticks)."""
+        """``done``, ``shed``, ``timed_out``, ``lost``, ``within``, ``last_finish`` (ticks).
+
+        Of all requests, those of the warm-up too: ``ended``, and ``last_end`` (ticks). Of those that
+        count, ``carried``: ended when the next day's work had begun.
+        """
         return int(self._sums[name][0])
 
     @property
@@ -158,15 +165,19 @@ def _middle(place: int) -> float:
 def _count(
     answers: Answers, until: int, since: int, limit: int, due: int, sums: npt.NDArray[Any],
     values: Ticks, histogram: Ticks, series: npt.NDArray[np.int64], step: int,
+    next_day: int,
 ) -> None:  # fmt: skip
     s = sums[0]
     for place in range(len(answers)):
         answer = answers[place]
+        s.ended += 1
+        s.last_end = max(s.last_end, answer.finished)
         if answer.arrival < since:
             continue
         if answer.finished >= until:
             s.late += 1
             continue
+        s.carried += answer.finished >= next_day
         if step:
             series[0, answer.arrival // step] += 1
             series[1, answer.reach // step] += 1

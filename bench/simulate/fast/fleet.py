@@ -38,7 +38,9 @@ _DEVICE = np.dtype(
     ]
     + [("block_phase", "f8"), ("level", "f8")]
 )  # fmt: skip
-_SUMS = np.dtype([(name, "i8") for name in ("written", "busy", "batches", "served", "flat")])
+_SUMS = np.dtype(
+    [(name, "i8") for name in ("written", "busy", "batches", "served", "flat", "overtime")]
+)
 
 
 class Settings(NamedTuple):
@@ -79,6 +81,7 @@ class Settings(NamedTuple):
     out_first: Ticks
     out_start: Ticks
     out_end: Ticks
+    midnight: int
 
 
 _decide = compiled(decide)
@@ -120,7 +123,7 @@ class Fleet:
 
     def seen(self) -> FleetSeen:
         sums = self._sums[0]
-        return FleetSeen(*(int(sums[name]) for name in ("busy", "batches", "served", "flat")))
+        return FleetSeen(*(int(sums[name]) for name in FleetSeen.__dataclass_fields__))
 
     def _step(self, waiting: Requests, chunk: Requests, limit: int) -> tuple[Requests, Requests]:
         """Play all devices up to before ``limit``: who still waits, and who goes to the cloud."""
@@ -258,8 +261,10 @@ def _start(  # type: ignore[no-untyped-def]
         stops = _stops(one, device, settings, now, now + length, load, sums)
         sums.batches += 1
         sums.served += size
-        sums.busy += min(stops, now + length) - now
         one.free_at = min(stops, now + length)
+        sums.busy += one.free_at - now
+        if one.free_at > settings.midnight:
+            sums.overtime += one.free_at - max(now, settings.midnight)
         if stops < now + length and settings.retry:
             continue
         for place in range(head, head + size):
@@ -431,4 +436,5 @@ def _settings_of(plan: FleetPlan) -> Settings:
         out_first=outages.first,
         out_start=outages.windows.start,
         out_end=outages.windows.end,
+        midnight=plan.midnight,
     )

@@ -11,7 +11,8 @@ from bench.profile import Profile
 from bench.scenario import BatchDeployment, Workload
 from bench.simulate import cloud
 from bench.simulate.control import work_through_windows
-from bench.simulate.kinds import Played, Setting, until_of
+from bench.simulate.kinds import Played, Setting
+from bench.simulate.limits import Limit, counted
 from bench.simulate.plane import Answers, Checkpoints, Pool, PoolPlan
 from bench.simulate.results import Usage
 from bench.ticks import FOREVER, ticks, to_seconds
@@ -20,15 +21,19 @@ from bench.units import DAY_S
 
 def capacity(
     deployment: BatchDeployment, profiles: Mapping[str, Profile], workload: Workload
-) -> float:
-    """Requests/s over the active hours that the nodes can work off in one window."""
-    profile, window = profiles[deployment.name], deployment.window
-    open_s = DAY_S
-    if window.closes is not None:
-        open_s = (window.closes - window.opens) % DAY_S or DAY_S
-    open_s = max(open_s - cloud.start_up_s(deployment, profile), 0.0)
-    rate = cloud.best_rate(deployment, profile)
-    return deployment.nodes * rate * open_s / workload.active.length_s
+) -> list[Limit]:
+    """What the nodes can work off in one window, and what the links carry."""
+    profile, nodes = profiles[deployment.name], deployment.nodes
+    waits, rate = cloud.all_wait(deployment), cloud.best_rate(deployment, profile)
+    each = rate * DAY_S
+    if deployment.window.closes is not None:
+        open_s = deployment.window.length_s - cloud.shortest_start_s(deployment, profile)
+        # Nodes end the batch that they are at when the window closes.
+        each = rate * max(open_s, 0.0) + cloud.largest_batch(deployment.batching)
+    return [
+        Limit(per_day=nodes * each, what=counted(nodes, "node", "serve"), waits=waits),
+        *cloud.link_limits(deployment.network, profile, workload.sources, waits),
+    ]
 
 
 def quickest(deployment: BatchDeployment, profiles: Mapping[str, Profile]) -> float:
@@ -55,9 +60,12 @@ def play(setting: Setting) -> Played:
         )
     name, env = deployment.name, cloud.environment()
     profile, service = setting.profiles[name], setting.service(name)
-    until = until_of("batch", deployment, setting.days)
+    until = setting.until
     uplink, downlink = cloud.links(deployment.network, profile, until, setting.streams)
-    opens = np.array([ticks(day * DAY_S + deployment.window.opens) for day in range(setting.days)])
+    # What comes too late for the last day's window, the next one takes.
+    opens = np.array(
+        [ticks(day * DAY_S + deployment.window.opens) for day in range(setting.days + 1)]
+    )
     plan = PoolPlan(
         rule=cloud.rule_of(deployment.batching, service),
         service=service,
@@ -83,10 +91,13 @@ def play(setting: Setting) -> Played:
     pool.run(until)
     seen, spans = pool.seen(), replicas.ready_spans(until)
     usage = cloud.usage_of(
-        replicas, until, seen, profile, setting.demand.offered, setting.tally["done"]
-    )
+        replicas.holdings(until), replicas, seen, profile, setting.demand.offered,
+        setting.tally["done"],
+    )  # fmt: skip
+    ready = sum(end - since for _, since, end in spans)
     return Played(
-        ready=sum(end - since for _, since, end in spans),
+        ready=ready,
+        available=ready,
         busy=seen.busy,
         batches=seen.batches,
         served=seen.served,
@@ -102,10 +113,9 @@ def play(setting: Setting) -> Played:
 
 
 def _closings(deployment: BatchDeployment, opens: np.ndarray) -> np.ndarray:
-    closes = deployment.window.closes
-    if closes is None:
+    if deployment.window.closes is None:
         return np.full(len(opens), FOREVER)
-    return opens + ticks((closes - deployment.window.opens) % DAY_S or DAY_S)
+    return opens + ticks(deployment.window.length_s)
 
 
 class _Stored:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Mapping
+from itertools import pairwise
 
 from bench.errors import InputError
 from bench.profile import Profile
@@ -11,7 +12,8 @@ from bench.scenario import EdgeDeployment, EdgePart, Workload
 from bench.simulate import cloud
 from bench.simulate.demand import sites_of
 from bench.simulate.durations import breakdowns, daily, outside
-from bench.simulate.kinds import Played, Setting, until_of
+from bench.simulate.kinds import Played, Setting
+from bench.simulate.limits import Limit, counted
 from bench.simulate.plane import Battery, FleetPlan, Pool, PoolPlan, Routing, Spill
 from bench.simulate.results import Usage
 from bench.ticks import ticks, to_seconds
@@ -20,8 +22,8 @@ from bench.units import DAY_S
 
 def capacity(
     deployment: EdgeDeployment, profiles: Mapping[str, Profile], workload: Workload
-) -> float:
-    return capacity_of(deployment, profiles[deployment.name], workload)
+) -> list[Limit]:
+    return limits_of(deployment, profiles[deployment.name], workload)
 
 
 def quickest(deployment: EdgeDeployment, profiles: Mapping[str, Profile]) -> float:
@@ -38,24 +40,44 @@ def shortest_of(part: EdgePart, profile: Profile) -> float:
     return cloud.shortest_service_s(part, profile) * part.power_mode.slowdown
 
 
-def capacity_of(part: EdgePart, profile: Profile, workload: Workload) -> float:
-    """Requests/s: the device with the most sources sets the limit."""
-    rate = device_rate(part, profile, workload)
-    return rate * workload.sources / most_sources(workload, part.fleet)
+def limits_of(part: EdgePart, profile: Profile, workload: Workload) -> list[Limit]:
+    """Where sources cannot be shared evenly, some devices have more of them than others."""
+    served, sources = device_per_day(part, profile), workload.sources
+    loads, waits, share = sources_of_each(workload, part.fleet), cloud.all_wait(part), 0.0
+    devices = counted(part.fleet, "device", "serve")
+    found = []
+    for each in sorted(loads, reverse=True):
+        share += each * loads[each] / sources
+        busiest = f", {each} of {sources} sources on one," if len(loads) > 1 else ""
+        found.append(Limit(served * sources / each, devices + busiest, waits, share))
+    return found
 
 
-def most_sources(workload: Workload, fleet: int) -> int:
-    """Those of the device that has the most, at the site with the most sources for its devices."""
+def sources_of_each(workload: Workload, fleet: int) -> Counter[int]:
+    """By a number of sources: how many devices have so many. No device serves two sites."""
     sources, sites = workload.sources, sites_of(workload)
     devices = min(fleet, sources)
+    found: Counter[int] = Counter()
     # What a site has changes where the remainders end; between, all sites are alike.
-    return max(
-        math.ceil(
-            (sources // sites + (site < sources % sites))
-            / (devices // sites + (site < devices % sites))
-        )
-        for site in {0, sources % sites, devices % sites}
-    )
+    edges = sorted({0, sources % sites, devices % sites, sites})
+    for site, end in pairwise(edges):
+        own = devices // sites + (site < devices % sites)
+        each, more = divmod(sources // sites + (site < sources % sites), own)
+        found[each + 1] += more * (end - site)
+        found[each] += (own - more) * (end - site)
+    return +found
+
+
+def device_per_day(part: EdgePart, profile: Profile) -> float:
+    """Requests a day of one device that always has work; a batch that has begun is ended."""
+    rate, full = cloud.best_rate(part, profile), cloud.largest_batch(part.batching)
+    rate /= part.power_mode.slowdown
+    duty = part.duty_cycle
+    if duty:
+        rate = min(rate, (rate * duty.on + full) / duty.period)
+    if not part.awake:
+        return rate * DAY_S
+    return sum(rate * hours.length_s + full for hours in part.awake)
 
 
 def device_rate(part: EdgePart, profile: Profile, workload: Workload) -> float:
@@ -73,16 +95,16 @@ def play(setting: Setting) -> Played:
     deployment: EdgeDeployment = setting.deployment
     if setting.demand.closed:
         return _play_users(setting, deployment)
-    until = until_of("edge", deployment, setting.days)
-    plan = plan_of(setting, deployment, deployment.name, until)
+    plan = plan_of(setting, deployment, deployment.name)
     requests = setting.demand.requests(choice=plan.draws_choice)
-    fleet = setting.method.Fleet(plan, requests, setting.tally, until)
+    fleet = setting.method.Fleet(plan, requests, setting.tally, setting.until)
     for _ in fleet.spilled():
         pass
     seen = fleet.seen()
     return Played(
-        ready=deployment.fleet * ticks(setting.demand.span.length_s),
-        busy=seen.busy,
+        ready=deployment.fleet * setting.midnight,
+        available=deployment.fleet * setting.midnight,
+        busy=seen.busy - seen.overtime,
         batches=seen.batches,
         served=seen.served,
         max_replicas=deployment.fleet,
@@ -103,10 +125,8 @@ def usage_of(part: EdgePart, served: int, busy: int) -> Usage:
     )
 
 
-def plan_of(
-    setting: Setting, part: EdgePart, name: str, until: int, spill: Spill | None = None
-) -> FleetPlan:
-    used = min(part.fleet, setting.workload.sources)
+def plan_of(setting: Setting, part: EdgePart, name: str, spill: Spill | None = None) -> FleetPlan:
+    used, until = min(part.fleet, setting.workload.sources), setting.until
     service = setting.service(name).slowed(part.power_mode.slowdown)
     limits = cloud.admission(part.admission)
     duty = part.duty_cycle
@@ -126,6 +146,7 @@ def plan_of(
         duty_phase=setting.rng("duty").integers(0, period, used) if duty else None,
         battery=_battery(part, until),
         spill=spill or Spill(),
+        midnight=setting.midnight,
     )
 
 
@@ -183,10 +204,13 @@ def _play_users(setting: Setting, deployment: EdgeDeployment) -> Played:
     for device in range(used):
         pool.add(device)
     pool.run(setting.midnight)
+    busy = pool.seen().busy
+    pool.run(setting.until)
     seen = pool.seen()
     return Played(
         ready=deployment.fleet * setting.midnight,
-        busy=seen.busy,
+        available=deployment.fleet * setting.midnight,
+        busy=busy,
         batches=seen.batches,
         served=seen.served,
         max_replicas=deployment.fleet,

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from bench.profile import Profile
 from bench.scenario import Fill, RealTimeDeployment, RealTimePart, Workload
 from bench.simulate import cloud
 from bench.simulate.control import Replicas, autoscale, sleep_when_empty
 from bench.simulate.durations import outside
-from bench.simulate.kinds import Played, Setting, until_of
+from bench.simulate.kinds import DRAIN_S, Played, Setting, end_of_work, work_off
+from bench.simulate.limits import Limit, counted
 from bench.simulate.moments import Steps
 from bench.simulate.plane import Pool, PoolPlan, Requests, Routing, Seen, Windows
 from bench.simulate.results import OtherWork, Usage
 from bench.simulate.scaling import Scaling
-from bench.ticks import ticks, to_seconds
+from bench.ticks import FOREVER, ticks, to_seconds
 from bench.units import DAY_S
 
 
 def capacity(
     deployment: RealTimeDeployment, profiles: Mapping[str, Profile], workload: Workload
-) -> float:
-    return capacity_of(deployment, profiles[deployment.name])
+) -> list[Limit]:
+    return limits_of(deployment, profiles[deployment.name], workload)
 
 
 def quickest(deployment: RealTimeDeployment, profiles: Mapping[str, Profile]) -> float:
@@ -31,10 +33,15 @@ def quickest(deployment: RealTimeDeployment, profiles: Mapping[str, Profile]) ->
     return way + cloud.shortest_service_s(deployment, profile)
 
 
-def capacity_of(part: RealTimePart, profile: Profile) -> float:
-    """Requests/s of the most replicas the scaling allows, or of the uplinks, whichever is less."""
-    uplinks = part.network.sites * part.network.uplink / (8 * profile.input_bytes)
-    return min(Scaling(part.scaling).maximum * cloud.best_rate(part, profile), uplinks)
+def limits_of(part: RealTimePart, profile: Profile, workload: Workload) -> list[Limit]:
+    """Those of the most replicas the scaling allows, and of the links."""
+    most, waits = Scaling(part.scaling).maximum, cloud.all_wait(part)
+    replicas = Limit(
+        per_day=DAY_S * most * cloud.best_rate(part, profile),
+        what=counted(most, "replica", "serve"),
+        waits=waits,
+    )
+    return [replicas, *cloud.link_limits(part.network, profile, workload.sources, waits)]
 
 
 def least_usage(
@@ -52,15 +59,15 @@ def least_of(part: RealTimePart, profile: Profile, days: int, requests: int) -> 
 
 def play(setting: Setting) -> Played:
     deployment: RealTimeDeployment = setting.deployment
-    until, name = until_of("real_time", deployment, setting.days), deployment.name
-    plan = plan_of(setting, deployment, name, until)
+    name = deployment.name
+    plan = plan_of(setting, deployment, name)
     requests = setting.demand.requests(deployment.network, plan.draws_choice)
-    return play_pool(setting, deployment, name, plan, requests, until)
+    return play_pool(setting, deployment, name, plan, requests)
 
 
-def plan_of(setting: Setting, part: RealTimePart, name: str, until: int) -> PoolPlan:
+def plan_of(setting: Setting, part: RealTimePart, name: str) -> PoolPlan:
     service, profile = setting.service(name), setting.profiles[name]
-    uplink, downlink = cloud.links(part.network, profile, until, setting.streams)
+    uplink, downlink = cloud.links(part.network, profile, setting.until, setting.streams)
     return PoolPlan(
         rule=cloud.rule_of(part.batching, service),
         service=service,
@@ -71,15 +78,17 @@ def plan_of(setting: Setting, part: RealTimePart, name: str, until: int) -> Pool
         uplink=uplink,
         downlink=downlink,
         users=setting.workload.sources if setting.demand.closed else 0,
-        away=outside([setting.workload.active], until) if setting.demand.closed else Windows(),
+        away=outside([setting.workload.active], setting.midnight)
+        if setting.demand.closed
+        else Windows(),
     )
 
 
 def play_pool(
     setting: Setting, part: RealTimePart, name: str, plan: PoolPlan,
-    requests: Iterator[Requests], until: int,
+    requests: Iterator[Requests],
 ) -> Played:  # fmt: skip
-    """Replicas under an autoscaler, from midnight to midnight."""
+    """Replicas under an autoscaler, from midnight to midnight, and on until all is answered."""
     env, profile, midnight = cloud.environment(), setting.profiles[name], setting.midnight
     offered = _Counted(requests)
     pool: Pool = setting.method.Pool(env, plan, offered, setting.tally)
@@ -94,24 +103,29 @@ def play_pool(
     if filling:
         replicas.process(filling.run(replicas, pool))
     done_before = setting.tally["done"]
-    pool.run(until)
-    seen = pool.seen()
-    spans = replicas.ready_spans(midnight)
+    pool.run(midnight)
+    busy = pool.seen().busy
+    pool.run(midnight + ticks(DRAIN_S))
+    filled = pool.seen()
+    work_off(setting, pool)
+    seen, end = pool.seen(), end_of_work(setting)
+    ready = sum(till - since for _, since, till in replicas.ready_spans(midnight))
     return Played(
-        ready=sum(end - since for _, since, end in spans),
-        busy=seen.busy,
+        ready=ready,
+        busy=busy,
+        available=ready if policy.fewest == policy.maximum else policy.maximum * midnight,
         batches=seen.batches,
         served=seen.served,
         max_replicas=replicas.peak,
         usage={
             name: cloud.usage_of(
-                replicas, midnight, seen, profile,
-                offered.count, setting.tally["done"] - done_before,
+                _paid(replicas.holdings(end), math.ceil(policy.fewest / part.per_node), midnight),
+                replicas, seen, profile, offered.count, setting.tally["done"] - done_before,
             )
         },
-        other_work=filling.done(seen) if filling else None,
+        other_work=filling.done(filled) if filling else None,
         events=replicas.events,
-        spans=spans,
+        spans=replicas.ready_spans(end),
     )  # fmt: skip
 
 
@@ -147,6 +161,30 @@ class _Filling:
             had_a_day=self._had_a_day,
             optional=self._fill.optional,
         )
+
+
+def _paid(held: Sequence[tuple[int, int]], lasting: int, midnight: int) -> list[tuple[int, int]]:
+    """From when to when each node is paid for.
+
+    As many as are there day and night, the oldest, end with the accounting days: from then on they
+    belong to the next. What the scaling holds beside them after the last midnight, it holds for
+    these days' requests.
+
+    Args:
+        held: from when to when each node was, at the latest until the last answer.
+        lasting: nodes that the scaling never goes without.
+    """
+    older: list[int] = []  # of the nodes before, the latest ends
+    paid = []
+    for start, end in sorted(held):
+        one_of_them = FOREVER if not lasting else older[0] if len(older) == lasting else 0
+        until = min(end, max(one_of_them, midnight))
+        if until > start:
+            paid.append((start, until))
+        heapq.heappush(older, end)
+        if len(older) > lasting:
+            heapq.heappop(older)
+    return paid
 
 
 class _Counted:

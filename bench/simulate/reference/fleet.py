@@ -58,7 +58,7 @@ class Fleet:
             yield _as_requests(sorted(self._gone, key=lambda gone: (gone[0], gone[1][0])))
 
     def seen(self) -> FleetSeen:
-        sums = [(d.busy, d.batches, d.served, d.flat) for d in self._devices]
+        sums = [(d.busy, d.batches, d.served, d.flat, d.overtime) for d in self._devices]
         return FleetSeen(*(sum(column) for column in zip(*sums, strict=True)))
 
     def _sources(self) -> Steps:
@@ -93,7 +93,7 @@ class _Device:
         self._block_left = self._block_offset = 0
         self._block_phase = 0.0
         self._level = plan.battery.capacity if plan.battery else 0.0
-        self.busy = self.batches = self.served = self.flat = 0
+        self.busy = self.batches = self.served = self.flat = self.overtime = 0
         self._failures = plan.failures_of_each.of(number)
         env.process(self._work())
 
@@ -153,6 +153,7 @@ class _Device:
         self.served += size
         self._free_at = min(stops, now + length)
         self.busy += self._free_at - now
+        self.overtime += max(self._free_at - max(now, self._plan.midnight), 0)
         if cut and self._plan.retry:
             return
         self._queue = self._queue[size:]
