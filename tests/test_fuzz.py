@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="cases are forked processes")
 def test_a_sample_of_mutated_inputs(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from bench.units import DAY_S, HOUR_S
 from tests.queues import exponential
 from tests.test_simulation import job, part, profile
 
+pytestmark = pytest.mark.slow
+
 SERVICE_S = 10.0
 EVENING = {"start": 20 * HOUR_S, "end": 21 * HOUR_S}
 BY_SIX = Objective(due=DueTime(by=6 * HOUR_S, share=0.99))

@@ -17,6 +17,8 @@ from bench.measure.tasks import tensors
 from bench.prepare import Settings
 from tests import models
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parent.parent / "docs" / "own-models.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
 OF_TENSORS = [text for text in EXAMPLES if "name: tensors" in text]

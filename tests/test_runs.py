@@ -23,6 +23,8 @@ from bench.simulate import simulate
 from bench.store import Journal, Run, read_record
 from tests import conftest
 
+pytestmark = pytest.mark.slow
+
 INLINE = Settings(engine="inline")
 FAKE_SCENARIO = conftest.FAKE_SCENARIO.replace('"10:00"', '"08:05"').replace(": 3}", ": 2}")
 """Five minutes of it."""
