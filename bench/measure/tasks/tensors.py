@@ -219,6 +219,8 @@ class Tensors(Task):
                 "The inputs are drawn: say what they must be with shape, types, range or "
                 "integers_below, or give your own with inputs: FOLDER"
             )
+            if self._options.batched:
+                todo += ". If it takes no batch of one, set batched: false and give its whole shape"
         else:
             return error
         return InputError(error.what, where=error.where, allowed=error.allowed, todo=todo)
