@@ -28,8 +28,9 @@ EXIT_CODES = {
     0: "done",
     MISSED: "with `--strict`: no deployment meets the objective",
     2: "what was written or asked for cannot be used, or something it needs is not there",
-    5: "a process was lost, one of several arms gave no measurement, or an arm or load is INVALID by "
-    "the rules of [docs/measurement.md](docs/measurement.md); what could be measured is kept",
+    5: "a process was lost, one of several arms gave no measurement, or an arm (where only measuring "
+    "was asked for, also a load) is INVALID by the rules of "
+    "[docs/measurement.md](docs/measurement.md); what could be measured is kept",
     FAULT: "a fault of the program: please report it",
     130: "interrupted",
     141: "nobody reads the output any more (`bench … | head`)",

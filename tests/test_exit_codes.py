@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import typer
 
 from bench import cli, errors
 from bench.errors import EXIT_CODES, BenchError
+from bench.measure import Measurement
 
 README = Path(__file__).parents[1] / "README.md"
 SUITE = """\
@@ -89,8 +94,23 @@ def test_what_was_not_checked_is_said(
     out = tmp_path / "out"
     assert bench(monkeypatch, "measure", suite, "--out", out, "--engine", "inline") == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "batch of one valid, 1 not checked" in shown
+    assert "batch of one valid* " in shown
     assert "not checked by the rule 'output': there is no reference: none today" in shown
+
+
+@pytest.mark.parametrize(("beside", "exits"), [((), True), (("comparison.json",), False)])
+def test_a_comparison_does_not_rest_on_loads(beside: tuple[str, ...], exits: bool) -> None:
+    load: Any = SimpleNamespace(status="invalid")
+    arm: Any = SimpleNamespace(status="valid", loads=[load])
+    measured = Measurement.model_construct(arms=[arm], failed=[])
+    files = {"measurement.json", *beside}
+    run: Any = SimpleNamespace(has=files.__contains__, load=lambda *_: measured)
+    with pytest.raises(typer.Exit) if exits else nullcontext() as ended:
+        cli._exit_if_invalid(run)
+    assert not exits or ended.value.exit_code == 5
+    arm.status = "invalid"
+    with pytest.raises(typer.Exit):
+        cli._exit_if_invalid(run)
 
 
 def _no_reference(*_: object) -> None:

@@ -252,8 +252,9 @@ class Measurement(Record):
     arms: list[ArmMeasurement]
     failed: list[FailedArm] = Field(default=[])
 
-    @property
-    def broken(self) -> bool:
-        """Whether an arm gave no measurement, or an arm or one of its loads broke a rule."""
-        judged = [(arm.status, *(load.status for load in arm.loads)) for arm in self.arms]
-        return bool(self.failed) or any("invalid" in statuses for statuses in judged)
+    def broken(self, *, loads: bool) -> bool:
+        """Whether an arm gave no measurement or is INVALID; with ``loads``, or one of its loads is."""
+        judged = [arm.status for arm in self.arms]
+        if loads:
+            judged += [load.status for arm in self.arms for load in arm.loads]
+        return bool(self.failed) or "invalid" in judged

@@ -78,10 +78,9 @@ def plain(text: str) -> Text:
 
 
 def _verdict(judged: ArmMeasurement | LoadResult) -> str:
-    """The status, and how many rules it does not rest on."""
-    count = sum(v.status == "not checked" for v in judged.verdicts)
-    partly = count and judged.status != "not checked"
-    return f"{judged.status}, {count} not checked" if partly else judged.status
+    """The status, with a mark where it does not rest on every rule."""
+    partly = any(v.status == "not checked" for v in judged.verdicts)
+    return f"{judged.status}{'*' if partly else ''}"
 
 
 def _unchecked(arm: str, ruled: Sequence[tuple[str, Sequence[Verdict]]]) -> list[Text]:
@@ -92,7 +91,7 @@ def _unchecked(arm: str, ruled: Sequence[tuple[str, Sequence[Verdict]]]) -> list
             if v.status == "not checked":
                 why.setdefault((v.rule, v.reason), []).append(what)
     return [
-        Text(f"–  {arm}, {', '.join(of)}: not checked by the rule '{rule}': {reason}")
+        Text(f"*  {arm}, {', '.join(of)}: not checked by the rule '{rule}': {reason}")
         for (rule, reason), of in why.items()
     ]
 
