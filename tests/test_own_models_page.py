@@ -44,8 +44,7 @@ def test_every_example_is_understood(text: str) -> None:
 
 def test_every_option_has_an_example() -> None:
     shown = {option for text in OF_TENSORS for option in options_of(text)}
-    # How to download a model is on the page of measurements.
-    assert shown == set(tensors.Options.model_fields) - {"origin", "sha256", "side_files"}
+    assert shown == set(tensors.Options.model_fields)
     for option in ("samples", "seed", "shape", "range", "integers_below", "types", "tolerance"):
         assert f"| `{option}` |" in PAGE
 

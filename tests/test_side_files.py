@@ -198,3 +198,48 @@ def test_a_pointer_of_git_lfs_is_no_model(tmp_path: Path) -> None:
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 132735151\n")
     with pytest.raises(InputError, match=r"m\.onnx: this is a Git LFS pointer.*git lfs pull"):
         built(path, "m", "", "")
+
+
+def test_a_link_in_a_scenario_keeps_the_name_that_it_is_given(tmp_path: Path) -> None:
+    from bench.prepare import Settings, prepare_measurement
+
+    link = hub_cache(tmp_path / "hub")
+    (tmp_path / "there").symlink_to(link.parent)  # a folder may be a link, too
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(
+        "schema_version: 1\nname: linked\ntask: {name: tensors, file: there/m.onnx}\n"
+        "arms: [{backend: onnxruntime-cpu, device: this-host-one-thread}]\n"
+    )
+    file = prepare_measurement(suite, Settings()).task.options["file"]
+    assert file == link
+    assert file.name == "m.onnx"
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8-dynamic", "int8-static"])
+@pytest.mark.parametrize("inline", [True, False])
+def test_weights_beside_the_model_are_converted_with_it(
+    precision: str, inline: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``inline=False``: as a model of over 2 GiB, whose converted weights lie beside it too."""
+    ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    from bench.measure import onnx_convert
+
+    monkeypatch.setattr(onnx_convert, "cache_folder", lambda: tmp_path / "cache")
+    if not inline:
+        monkeypatch.setattr(onnx_convert, "LARGEST_INLINE_BYTES", 10)
+    path = with_weights(tmp_path)
+    x = np.full((2, 4), 0.5, np.float32)
+    made = onnx_convert.converted(path, precision, lambda: [{"x": x}])
+    (tmp_path / "w.bin").unlink()  # the converted one needs it no more
+    (y,) = ort.InferenceSession(str(made)).run(None, {"x": x})
+    np.testing.assert_allclose(y, np.maximum(x @ WEIGHTS, 0) + 1, rtol=0.05, atol=0.05)
+
+
+def test_other_weights_are_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.measure import onnx_convert
+
+    monkeypatch.setattr(onnx_convert, "cache_folder", lambda: tmp_path / "cache")
+    path, x = with_weights(tmp_path), np.ones((1, 4), np.float32)
+    first = onnx_convert.converted(path, "fp16", lambda: [{"x": x}])
+    (tmp_path / "w.bin").write_bytes((WEIGHTS * 2).tobytes())
+    assert onnx_convert.converted(path, "fp16", lambda: [{"x": x}]) != first

@@ -18,7 +18,7 @@ from bench.measure.backends._onnx_file import check_weights
 from bench.measure.models import sha256_of
 from bench.measure.side_files import load_graph, side_files
 
-RECIPES_VERSION = 3
+RECIPES_VERSION = 4
 """Part of the cache's key: raise it whenever a recipe below changes what it makes."""
 QUANTISED = {
     # Convolutions have no fast dynamic kernel on most CPUs, and would be slower than fp32.
@@ -61,7 +61,7 @@ def _target(model: Path, precision: str, feeds: Sequence[Feeds]) -> Path:
     import onnxruntime as ort
 
     files = " ".join(sha256_of(file) for file in [model, *side_files(model).values()])
-    recipe = f"{precision} {RECIPES_VERSION} {ort.__version__}"
+    recipe = f"{precision} {RECIPES_VERSION} {ort.__version__} {_needs_seven_bits()}"
     key = hashlib.sha256(f"{files} {recipe}".encode())
     for feed in feeds:
         for name, array in sorted(feed.items()):
@@ -123,6 +123,7 @@ def _to_int8_dynamic(model: Path, target: Path, feeds: Sequence[Feeds]) -> None:
         str(target),
         weight_type=QuantType.QInt8,
         op_types_to_quantize=QUANTISED["int8-dynamic"],
+        reduce_range=_needs_seven_bits(),
         use_external_data_format=_is_large(model),
     )
 
@@ -140,8 +141,22 @@ def _to_int8_static(model: Path, target: Path, feeds: Sequence[Feeds]) -> None:
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         op_types_to_quantize=QUANTISED["int8-static"],
+        reduce_range=_needs_seven_bits(),
         use_external_data_format=_is_large(model),
     )
+
+
+def _needs_seven_bits() -> bool:
+    """Whether this processor sums pairs of 8-bit products in 16 bits, which overflow.
+
+    x86 before VNNI does, and weights of seven bits keep it from it:
+    https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html ("reduce_range").
+    """
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
+    except OSError:  # not Linux: taken as a processor of today
+        return False
+    return "avx2" in flags and not flags & {"avx512_vnni", "avx_vnni", "avxvnni"}
 
 
 def _prepare(model: Path, scratch: Path) -> Path:

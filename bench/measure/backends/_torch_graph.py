@@ -103,7 +103,7 @@ def _flat(spec: str) -> str:
     return json.dumps([protocol, _tuple(_leaves(tree))])
 
 
-_LEAF = {"type": None, "context": None, "children_spec": []}
+_LEAF: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
 
 
 def _tuple(leaves: int) -> dict[str, Any]:
