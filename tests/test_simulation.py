@@ -191,7 +191,7 @@ def test_other_policies() -> None:
     assert queue.desired(by_queue, observed(replicas=1, waiting=41), []) == 5
     assert queue.desired(by_queue, observed(replicas=1, waiting=400), []) == 5  # four more at once
     assert queue.desired(by_queue, observed(replicas=2, waiting=400), []) == 6
-    assert queue.desired(by_queue, observed(replicas=2, waiting=0), [(0.0, 2)]) == 2
+    assert queue.desired(by_queue, observed(replicas=2, waiting=0), [(0.0, 2, 0)]) == 2
     assert queue.desired(by_queue, observed(replicas=0, waiting=5), []) == 0
     assert queue.idle_s(by_queue) == 300
     steps = [schedule.Step(at=6 * 3600.0, replicas=5), schedule.Step(at=20 * 3600.0, replicas=2)]
