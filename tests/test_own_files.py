@@ -288,7 +288,7 @@ def test_labels_that_cannot_be_used_are_told_with_their_line(
 def test_labels_that_are_a_folder_are_not_passed_over(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").mkdir()
     Image.fromarray(np.zeros((2, 2), dtype=np.uint8)).save(tmp_path / "x.png")
-    with pytest.raises(InputError, match=r"labels\.csv: the labels cannot be read"):
+    with pytest.raises(InputError, match=r"labels\.csv: this is a folder"):
         image_folder(tmp_path)
 
 
