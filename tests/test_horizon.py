@@ -265,6 +265,22 @@ def test_devices_that_sleep_are_in_time_once_they_are_awake() -> None:
     assert day.within_slo == 2880
 
 
+@pytest.mark.parametrize(("percentile", "said"), [(99, True), (90, True), (80, False)])
+def test_a_rush_that_a_limit_leaves_no_time_for(percentile: float, said: bool) -> None:
+    """1.2 a second for eight hours, one served a second: five sixths within a short limit at best."""
+    one = asked(real_time(), poisson(1.2), 1.0, active=OFFICE)
+    short = Objective(response=ResponseLimit(percentile=percentile, limit=10.0))
+    found = why_impossible(one.deployment, one.profiles, one.workload, short)
+    assert (found is not None) == said
+    if found:
+        assert found == (
+            "overload: 1.2 requests/s arrive in the active hours and 1 replica serves at most 1"
+        )
+    # The last come after 17:00 and are answered by 18:36.
+    long = Objective(response=ResponseLimit(percentile=percentile, limit=1.6 * HOUR_S))
+    assert why_impossible(one.deployment, one.profiles, one.workload, long) is None
+
+
 @pytest.mark.parametrize(
     ("changes", "arrivals"),
     [

@@ -6,6 +6,7 @@ on them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from bench.simulate.results import Usage
 from bench.units import DAY_S, format_seconds
 
 KINDS = "bench.simulate.kinds"
+LUCK = 4.0
+"""Standard deviations of a number of requests that no replication is to exceed."""
 HAIR = 1e-9
 """Of binary fractions."""
 
@@ -60,6 +63,7 @@ def why_impossible(
 ) -> str | None:
     """Why no simulation is needed, if that can be told from the means alone."""
     exceeded = overload(deployment, profiles, workload, objective)
+    exceeded = exceeded or rush(deployment, profiles, workload, objective)
     if exceeded is not None:
         return exceeded
     if objective.response is not None:
@@ -102,6 +106,34 @@ def overload(
         f"overload: {arrive / DAY_S:.3g} requests/s arrive{mean} and {least.what} at most "
         f"{least.per_day / DAY_S:.3g}"
     )
+
+
+def rush(
+    deployment: Deployment,
+    profiles: Mapping[str, Profile],
+    workload: Workload,
+    objective: Objective,
+) -> str | None:
+    """Why too few answers can come in time, though the day has hours to work off the rest.
+
+    What is answered within the limit is answered from the start of the active hours until the limit
+    after their end.
+    """
+    response, active = objective.response, workload.active
+    if response is None or has_closed_loop(workload) or not repeats(workload):
+        return None
+    arrive = expected_requests(workload, 1)
+    # By chance fewer may come, and be served sooner.
+    share = _needed(objective) * (1 - LUCK / math.sqrt(max(arrive, LUCK**2)))
+    limits: list[Limit] = kind_of(deployment).capacity(deployment, profiles, workload)
+    for limit in sorted(limits, key=lambda limit: limit.per_day):
+        in_time = limit.per_day / DAY_S * (active.length_s + response.limit)
+        if limit.waits and limit.steady and limit.share == 1 and in_time < share * arrive:
+            return (
+                f"overload: {arrive / active.length_s:.3g} requests/s arrive in the active hours and "
+                f"{limit.what} at most {limit.per_day / DAY_S:.3g}"
+            )
+    return None
 
 
 def _needed(objective: Objective) -> float:

@@ -16,6 +16,8 @@ class Limit:
     """Whether all that is too much waits there, and none is turned away, gives up or gets lost."""
     share: float = 1.0
     """Of the requests: those that wait there ever longer, if more come in all."""
+    steady: bool = True
+    """Whether it is spread evenly over the day."""
 
 
 def counted(number: int, name: str, verb: str) -> str:

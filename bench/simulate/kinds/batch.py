@@ -31,7 +31,9 @@ def capacity(
         # Nodes end the batch that they are at when the window closes.
         each = rate * max(open_s, 0.0) + cloud.largest_batch(deployment.batching)
     return [
-        Limit(per_day=nodes * each, what=counted(nodes, "node", "serve"), waits=waits),
+        Limit(
+            per_day=nodes * each, what=counted(nodes, "node", "serve"), waits=waits, steady=False
+        ),
         *cloud.link_limits(deployment.network, profile, workload.sources, waits),
     ]
 

@@ -49,7 +49,8 @@ def limits_of(part: EdgePart, profile: Profile, workload: Workload) -> list[Limi
     for each in sorted(loads, reverse=True):
         share += each * loads[each] / sources
         busiest = f", {each} of {sources} sources on one," if len(loads) > 1 else ""
-        found.append(Limit(served * sources / each, devices + busiest, waits, share))
+        steady = not part.awake and part.duty_cycle is None
+        found.append(Limit(served * sources / each, devices + busiest, waits, share, steady))
     return found
 
 

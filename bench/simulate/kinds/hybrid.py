@@ -33,6 +33,7 @@ def capacity(
                 per_day=devices + limit.per_day,
                 what=f"{counted(used, 'device', 'serve')} and {limit.what}",
                 waits=waits and limit.waits,
+                steady=not part.awake and part.duty_cycle is None,
             )
             for limit in beyond
         ]
