@@ -138,7 +138,7 @@ def test_no_million_costs_less_than_what_it_sends(
     from bench.cost import cost_simulation
     from bench.simulate import requests_of, simulate_all
 
-    asked = prepared(fake_scenario, **{"rtt: 40 ms}": "rtt: 40 ms, price: $4/GB"})
+    asked = prepared(fake_scenario, **{"rtt: 40 ms}": "rtt: 40 ms, price: $4/GB}"})
     requests = requests_of(asked.scenario, 1, "fast")
     found, known = found_in(asked, profiles)
     floors, share = Floors(known, min(requests)), fmean(1e6 / count for count in requests)
