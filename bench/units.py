@@ -168,6 +168,7 @@ def _within(least: float, most: float, allowed: str, why: str) -> Any:
 
 
 _TICKS = "simulated time is counted in nanoseconds, in 64 bits"
+_CHARGE = "a charge is known to about 16 digits"
 _EVENTS = "the simulation goes through such events one by one"
 _upto_years = _within(0, LONGEST_S, "up to 10 years", _TICKS)
 Seconds = Annotated[float, Field(ge=0), _upto_years, _quantity("time")]
@@ -201,10 +202,10 @@ BitsPerSecond = Annotated[
     float, Field(gt=0), _within(1, 1e15, "1 bit/s to 1e6 Gbit/s", _TICKS), _quantity("bandwidth")
 ]
 Watts = Annotated[
-    float, Field(gt=0), _within(1e-6, 1e9, "a microwatt to a gigawatt", _TICKS), _quantity("power")
+    float, Field(gt=0), _within(1e-6, 1e9, "a microwatt to a gigawatt", _CHARGE), _quantity("power")
 ]
 Joules = Annotated[
-    float, Field(gt=0), _within(1e-6, 1e12, "a microjoule to 277 MWh", _TICKS), _quantity("energy")
+    float, Field(gt=0), _within(1e-6, 1e12, "a microjoule to 277 MWh", _CHARGE), _quantity("energy")
 ]
 GramsPerKWh = Annotated[float, Field(ge=0), _quantity("carbon intensity")]
 Bytes = Annotated[float, Field(gt=0, le=1e15), _quantity("size")]

@@ -120,9 +120,9 @@ def test_a_model_of_ones_own_can_come_from_an_origin(web: Web) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"origin": "hf:a/b@c/d.onnx"}, {"sha256": "0" * 64, "file": "x.onnx"}, {},
+    [{"origin": "hf:a/b@c/d.onnx"}, {"sha256": "0" * 64, "file": "x.onnx"},
      {"origin": "hf:a/b@c/d.onnx", "sha256": "0" * 64, "file": "x.onnx"}],
 )  # fmt: skip
 def test_one_model_and_its_hash(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"give exactly one of|go together"):
+    with pytest.raises(ValueError, match=r"give one of|go together"):
         tensors.Options.model_validate(options)

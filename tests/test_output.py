@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -68,9 +69,12 @@ def test_nobody_reads(
 ) -> None:
     read, write = os.pipe()
     os.close(read)
-    with os.fdopen(write, "w") as stream:
+    # Without a buffer, which would be written once more when the test lets go of the stream.
+    with os.fdopen(write, "wb", buffering=0) as pipe:
+        stream = io.TextIOWrapper(cast(BinaryIO, pipe), write_through=True)
         monkeypatch.setattr(sys, "stdout", stream)
         assert ended(monkeypatch, *arguments) == 141
+        stream.detach()
     assert capfd.readouterr().err == ""
 
 

@@ -214,7 +214,7 @@ def test_nothing_feasible_is_said_with_the_reasons(
 def test_every_candidate_is_accounted_for(
     fake_scenario: Path, profiles: dict[str, Profile]
 ) -> None:
-    plan = planned(prepared(fake_scenario), profiles)
+    plan = planned(prepared(fake_scenario, SPACE + "  within: 3\n"), profiles)
     assert plan.judged + sum(plan.dismissed.values()) + plan.too_dear == plan.candidates
     assert plan.simulated < plan.judged  # offers share simulations
     dearest = [entry.entry.usd_per_million.value or 0.0 for entry in plan.cheapest]

@@ -45,7 +45,7 @@ SETTINGS = Settings(engine="inline", command="bench plan fake.yaml")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Plan]:
     folder = tmp_path_factory.mktemp("plan")
     path = folder / "fake.yaml"
-    path.write_text(FAKE_SCENARIO + SPACE)
+    path.write_text(FAKE_SCENARIO + SPACE + "  within: 3\n")
     measured, _ = measure_only(path, folder / "measured", SETTINGS)
     return plan(path, load_profiles(measured.path), folder / "plan", SETTINGS)
 

@@ -63,8 +63,8 @@ def model(**given: object) -> PublishedModel:
 @pytest.mark.parametrize(
     ("name", "count", "results", "devices"),
     [
-        ("throughput", 301, 2178, 34),
-        ("served", 210, 1333, 30),
+        ("throughput", 301, 2186, 34),
+        ("served", 210, 1339, 30),
         ("latency", 129, 483, 19),
         ("concurrency", 129, 483, 19),
         ("energy", 107, 292, 16),

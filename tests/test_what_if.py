@@ -379,7 +379,12 @@ def test_capacity_never_falls_behind_the_traffic(name: str, factor: float) -> No
 
 def test_a_policy_of_ones_own_without_it_is_said(tmp_path: Path) -> None:
     own = tmp_path / "own.py"
-    own.write_text("class Options:\n    model_validate = staticmethod(lambda value: value)\n")
+    own.write_text(
+        "from bench.record import Record\n\n\nclass Options(Record):\n    pass\n\n\n"
+        + "".join(
+            f"def {name}(*_):\n    return None\n" for name in extensions.contract_of(SCALING)[1:]
+        )
+    )
     with pytest.raises(InputError, match="does not say what it is for other traffic"):
         grown(Part(name=str(own)), 2.0)
 

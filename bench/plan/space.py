@@ -74,13 +74,15 @@ def candidates(
             {part: asked.arms[part] for part in deployment.parts},
             {part: asked.regions[part] for part in deployment.parts},
         )
+    sites = asked.scenario.workload.sites or 1
     carried = {run.offer.name for run in runs if run.carried}
     for template in _templates(asked.scenario.deployments):
         for run in runs:
             if not any(fnmatchcase(run.offer.name, pattern) for pattern in space.offers):
                 continue
             for arm in run.arms:
-                for variant in _variants(template, run.offer, profiles[arm.name], asked, carried):
+                profile = profiles[arm.name]
+                for variant in _variants(template, run.offer, profile, space, sites, carried):
                     candidate = _named(variant, run, arm, taken)
                     taken.add(candidate.deployment.name)
                     yield candidate
@@ -107,15 +109,14 @@ def _templates(deployments: Sequence[Deployment]) -> Iterator[Deployment]:
 
 
 def _variants(
-    template: Deployment, offer: Offer, profile: Profile, asked: ResolvedScenario,
+    template: Deployment, offer: Offer, profile: Profile, space: PlanSpace, sites: int,
     carried: Collection[str],
 ) -> Iterator[Deployment]:  # fmt: skip
     """The template on this offer, in every way that can be chosen."""
-    space = asked.scenario.plan
     if isinstance(template, EdgeDeployment):
         if offer.location == "edge" and isinstance(offer.machine, PurchasedOffer):
             own = template.battery is not None or {template.offer, offer.name} & set(carried)
-            least = template.fleet if own else asked.scenario.workload.sites or 1
+            least = template.fleet if own else sites
             yield from _fleets(template, profile, space, least)
     elif offer.location != "edge" and not isinstance(template, HybridDeployment):
         changed = _placed(template, offer, space)
