@@ -71,15 +71,15 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run("pytest", *ON_EVERY_CORE, "-m", "not alone")
-    session.run("pytest", "-m", "alone")
+    session.run("pytest", *ON_EVERY_CORE, "-m", "not (alone or evidence)")
+    session.run("pytest", "-m", "alone and not evidence")
 
 
 @nox.session
 def quick(session: nox.Session) -> None:
     """Run what takes less than a minute, for the inner loop."""
     _tests(session)
-    wanted = "not (slow or alone or real or browser)"
+    wanted = "not (slow or alone or real or browser or evidence)"
     session.run("pytest", *ON_EVERY_CORE, "-m", wanted, *session.posargs)
 
 
@@ -110,10 +110,11 @@ def example(session: nox.Session) -> None:
 @nox.session
 def peers(session: nox.Session) -> None:
     """Measure against other harnesses, and the load generator against a backend of no time."""
-    _install(session, "onnxruntime", "openvino", "litert", "dev")
+    _install(session, "onnxruntime", "openvino", "litert", "peers", "dev")
     session.install("--quiet", "--constraint", CONSTRAINTS, "onnx")
     session.run("python", "-m", "tests.evidence.peers")
     session.run("python", "-m", "tests.evidence.write_docs")
+    session.run("pytest", "-m", "evidence", "tests/test_loadgen.py")
 
 
 @nox.session

