@@ -131,10 +131,11 @@ def _local(file: ModelFile, path: Path) -> Path:
     """
     if not path.is_file():
         raise InputError("there is no such model file", where=str(path))
-    places = {path.name: path.parent.resolve() / path.name, **side_files(path)}
-    for name, sha256 in file.hashes.items():
-        _verify(places.get(name, path.parent / name), sha256, file.name, str(path))
     folder = path.parent.resolve()
+    _verify(folder / path.name, file.sha256, file.name, str(path))  # before anything reads it
+    places = {path.name: folder / path.name, **side_files(path)}
+    for name, sha256 in file.side_files.items():
+        _verify(places.get(name, path.parent / name), sha256, file.name, str(path))
     linked = any(place != folder / name for name, place in places.items())
     if not file.side_files or not (linked or path.is_symlink()):
         return path
