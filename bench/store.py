@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
@@ -204,12 +204,6 @@ class Run:
         if absent := [column for column in columns if column not in table]:
             raise InputError(f"the table has no column {absent[0]!r}", where=str(path))
         return table
-
-    def obtain(self, name: str, kind: type[R], compute: Callable[[], R]) -> R:
-        """The saved record ``name``; computed and saved first where it is not there yet."""
-        if not self.has(name):
-            self.save(name, compute())
-        return self.load(name, kind)
 
 
 class Journal:
