@@ -23,7 +23,7 @@ from bench.simulate.bounds import kind_of
 from bench.simulate.kinds.real_time import _paid
 from bench.simulate.results import Replication
 from bench.simulate.run import Job, play_replication
-from bench.units import DAY_S, HOUR_S
+from bench.units import DAY_S, HOUR_S, format_usd
 from tests.queues import exponential
 from tests.test_simulation import job, part, profile
 
@@ -515,7 +515,10 @@ def test_days_without_requests_have_a_report(tmp_path: Path, deployment: str) ->
     run = simulate_into(path, known, tmp_path / "run", Settings(engine="inline"))
     days = run.load("simulation.json", Simulation).deployments[0].replications
     assert {day.requests > 0 for day in days} == {True, False}
-    entry = run.load("comparison.json", Comparison).ranking[0]
+    comparison = run.load("comparison.json", Comparison)
+    entry = comparison.ranking[0]
+    month = format_usd(entry.usd_per_month.value)
+    assert f"at {month} a month" in comparison.verdict  # and not "at – per million"
     assert re.match(
         r"in \d of 8 replications no request was answered", str(entry.usd_per_million.reason)
     )

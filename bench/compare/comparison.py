@@ -271,7 +271,7 @@ def _verdict(objective: Objective, ranked: Sequence[Ranked], of_all: Sequence[Ca
             f"{closest.deployment}, fails because {'; '.join(closest.reasons)}."
         ) + reservations([closest], of_all)
     best = feasible[0]
-    cost = f"{format_usd(best.usd_per_million.value)} per million"
+    cost = _cost(best)
     sentence = f"{best.deployment} ({best.kind.replace('_', '-')}) meets {asked} at {cost}"
     tied = []
     for entry in feasible[1:]:
@@ -307,6 +307,13 @@ def reservations(named: Sequence[Ranked], of_all: Sequence[Caveat] = ()) -> str:
     said = [caveat.text for caveat in of_all]
     said += [f"{entry.deployment}: {caveat.text}" for entry in named for caveat in entry.caveats]
     return "".join(f" Mind: {text}." for text in said)
+
+
+def _cost(entry: Ranked) -> str:
+    """Per million requests; where none was answered in some replication, of a month."""
+    if entry.usd_per_million.value is None:
+        return f"{format_usd(entry.usd_per_month.value)} a month"
+    return f"{format_usd(entry.usd_per_million.value)} per million"
 
 
 def _asked(objective: Objective) -> str:
