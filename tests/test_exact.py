@@ -160,7 +160,7 @@ def test_a_server_that_sleeps_when_idle_and_must_be_set_up() -> None:
     rate, setup = 0.5, 3.0
     exact = rate * 2 / (2 * (1 - rate)) + (2 * setup + rate * setup**2) / (2 * (1 + rate * setup))
     assert exact == pytest.approx(3.1)
-    seen = replicate(rate, EXPONENTIAL, 4, requests=50_000, control=control, seed=4)
+    seen = replicate(rate, EXPONENTIAL, 4, requests=20_000, control=control, seed=4)
     agrees([one.tally.mean_wait_s for one in seen], exact)
 
 

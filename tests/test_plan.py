@@ -28,7 +28,7 @@ plan:
   scaling:
     - {name: fixed, replicas: 1}
     - {name: fixed, replicas: 3}
-    - {name: hpa, min_replicas: 1, max_replicas: 4}
+    - {name: hpa, min_replicas: 1, max_replicas: 4, period: 1 min}
   nodes: [1, 2]
   share_devices: [1, 2, 4]
 """

@@ -23,6 +23,7 @@ from bench.scenario import ResolvedScenario
 from bench.simulate import simulate
 from bench.store import Journal, Run, to_json
 from tests.busy import HANG_S, until
+from tests.killed import kill_always, kill_once
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,7 @@ deployments:
     device: this-host
     offer: civo/standard-2c-4g/any/on-demand
     batching: {name: dynamic, max_batch: 8, max_wait: 5 ms}
-    scaling: {name: hpa, min_replicas: 1, max_replicas: 6, target: 60 %}
+    scaling: {name: hpa, min_replicas: 1, max_replicas: 6, target: 60 %, period: 2 min}
     start_up: {node: 60 s}
     network: {uplink: 40 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
 """
@@ -115,7 +116,7 @@ def test_a_journal_survives_a_kill_in_mid_line(tmp_path: Path) -> None:
 
 
 def test_a_killed_sweep_goes_on_where_it_was(tmp_path: Path) -> None:
-    slow = SCENARIO.replace('end: "07:00"', 'end: "22:00"').replace("20/min}", "2000/min}")
+    slow = SCENARIO.replace('end: "07:00"', 'end: "08:00"').replace("20/min}", "2000/min}")
     slow = slow.replace("40 Mbit/s", "1 Gbit/s").replace("16 Mbit/s", "1 Gbit/s")
     path = write(tmp_path, slow + SWEEP.replace("0/min", "00/min"))
     whole = run(path, tmp_path / "whole")
@@ -145,20 +146,6 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path: Path) -> None:
     assert (notes.path / "simulation.json").read_bytes() == (
         whole.path / "simulation.json"
     ).read_bytes()
-
-
-def kill_once(item: tuple[Path, int]) -> int:
-    """Ends its own process, the first time it sees item 3."""
-    marker, number = item
-    if number == 3 and not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number * number
-
-
-def kill_always(number: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return number
 
 
 def test_a_killed_local_worker_costs_only_time(tmp_path: Path) -> None:

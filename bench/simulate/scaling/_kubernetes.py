@@ -109,6 +109,8 @@ def followed(options: Behaviour, wish: int, observed: Observed, history: History
         least = min(_reached(options.scale_down, observed, history, -1), current)
         decided = max(settled, least)
     decided = min(max(decided, options.min_replicas, 1), options.max_replicas)
+    if history and history[-1][1:] == (wish, 0) and decided == current:
+        history.pop()  # the same wish, later, says all that it said
     history.append((now, wish, decided - current))
     return decided
 
