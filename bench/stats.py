@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from scipy import special
-from scipy import stats as scipy_stats
 
 from bench.record import Estimate
 
@@ -80,8 +79,8 @@ def quantile(values: Sequence[float] | Floats, q: float, confidence: float = 0.9
     if n < floor:
         return Estimate.absent(f"p{q * 100:g} needs {floor} samples, there are {n}", n)
     tail = (1 - confidence) / 2
-    low = int(scipy_stats.binom.ppf(tail, n, q))
-    high = int(scipy_stats.binom.ppf(1 - tail, n, q)) + 1
+    low = _binomial_quantile(tail, n, q)
+    high = _binomial_quantile(1 - tail, n, q) + 1
     return Estimate(
         value=empirical_quantile(data, q),
         low=float(data[max(low - 1, 0)]),
@@ -111,7 +110,7 @@ def queued_quantile(
     error = float(np.std(means, ddof=1)) / math.sqrt(BATCH_MEANS)
     if error <= math.sqrt(q * (1 - q) / data.size):
         return independent
-    half = float(scipy_stats.t.ppf(0.5 + confidence / 2, BATCH_MEANS - 1)) * error
+    half = _student(confidence, BATCH_MEANS - 1) * error
     ordered = np.sort(data)
     return independent.model_copy(
         update={
@@ -170,7 +169,7 @@ def mean_interval(values: Sequence[float] | Floats, confidence: float = 0.95) ->
             value=mean, n=1, confidence=confidence, reason="one observation, no interval"
         )
     spread = float(data.std(ddof=1)) / math.sqrt(n)
-    half = float(scipy_stats.t.ppf(0.5 + confidence / 2, n - 1)) * spread
+    half = _student(confidence, n - 1) * spread
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n, confidence=confidence)
 
 
@@ -189,7 +188,7 @@ def draw_interval(
     positive = logs and bool((data > 0).all())
     scale = np.log(data) if positive else data
     spread = float(scale.std(ddof=1)) * math.sqrt(1 + 1 / data.size)
-    half = float(scipy_stats.t.ppf(0.5 + confidence / 2, data.size - 1)) * spread
+    half = _student(confidence, data.size - 1) * spread
     ends = np.array([scale.mean() - half, scale.mean() + half])
     low, high = (np.exp(ends) if positive else ends).tolist()
     mean = float(data.mean())
@@ -201,3 +200,17 @@ def draw_interval(
 def interval_of(values: Sequence[float] | Floats, *, draws: bool) -> Estimate:
     """:func:`draw_interval` where each value rests on a draw of what is not known."""
     return draw_interval(values) if draws else mean_interval(values)
+
+
+# Two functions of scipy.stats, whose import every process that measures would wait for.
+
+
+def _student(confidence: float, freedom: int) -> float:
+    """So many standard errors on either side hold the mean with this confidence."""
+    return float(special.stdtrit(freedom, 0.5 + confidence / 2))
+
+
+def _binomial_quantile(share: float, n: int, q: float) -> int:
+    """The fewest successes of ``n``, each with chance ``q``, whose distribution reaches ``share``."""
+    k = math.ceil(special.bdtrik(share, n, q))
+    return k - 1 if k > 0 and special.bdtr(k - 1, n, q) >= share else k

@@ -28,7 +28,7 @@ name: sizes
 task: {name: text-recognition, labels: 48}
 workload:
   arrivals: {name: poisson, rate: 30/s}
-  active: {start: "08:00", end: "08:10"}
+  active: {start: "08:00", end: "08:04"}
 objective:
   due: {by: "06:00", share: 99 %}
 simulate: {replications: 2}

@@ -214,7 +214,7 @@ def test_a_queue_on_each_device_can_lose_against_a_shared_one_far_away() -> None
                 rng.integers(0, servers, len(chunk), dtype=np.int32),
                 chunk.service, chunk.choice, chunk.up, chunk.down,
             )
-            for chunk in poisson(servers * rho, 5_000_000, rng)
+            for chunk in poisson(servers * rho, 3_000_000, rng)
         )  # fmt: skip
         for _ in fast.Fleet(plan, requests, tally, until).spilled():
             pass

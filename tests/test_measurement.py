@@ -23,7 +23,7 @@ from bench.scenario import ArmSpec, Asked, Suite, resolve_suite
 from bench.store import Header, Run
 from tests.busy import HANG_S
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.slow
 
 SUITE = """\
 schema_version: 1
@@ -137,6 +137,7 @@ def test_a_run_that_is_too_short_is_invalid(tmp_path: Path) -> None:
     assert "p99 needs 662 samples" in (server.response["p99"].reason or "")
 
 
+@pytest.mark.alone
 def test_a_stall_in_the_server_is_seen_in_the_p99(tmp_path: Path) -> None:
     # 200 ms of standstill at 500 requests/s delay 100 requests of 1,000 by 100 ms on average. Of
     # all calls the last 1,000 are theirs, and fewer than 300 come before.
@@ -223,6 +224,7 @@ def test_scripted_times_cannot_be_asked_in_real_time(tmp_path: Path) -> None:
         measure(tmp_path, PLAIN, loads=loads)
 
 
+@pytest.mark.alone
 def test_capacity_is_found_where_queueing_theory_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

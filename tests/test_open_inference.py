@@ -32,7 +32,7 @@ from tests import models
 from tests.busy import HANG_S, until
 from tests.inference_server import TLS, serving, tensor
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.slow
 
 X = np.random.default_rng(1).standard_normal((5, 4)).astype(np.float32)
 START = "from mlserver.cli import main; main()"
@@ -123,6 +123,7 @@ def test_a_real_server_answers_as_the_model_does(mlserver: str) -> None:
         assert session.placement().proof is None
 
 
+@pytest.mark.alone
 def test_a_real_server_is_measured_under_load(mlserver: str, tmp_path: Path) -> None:
     model = models.onnx_model(tmp_path / "small.onnx")
     suite = tmp_path / "remote.yaml"

@@ -22,7 +22,7 @@ from bench.scenario import read_suite, resolve_suite
 from bench.store import Header, Run
 from tests.busy import HANG_S
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = pytest.mark.real
 MODEL = text_recognition.MODELS["v6-small"]
 
 
@@ -90,6 +90,7 @@ arms: [{backend: onnxruntime-cpu, device: this-host}]
 """
 
 
+@pytest.mark.alone
 def test_a_real_run_is_valid_and_its_steps_add_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

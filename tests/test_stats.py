@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats as scipy_stats
 
 from bench import stats
-from bench.stats import mean_interval, quantile, sample_floor
+from bench.stats import _binomial_quantile, _student, mean_interval, quantile, sample_floor
 
 
 @pytest.mark.parametrize(
@@ -88,3 +89,15 @@ def test_draws_of_which_some_are_zero_are_taken_as_they_are() -> None:
     assert interval.value == 1.0
     assert interval.low == pytest.approx(1 - 4.30265 * (4 / 3) ** 0.5, abs=1e-4)
     assert stats.interval_of([1.0, 2.0], draws=False) == mean_interval([1.0, 2.0])
+
+
+def test_quantiles_are_those_of_scipy() -> None:
+    freedom, chances = np.arange(1, 120), (0.9, 0.95, 0.99)
+    for confidence in chances:
+        exact = scipy_stats.t.ppf(0.5 + confidence / 2, freedom)
+        assert [_student(confidence, int(n)) for n in freedom] == pytest.approx(exact, rel=1e-12)
+    for n in (1, 2, 3, 19, 100, 459, 12_345, 2_000_000):
+        for q in (0.01, 0.5, 0.9, 0.99, 0.999):
+            for share in (0.005, 0.025, 0.5, 0.975, 0.995):
+                exact = scipy_stats.binom.ppf(share, n, q)
+                assert _binomial_quantile(share, n, q) == exact, (share, n, q)

@@ -115,11 +115,12 @@ SUITE = """\
 schema_version: 1
 name: killed
 task: {name: synthetic, samples: 8}
-measure: {budget: standard, max_batch: 2}
+measure: {max_batch: 2, loads: []}
 arms:
-  - {backend: {name: fake, base: 4 ms}, device: this-host}
-  - {backend: {name: fake, base: 2 ms}, device: this-host}
-"""
+"""  # one process each
+SUITE += "".join(
+    f"  - {{backend: {{name: fake, base: {n} ms}}, device: this-host}}\n" for n in range(1, 7)
+)
 
 
 def test_a_killed_measurement_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -139,4 +140,4 @@ def test_a_killed_measurement_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert len(began) == 6
     assert kept <= began
     assert Run.open(out).header.status == "complete"
-    assert len(list(out.glob("profiles/*.json"))) == 2
+    assert len(list(out.glob("profiles/*.json"))) == 6

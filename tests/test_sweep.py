@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -183,7 +181,7 @@ def test_a_killed_dask_worker_changes_no_byte(
     tmp_path: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
 ) -> None:
     address, workers = cluster
-    text = SCENARIO.replace("replications: 2", "replications: 40")
+    text = SCENARIO.replace("replications: 2", "replications: 16")
     asked: ResolvedScenario = prepare.prepare(write(tmp_path, text), prepare.Settings())
     profiles = gather.load_profiles(PROFILES)
     here = simulate(asked, profiles, 1, Inline())
