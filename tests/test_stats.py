@@ -98,6 +98,6 @@ def test_quantiles_are_those_of_scipy() -> None:
         assert [_student(confidence, int(n)) for n in freedom] == pytest.approx(exact, rel=1e-12)
     for n in (1, 2, 3, 19, 100, 459, 12_345, 2_000_000):
         for q in (0.01, 0.5, 0.9, 0.99, 0.999):
-            for share in (0.005, 0.025, 0.5, 0.975, 0.995):
+            for share in (0.005, 0.025, 0.975, 0.995):
                 exact = scipy_stats.binom.ppf(share, n, q)
                 assert _binomial_quantile(share, n, q) == exact, (share, n, q)
