@@ -55,6 +55,8 @@ def demo(session: nox.Session) -> None:
 
 def _tests(session: nox.Session) -> None:
     """What the tests need."""
+    # They start some hundred processes, each of which would compile the whole program anew.
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
     extras = ["onnxruntime", "openvino", "litert", "peers", "dask", "dev"]
     # One Python tests with PyTorch; elsewhere its tests are skipped, and say so.
     if sys.version_info[:2] == TORCH_PYTHON:

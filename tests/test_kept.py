@@ -15,6 +15,7 @@ from bench.hardware import Catalogue
 from bench.pipeline import measure_only, run, simulate_only
 from bench.prepare import Settings, prepare
 from bench.profile import Profile, keep
+from bench.store import Run
 
 pytestmark = pytest.mark.slow
 
@@ -30,8 +31,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def measured(data: Path, fake_scenario: Path, tmp_path: Path) -> Path:
-    return measure_only(fake_scenario, tmp_path / "run", INLINE)[0].path
+def measured(data: Path, finished_run: Run) -> Path:
+    return finished_run.path
 
 
 def elsewhere(scenario: Path) -> Path:

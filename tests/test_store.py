@@ -137,7 +137,7 @@ def test_a_killed_measurement_goes_on_where_it_stopped(tmp_path: Path) -> None:
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     arms = json.loads(done.stdout)["arms"]
     began = {replicate["started_utc"] for arm in arms for replicate in arm["replicates"]}
-    assert len(began) == 6
+    assert len(began) == 4
     assert kept <= began
     assert Run.open(out).header.status == "complete"
-    assert len(list(out.glob("profiles/*.json"))) == 6
+    assert len(list(out.glob("profiles/*.json"))) == 4
