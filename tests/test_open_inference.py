@@ -123,7 +123,6 @@ def test_a_real_server_answers_as_the_model_does(mlserver: str) -> None:
         assert session.placement().proof is None
 
 
-@pytest.mark.alone
 def test_a_real_server_is_measured_under_load(mlserver: str, tmp_path: Path) -> None:
     model = models.onnx_model(tmp_path / "small.onnx")
     suite = tmp_path / "remote.yaml"

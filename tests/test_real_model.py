@@ -90,7 +90,6 @@ arms: [{backend: onnxruntime-cpu, device: this-host}]
 """
 
 
-@pytest.mark.alone
 def test_a_real_run_is_valid_and_its_steps_add_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
