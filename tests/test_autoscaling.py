@@ -14,7 +14,7 @@ from bench.scenario import Workload
 from bench.simulate.control import Breakdowns, Replicas, StartTimes, sleep_when_empty
 from bench.simulate.plane import Seen
 from bench.simulate.run import play, play_replication
-from bench.simulate.scaling import Observed, Scaling, hpa, queue
+from bench.simulate.scaling import Observed, Scaling, hpa, queue, scale_to_zero
 from bench.simulate.scaling._kubernetes import Limit
 from bench.ticks import ticks
 from tests.test_simulation import job, profile, real_time
@@ -194,3 +194,33 @@ def test_keda_finds_the_first_request_at_its_next_poll() -> None:
     env.process(comes())
     env.run(until=ticks(200.0))
     assert pool.added == [110.0]  # polls at 20, 50, 80, 110, …
+
+
+def test_a_service_that_sleeps_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ticks of 2 s: a day has 43,200, and this service is awake for some minutes of it."""
+    asked: list[float] = []
+    honest = Scaling.desired
+
+    def desired(self: Scaling, seen: Observed) -> int:
+        asked.append(seen.now_s)
+        return honest(self, seen)
+
+    monkeypatch.setattr(Scaling, "desired", desired)
+    scaling = {"name": "scale-to-zero", "max_replicas": 100, "keep_warm": 20.0}
+    played, _, _ = play(burst_job(tmp_path, scaling))
+    ends = [span[2] / 1e9 for span in played.spans]
+    assert asked
+    assert all(now % 2 == 0 for now in asked)
+    assert all(now < 24 or 598 < now <= max(ends) + 2 for now in asked)
+    assert max(ends) < 3600
+
+
+def test_a_service_that_slept_has_had_no_requests() -> None:
+    """30 requests in one of the 30 ticks of a window are one on average, not thirty."""
+    options = scale_to_zero.Options(max_replicas=50)
+    just_awake = observed(100.0, 1, waiting=30)
+    assert scale_to_zero.desired(options, just_awake, []) == 1
+    first_of_the_day = observed(4.0, 1, waiting=30)  # of two ticks since midnight
+    assert scale_to_zero.desired(options, first_of_the_day, []) == 15

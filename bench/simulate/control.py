@@ -117,6 +117,7 @@ class Replicas:
         self.events: list[Event] = []
         self.peak = 0
         self._replacing = False
+        self._ordered = env.event()
 
     @property
     def peak_nodes(self) -> int:
@@ -167,6 +168,9 @@ class Replicas:
             replica = self._place()
             self._note("order", replica)
             self._start(replica)
+        if number > len(living):
+            self._ordered.succeed()
+            self._ordered = self._env.event()
         keenness = {"ready": 0, "starting": 1, "broken": 2}
         for replica in sorted(living, key=lambda r: keenness[r.state])[number:]:
             self._end(replica)
@@ -174,6 +178,10 @@ class Replicas:
     def wait(self, seconds: float) -> simpy.Event:
         """Until everything else of that moment has happened."""
         return control(self._env, ticks(seconds))
+
+    def ordered(self) -> simpy.Event:
+        """Until replicas are ordered."""
+        return self._ordered
 
     def process(self, steps: Steps) -> None:
         """Let something happen beside everything else."""
@@ -364,11 +372,20 @@ class Replicas:
 
 
 def autoscale(replicas: Replicas, pool: Pool, policy: Scaling) -> Steps:
-    """Ask the policy every period, and do what it wants."""
+    """Ask the policy every period, and do what it wants.
+
+    A service that was scaled to zero sleeps until a request wakes it: there is nothing to ask, and a
+    day has some ten thousand periods.
+    """
     assert policy.first_s is not None and policy.period_s is not None  # noqa: S101, PT018
     before = since = 0
-    yield replicas.wait(policy.first_s)
+    first, period = ticks(policy.first_s), ticks(policy.period_s)
+    yield replicas.wait_until(first)
     while True:
+        if policy.idle_s is not None and replicas.wanted == 0:
+            yield replicas.ordered()
+            before, since = pool.seen().busy, replicas.now
+            yield replicas.wait_until(first + ((since - first) // period + 1) * period)
         seen, ready = pool.seen(), replicas.ready
         busy = (seen.busy - before) / (max(replicas.now - since, 1) * max(ready, 1))
         before, since = seen.busy, replicas.now

@@ -36,7 +36,8 @@ def advance(
 ) -> int:
     """Go on to the end of the moment ``until``, or to where something is needed.
 
-    A trigger that is being watched for ends the advance with the moment it happens in.
+    A trigger that is being watched for ends the advance with the moment it happens in. When ``until``
+    is reached, ``registers.next`` is when something happens next, unless control acts before.
     """
     r = state.registers[0]
     while True:
@@ -62,7 +63,7 @@ def advance(
             _give_up(state, slots, settings, rows, out, state.leaves.order[0], gives_up)
             continue
         if next_time > until:
-            r.now = until
+            r.now, r.next = until, min(next_time, gives_up)
             return REACHED
         r.now = next_time
         if ends == next_time:

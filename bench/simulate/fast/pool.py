@@ -44,6 +44,7 @@ class Pool:
         self._held = Requests.none()
         self._rows = as_input(self._held)
         self._reached = -1
+        self._quiet_before = 0
         self.watch_wake = self.watch_empty = False
         self.on_trigger: Callable[[Trigger], None] = lambda trigger: None
         if plan.users:
@@ -86,13 +87,16 @@ class Pool:
         if until == self._reached:  # several control events at one moment
             return
         registers = self._registers
+        if until < self._quiet_before:  # to call compiled code takes longer than most ticks
+            registers["now"] = self._reached = until
+            return
         registers["watch_wake"], registers["watch_empty"] = self.watch_wake, self.watch_empty
         while True:
             status = kernel.advance(
                 self._state, self._slots, self._settings, self._rows, self._out, until
             )
             if status == kernel.REACHED:
-                self._reached = int(registers["now"])
+                self._reached, self._quiet_before = int(registers["now"]), int(registers["next"])
                 break
             if status == kernel.NEEDS_INPUT:
                 self._more_input()
@@ -134,7 +138,7 @@ class Pool:
                 self._out = new_output(2 * int(registers["used"]) + 2)
         registers["watch_wake"], registers["watch_empty"] = self.watch_wake, self.watch_empty
         now = int(self._env.now)
-        self._reached = -1
+        self._reached, self._quiet_before = -1, 0
         action(self._state, self._slots, self._settings, self._rows, self._out, *arguments, now)
         self.watch_wake, self.watch_empty = (
             bool(registers["watch_wake"]),

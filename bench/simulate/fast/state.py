@@ -23,7 +23,7 @@ Structured = npt.NDArray[Any]
 OFF, IDLE, BUSY = 0, 1, 2
 
 REGISTERS = (
-    "now", "cursor", "rows", "last", "written", "free", "used", "waiting", "in_service",
+    "now", "next", "cursor", "rows", "last", "written", "free", "used", "waiting", "in_service",
     "ready", "turn", "busy", "filling", "batches", "served", "work", "work_serial",
     "work_done", "work_ended", "watch_wake", "watch_empty", "woken", "emptied", "triggers",
 )  # fmt: skip

@@ -3,7 +3,8 @@
 Each file has ``Options``, ``bounds(options) -> (initial, maximum)`` replicas,
 ``fewest(options)``, how many it never goes below,
 ``period_s(options)`` between decisions (``None``: never), ``idle_s(options)``, how long the service
-is empty before it is scaled to zero (``None``: it never is), and
+is empty before it is scaled to zero (``None``: it never is; else it is not asked while there are no
+replicas: a request orders the first), and
 ``desired(options, observed, history)`` → replicas wanted. ``history`` is a list the policy may
 keep its memory in; it starts empty. ``grown(options, factor)`` are the options for ``factor`` times
 the traffic; a ``ValueError`` says that there are none. It may have ``first_s(options)``, the time of

@@ -48,10 +48,13 @@ def grown(options: Options, factor: float) -> Options:
 
 
 def desired(options: Options, observed: Observed, history: History) -> int:
-    history.append((observed.now_s, observed.waiting + observed.in_service))
-    while history[0][0] <= observed.now_s - options.window:
-        history.pop(0)
+    """``history`` has the ticks at which there were replicas; there was nothing at the others."""
     if observed.replicas == 0:
         return 0
-    average = sum(requests for _, requests in history) / len(history)
+    now = observed.now_s
+    history.append((now, observed.waiting + observed.in_service))
+    while history[0][0] <= now - options.window:
+        history.pop(0)
+    seen = min(math.ceil(options.window / options.period - 1e-9), round(now / options.period))
+    average = sum(requests for _, requests in history) / max(seen, len(history))
     return min(max(math.ceil(average / options.per_replica - 1e-9), 1), options.max_replicas)
