@@ -8,6 +8,7 @@ lists. What goes wrong inside such a file is its author's to mend, and is told w
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -30,11 +31,19 @@ _OWN = "bench_own_"
 
 def names(folder: str) -> list[str]:
     """The members of the package ``folder`` (``"bench.measure.backends"``), sorted."""
+    return list(_members(folder))
+
+
+@functools.cache
+def _members(folder: str) -> tuple[str, ...]:
+    """Listed once: a plan asks for members some ten thousand times."""
     package = importlib.import_module(folder)
-    return sorted(
-        info.name.replace("_", "-")
-        for info in pkgutil.iter_modules(package.__path__)
-        if not info.name.startswith("_")
+    return tuple(
+        sorted(
+            info.name.replace("_", "-")
+            for info in pkgutil.iter_modules(package.__path__)
+            if not info.name.startswith("_")
+        )
     )
 
 
