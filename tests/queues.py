@@ -11,9 +11,10 @@ import simpy
 
 from bench.batching import Rule, constant
 from bench.record import Estimate
+from bench.requests import Answers, Floats, Requests
 from bench.scenario import Objective, ResponseLimit
 from bench.simulate import fast
-from bench.simulate.plane import Answers, Floats, PoolPlan, Requests
+from bench.simulate.plane import PoolPlan
 from bench.simulate.service import ServiceTimes
 from bench.simulate.tally import Tally
 from bench.stats import mean_interval

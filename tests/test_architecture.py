@@ -28,6 +28,7 @@ SMALL = (
     "streams",
     "generator",
     "ticks",
+    "requests",
     "batching",
 )
 STAGES = (

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import simpy
 
+from bench.requests import Requests
 from bench.simulate import fast, reference
 from bench.simulate.moments import control_at
-from bench.simulate.plane import Link, PoolPlan, Requests
+from bench.simulate.plane import Link, PoolPlan
 from bench.simulate.service import ServiceTimes
 from bench.ticks import tick_array, ticks
 from tests.queues import NO_BATCHES

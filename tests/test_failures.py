@@ -12,11 +12,12 @@ import simpy
 
 from bench.batching import constant
 from bench.errors import InputError
+from bench.requests import Requests
 from bench.scenario import MeanTimes, Workload
 from bench.simulate import fast, reference
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
 from bench.simulate.durations import breakdowns
-from bench.simulate.plane import FleetPlan, Requests, Spill, Windows, WindowsOfEach
+from bench.simulate.plane import FleetPlan, Spill, Windows, WindowsOfEach
 from bench.simulate.run import play_replication
 from bench.simulate.service import ServiceTimes
 from bench.ticks import FOREVER, ticks

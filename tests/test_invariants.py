@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.batching import Rule, constant
+from bench.requests import Outcome
 from bench.simulate import fast, reference
 from bench.simulate.moments import control_at
-from bench.simulate.plane import Admission, Outcome, PoolPlan, Routing
+from bench.simulate.plane import Admission, PoolPlan, Routing
 from bench.simulate.service import ServiceTimes
 from bench.ticks import FOREVER
 from tests.queues import plain
@@ -77,7 +78,7 @@ def test_the_books_balance(
         left_now = (inside["served"] == now) & (inside["outcome"] == Outcome.TIMED_OUT)
         # Who gives up at this very moment does so after it was looked at.
         assert at.waiting + at.in_service == come - gone + left_now.sum()
-        serving = (inside["start"] <= now) & (inside["served"] > now) & (inside["size"] > 0)
+        serving = (inside["start"] <= now) & (inside["served"] > now) & (inside["batch"] > 0)
         assert at.in_service == serving.sum()
     # U = λE[S]/c: the work done is the work that came.
     done = answers[answers["outcome"] == Outcome.DONE]
@@ -85,7 +86,7 @@ def test_the_books_balance(
     assert end.busy == sum(int(row["served"] - row["start"]) for row in batches.values())
     assert end.batches == len(batches)
     assert end.served == len(done)
-    assert all(row["size"] <= plan.rule.full for row in done)
+    assert all(row["batch"] <= plan.rule.full for row in done)
     # Nobody is served before coming, nor two batches by one server at once.
     assert (done["start"] >= done["reach"]).all()
     for server in range(plan.servers):

@@ -11,18 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.batching import Rule, constant
+from bench.requests import ANSWER, Answers, Requests
 from bench.simulate import fast, reference
 from bench.simulate.moments import control_at
 from bench.simulate.plane import (
-    ANSWER,
     Admission,
-    Answers,
     Battery,
     Checkpoints,
     FleetPlan,
     Link,
     PoolPlan,
-    Requests,
     Routing,
     Spill,
     Windows,

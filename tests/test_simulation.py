@@ -16,6 +16,7 @@ from bench.errors import InputError
 from bench.hardware import Billing
 from bench.profile import Profile
 from bench.record import Origin
+from bench.requests import ANSWER, Requests
 from bench.scenario import (
     BatchDeployment,
     EdgeDeployment,
@@ -31,7 +32,7 @@ from bench.simulate import Holding, cloud, fast, reference
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
 from bench.simulate.durations import drawn
 from bench.simulate.fast.link import cross
-from bench.simulate.plane import ANSWER, Link, PoolPlan, Requests, Windows, WindowsOfEach
+from bench.simulate.plane import Link, PoolPlan, Windows, WindowsOfEach
 from bench.simulate.run import Job, play_replication
 from bench.simulate.scaling import Observed, hpa, queue, scale_to_zero, schedule
 from bench.simulate.service import ServiceTimes, correlation_length, service_times

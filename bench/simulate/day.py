@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from bench.profile import Profile
+from bench.requests import Answers, Floats, Outcome
 from bench.simulate.control import Event
 from bench.simulate.kinds import Played, until_of
-from bench.simulate.plane import Answers, Floats, Outcome
 from bench.simulate.results import Usage
 from bench.simulate.run import Job, play
 from bench.simulate.tally import SERIES

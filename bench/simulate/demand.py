@@ -11,9 +11,9 @@ from bench import extensions
 from bench.arrivals import Span, is_closed
 from bench.errors import InputError
 from bench.record import Caveat
+from bench.requests import Floats, Requests
 from bench.scenario import Network, Workload
 from bench.simulate.durations import drawn
-from bench.simulate.plane import Floats, Requests
 from bench.streams import Streams
 from bench.ticks import Ticks, tick_array
 

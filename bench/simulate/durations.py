@@ -9,8 +9,9 @@ import numpy as np
 from scipy import special
 
 from bench.errors import InputError
+from bench.requests import Floats
 from bench.scenario import Active, Duration, MeanTimes, Spread
-from bench.simulate.plane import Floats, Windows, WindowsOfEach
+from bench.simulate.plane import Windows, WindowsOfEach
 from bench.ticks import FOREVER, PER_SECOND, Ticks, tick_array, ticks
 from bench.units import DAY_S, LONGEST_S
 

@@ -8,31 +8,17 @@ is everything that changes which servers there are. A method is a package with `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import simpy
 
 from bench.batching import Rule
+from bench.requests import OnAnswers, Requests
 from bench.simulate.service import ServiceTimes
 from bench.ticks import FOREVER, Ticks
-
-Floats = npt.NDArray[np.float64]
-
-
-class Outcome(IntEnum):
-    """How a request ended; one that has not is in flight."""
-
-    DONE = 0
-    SHED = 1
-    """Turned away at the door."""
-    TIMED_OUT = 2
-    """Left the queue after the longest wait."""
-    LOST = 3
-    """In flight on a server, device or link that failed, and not tried again."""
 
 
 class Routing(IntEnum):
@@ -43,81 +29,6 @@ class Routing(IntEnum):
     SHORTEST_QUEUE = 2
     TWO_CHOICES = 3
     STICKY = 4
-
-
-ANSWER = np.dtype(
-    [
-        ("number", "i8"),
-        ("arrival", "i8"),
-        ("reach", "i8"),
-        ("start", "i8"),
-        ("served", "i8"),
-        ("finished", "i8"),
-        ("source", "i4"),
-        ("server", "i4"),
-        ("size", "i4"),
-        ("outcome", "i4"),
-    ]
-)
-"""One request that ended. Ticks: scheduled arrival, reached the queue, service began, service
-ended (or the request left unserved), answer back at the source. ``server`` is -1 and ``size`` 0
-where there was no service."""
-Answers = npt.NDArray[Any]
-OnAnswers = Callable[[Answers], None]
-
-
-@dataclass(frozen=True)
-class Requests:
-    """Consecutive requests, by the time they set out, and the luck each of them carries.
-
-    Luck belongs to the request, not to the server: whatever the deployment, request 17 draws the
-    same uniform numbers.
-    """
-
-    number: Ticks
-    arrival: Ticks
-    """Scheduled; think times in a closed loop, whose users set out when they have thought."""
-    time: Ticks
-    source: npt.NDArray[np.int32]
-    service: Floats
-    """Uniform: the service time of a batch this request leads."""
-    choice: Floats
-    """Uniform: routing, shedding and escalation. Empty where nothing asks."""
-    up: Ticks
-    """Propagation to the server, retransmissions included."""
-    down: Ticks
-
-    def __len__(self) -> int:
-        return len(self.number)
-
-    def take(self, places: npt.NDArray[np.intp] | slice) -> Requests:
-        """The requests at ``places``."""
-        return Requests(
-            number=self.number[places],
-            arrival=self.arrival[places],
-            time=self.time[places],
-            source=self.source[places],
-            service=self.service[places],
-            choice=self.choice[places] if len(self.choice) else self.choice,
-            up=self.up[places],
-            down=self.down[places],
-        )
-
-    def at(self, time: Ticks) -> Requests:
-        """The same requests at other times."""
-        return replace(self, time=time)
-
-    @classmethod
-    def none(cls) -> Requests:
-        ints, floats = np.zeros(0, np.int64), np.zeros(0)
-        return cls(ints, ints, ints, np.zeros(0, np.int32), floats, floats, ints, ints)
-
-    @classmethod
-    def joined(cls, first: Requests, second: Requests) -> Requests:
-        def both(name: str) -> Any:
-            return np.concatenate([getattr(first, name), getattr(second, name)])
-
-        return cls(**{name: both(name) for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.requests import Answers, OnAnswers, Outcome
 from bench.scenario import DueTime, Objective
 from bench.simulate.compiled import compiled
-from bench.simulate.plane import Answers, OnAnswers, Outcome
 from bench.ticks import FOREVER, PER_SECOND, Ticks, ticks
 from bench.units import DAY_S
 
@@ -181,7 +181,7 @@ def _count(
         if step:
             series[0, answer.arrival // step] += 1
             series[1, answer.reach // step] += 1
-            if answer.size:
+            if answer.batch:
                 series[2, answer.start // step] += 1
                 series[3, answer.served // step] += 1
             else:

@@ -8,20 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.batching import decide
+from bench.requests import ANSWER, Answers, OnAnswers, Outcome, Requests
 from bench.simulate import battery
 from bench.simulate.compiled import compiled, compiled_with_arrays
 from bench.simulate.fast.state import Input, Structured, as_input
 from bench.simulate.fast.windows import after_window
-from bench.simulate.plane import (
-    ANSWER,
-    Answers,
-    FleetPlan,
-    FleetSeen,
-    OnAnswers,
-    Outcome,
-    Requests,
-    device_of,
-)
+from bench.simulate.plane import FleetPlan, FleetSeen, device_of
 from bench.ticks import FOREVER, Ticks
 
 _DONE, _SHED = int(Outcome.DONE), int(Outcome.SHED)
@@ -381,7 +373,7 @@ def _stops(  # type: ignore[no-untyped-def]
 @compiled
 def _write(  # type: ignore[no-untyped-def]
     out: Answers, sums, rows: Input, row: int, outcome: int, start: int, at: int,
-    device: int, size: int,
+    device: int, batch: int,
 ) -> None:  # fmt: skip
     answer = out[sums.written]
     answer.number, answer.arrival, answer.reach = (
@@ -390,7 +382,7 @@ def _write(  # type: ignore[no-untyped-def]
         rows.time[row],
     )
     answer.start, answer.served, answer.finished = start, at, at
-    answer.source, answer.server, answer.size = rows.source[row], device if size else -1, size
+    answer.source, answer.server, answer.batch = rows.source[row], device if batch else -1, batch
     answer.outcome = outcome
     sums.written += 1
 

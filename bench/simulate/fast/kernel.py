@@ -8,12 +8,13 @@ that are easier to read.
 from __future__ import annotations
 
 from bench.batching import decide
+from bench.requests import Answers, Outcome
 from bench.simulate.compiled import compiled
 from bench.simulate.fast.heap import put, remove, take, top_key
 from bench.simulate.fast.link import site_of, transmit
 from bench.simulate.fast.state import BUSY, IDLE, OFF, Input, Settings, Slots, State, Structured
 from bench.simulate.fast.windows import after_window
-from bench.simulate.plane import Answers, Outcome, Routing
+from bench.simulate.plane import Routing
 from bench.ticks import FOREVER
 
 REACHED, NEEDS_INPUT, NEEDS_OUTPUT, NEEDS_SLOTS = 0, 1, 2, 3
@@ -469,7 +470,7 @@ def _start_batch(
     slot, last = first, first
     for _ in range(size):
         one_slot = slots.row[slot]
-        one_slot.start, one_slot.size = now, size
+        one_slot.start, one_slot.batch = now, size
         last = slot
         slot = one_slot.next
     slots.row[last].next = -1
@@ -591,14 +592,14 @@ def _answer_all(
     slot = first
     while slot >= 0:
         following = slots.row[slot].next
-        _leave(state, slots, settings, rows, out, slot, _DONE, now, server, slots.row[slot].size)
+        _leave(state, slots, settings, rows, out, slot, _DONE, now, server, slots.row[slot].batch)
         slot = following
 
 
 @compiled
 def _leave(
     state: State, slots: Slots, settings: Settings, rows: Input, out: Answers,
-    slot: int, outcome: int, at: int, server: int, size: int,
+    slot: int, outcome: int, at: int, server: int, batch: int,
 ) -> None:  # fmt: skip
     """Write what became of a request, and let its place go."""
     r, one, answer = state.registers[0], slots.row[slot], out[state.registers[0].written]
@@ -610,9 +611,9 @@ def _leave(
             settings.down_transmit, settings.down_first, settings.down_starts, settings.down_ends,
         )  # fmt: skip
     answer.number, answer.arrival, answer.reach = one.number, one.arrival, one.reach
-    answer.start = one.start if size else at
+    answer.start = one.start if batch else at
     answer.served, answer.finished = at, finished
-    answer.source, answer.server, answer.size = one.source, server, size
+    answer.source, answer.server, answer.batch = one.source, server, batch
     answer.outcome = outcome
     r.written += 1
     r.used -= 1

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
+from bench.requests import Requests
 from bench.simulate.compiled import compiled
-from bench.simulate.fast.state import Input, as_input
-from bench.simulate.plane import Link, Requests
+from bench.simulate.plane import Link
 from bench.ticks import FOREVER, Ticks
 
+Column = np.ndarray[Any, Any]
 MOVES = 64
 """Beyond so many places that a request moves on average, sorting anew is quicker."""
 
@@ -77,27 +79,12 @@ def _insert(times: Ticks, order: Ticks, most: int) -> bool:
 
 
 @compiled
-def _pick(order: Ticks, held: Input, chunk: Input, out: Input) -> None:
-    """Those of ``held`` followed by ``chunk``, in this order; times are there already."""
-    before = len(held.number)
+def _pick(order: Ticks, held: Column, chunk: Column, out: Column) -> None:
+    """Those of ``held`` followed by ``chunk``, in this order."""
+    before = len(held)
     for i in range(len(order)):
         place = order[i]
-        if place < before:
-            _copy(held, place, out, i)
-        else:
-            _copy(chunk, place - before, out, i)
-
-
-@compiled
-def _copy(rows: Input, place: int, out: Input, to: int) -> None:
-    out.number[to] = rows.number[place]
-    out.arrival[to] = rows.arrival[place]
-    out.source[to] = rows.source[place]
-    out.service[to] = rows.service[place]
-    if len(out.choice):
-        out.choice[to] = rows.choice[place]
-    out.up[to] = rows.up[place]
-    out.down[to] = rows.down[place]
+        out[i] = held[place] if place < before else chunk[place - before]
 
 
 def cross(requests: Iterator[Requests], link: Link) -> Iterator[Requests]:
@@ -134,13 +121,12 @@ def _merged(held: Requests, chunk: Requests) -> Requests:
     if not _insert(times, order, MOVES * len(times)):
         order = order[np.argsort(times, kind="stable")]
         times = np.concatenate([held.time, chunk.time])[order]
-    n = len(times)
-    out = Requests(
-        np.empty(n, np.int64), np.empty(n, np.int64), times, np.empty(n, np.int32), np.empty(n),
-        np.empty(n if len(chunk.choice) else 0), np.empty(n, np.int64), np.empty(n, np.int64),
-    )  # fmt: skip
-    _pick(order, as_input(held), as_input(chunk), as_input(out))
-    return out
+    columns = []
+    for old, new in zip(held.columns, chunk.columns, strict=True):
+        columns.append(np.empty(len(old) + len(new), new.dtype))
+        if len(new):  # luck that nothing asks for has no values
+            _pick(order, old, new, columns[-1])
+    return Requests(*columns).at(times)
 
 
 def wait_for_opening(requests: Iterator[Requests], opens: Ticks) -> Iterator[Requests]:

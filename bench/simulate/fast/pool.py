@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import simpy
 
+from bench.requests import OnAnswers, Requests
 from bench.simulate.fast import kernel
 from bench.simulate.fast.link import cross, wait_for_opening
 from bench.simulate.fast.state import (
@@ -18,7 +19,7 @@ from bench.simulate.fast.state import (
     settings_of,
 )
 from bench.simulate.moments import control_at
-from bench.simulate.plane import OnAnswers, PoolPlan, Requests, Seen, Trigger
+from bench.simulate.plane import PoolPlan, Seen, Trigger
 
 SLOTS = 1024
 OUTPUT_ROWS = 1 << 14

@@ -7,16 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bench.requests import ANSWER, Answers, Floats, Requests
 from bench.simulate.fast.heap import Heap, new_heap
-from bench.simulate.plane import (
-    ANSWER,
-    Admission,
-    Answers,
-    Floats,
-    PoolPlan,
-    Requests,
-    Routing,
-)
+from bench.simulate.plane import Admission, PoolPlan, Routing
 from bench.ticks import FOREVER, Ticks
 
 Structured = npt.NDArray[Any]
@@ -32,7 +25,7 @@ _SLOT = np.dtype(
     [
         (name, "i8") for name in ("number", "arrival", "reach", "up", "down", "start", "next")
     ]
-    + [("service", "f8"), ("choice", "f8"), ("source", "i4"), ("size", "i4")]
+    + [("service", "f8"), ("choice", "f8"), ("source", "i4"), ("batch", "i4")]
 )  # fmt: skip
 _SERVER = np.dtype(
     [
@@ -110,7 +103,7 @@ class Slots(NamedTuple):
 
 
 class Input(NamedTuple):
-    """A chunk of requests, as they come to the queue."""
+    """A chunk of requests, as they come to the queue: the columns that compiled code reads."""
 
     number: Ticks
     arrival: Ticks
@@ -199,10 +192,7 @@ def more_slots(slots: Slots, free: int) -> tuple[Slots, int]:
 
 
 def as_input(requests: Requests) -> Input:
-    return Input(
-        requests.number, requests.arrival, requests.time, requests.source, requests.service,
-        requests.choice, requests.up, requests.down,
-    )  # fmt: skip
+    return Input(**{name: getattr(requests, name) for name in Input._fields})
 
 
 def new_output(rows: int) -> Answers:

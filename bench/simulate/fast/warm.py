@@ -6,10 +6,11 @@ import numpy as np
 import simpy
 
 from bench.batching import constant
+from bench.requests import Requests
 from bench.scenario import Objective, ResponseLimit
 from bench.simulate.fast.fleet import Fleet
 from bench.simulate.fast.pool import Pool
-from bench.simulate.plane import FleetPlan, Link, PoolPlan, Requests
+from bench.simulate.plane import FleetPlan, Link, PoolPlan
 from bench.simulate.service import ServiceTimes
 from bench.simulate.tally import Tally
 

@@ -8,12 +8,13 @@ import numpy as np
 
 from bench.errors import InputError
 from bench.profile import Profile
+from bench.requests import Answers
 from bench.scenario import BatchDeployment, Workload
 from bench.simulate import cloud
 from bench.simulate.control import work_through_windows
 from bench.simulate.kinds import Played, Setting
 from bench.simulate.limits import Limit, counted
-from bench.simulate.plane import Answers, Checkpoints, Pool, PoolPlan
+from bench.simulate.plane import Checkpoints, Pool, PoolPlan
 from bench.simulate.results import Usage
 from bench.ticks import FOREVER, ticks, to_seconds
 from bench.units import DAY_S

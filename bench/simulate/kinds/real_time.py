@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.profile import Profile
+from bench.requests import Requests
 from bench.scenario import Fill, RealTimeDeployment, RealTimePart, Workload
 from bench.simulate import cloud
 from bench.simulate.control import Replicas, autoscale, sleep_when_empty
@@ -14,7 +15,7 @@ from bench.simulate.durations import outside
 from bench.simulate.kinds import DRAIN_S, Played, Setting, end_of_work, work_off
 from bench.simulate.limits import Limit, counted
 from bench.simulate.moments import Steps
-from bench.simulate.plane import Pool, PoolPlan, Requests, Routing, Seen, Windows
+from bench.simulate.plane import Pool, PoolPlan, Routing, Seen, Windows
 from bench.simulate.results import OtherWork, Usage
 from bench.simulate.scaling import Scaling
 from bench.ticks import FOREVER, ticks, to_seconds

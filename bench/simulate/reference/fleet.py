@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import simpy
 
 from bench.batching import decide
+from bench.requests import ANSWER, OnAnswers, Outcome, Requests, Row
 from bench.simulate.battery import charged_at, level_after
 from bench.simulate.moments import Steps, patience_ends, queue_asks, request_comes
-from bench.simulate.plane import (
-    ANSWER,
-    FleetPlan,
-    FleetSeen,
-    OnAnswers,
-    Outcome,
-    Requests,
-    device_of,
-)
-from bench.simulate.reference.pool import Row, rows_of
+from bench.simulate.plane import FleetPlan, FleetSeen, device_of
 from bench.ticks import FOREVER
-
-
-@dataclass(eq=False)
-class Request:
-    """One request, and its place in the chunk it came in."""
-
-    row: Row
-    number: int
-    arrival: int
-    reach: int
-    source: int
-    service: float
-    choice: float
 
 
 class Fleet:
@@ -47,7 +25,7 @@ class Fleet:
         self._until = until
         self._env = simpy.Environment(0)
         self._ended: list[tuple[int, ...]] = []
-        self._gone: list[tuple[int, Row]] = []
+        self._gone: list[Row] = []
         self._devices = [_Device(self._env, plan, number, self) for number in range(plan.devices)]
 
     def spilled(self) -> Iterator[Requests]:
@@ -55,31 +33,31 @@ class Fleet:
         self._env.run(until=self._until)
         self._on_answers(np.array(self._ended, ANSWER))
         if self._gone:
-            yield _as_requests(sorted(self._gone, key=lambda gone: (gone[0], gone[1][0])))
+            yield Requests.of_rows(sorted(self._gone, key=lambda row: (row.time, row.number)))
 
     def seen(self) -> FleetSeen:
         sums = [(d.busy, d.batches, d.served, d.flat, d.overtime) for d in self._devices]
         return FleetSeen(*(sum(column) for column in zip(*sums, strict=True)))
 
     def _sources(self) -> Steps:
-        for rank, row in enumerate(rows_of(self._requests)):
-            number, arrival, time, source, service, choice, _, _ = row
-            if time >= self._until:
+        rows = (row for chunk in self._requests for row in chunk.rows())
+        for rank, row in enumerate(rows):
+            if row.time >= self._until:
                 return
-            yield request_comes(self._env, time - int(self._env.now), rank)
-            device = self._devices[device_of(source, self._plan.devices, self._plan.sites)]
-            device.ask(Request(row, number, arrival, time, source, service, choice))
+            yield request_comes(self._env, row.time - int(self._env.now), rank)
+            device = self._devices[device_of(row.source, self._plan.devices, self._plan.sites)]
+            device.ask(row)
 
     def end(
-        self, request: Request, outcome: Outcome, start: int, at: int, device: int, size: int
+        self, request: Row, outcome: Outcome, start: int, at: int, device: int, batch: int
     ) -> None:
         self._ended.append(
-            (request.number, request.arrival, request.reach, start, at, at,
-             request.source, device, size, int(outcome))
+            (request.number, request.arrival, request.time, start, at, at,
+             request.source, device, batch, int(outcome))
         )  # fmt: skip
 
-    def send_on(self, request: Request, at: int) -> None:
-        self._gone.append((at, request.row))
+    def send_on(self, request: Row, at: int) -> None:
+        self._gone.append(request._replace(time=at))
 
 
 class _Device:
@@ -87,7 +65,7 @@ class _Device:
 
     def __init__(self, env: simpy.Environment, plan: FleetPlan, number: int, fleet: Fleet) -> None:
         self._env, self._plan, self._number, self._fleet = env, plan, number, fleet
-        self._queue: list[Request] = []
+        self._queue: list[Row] = []
         self._came = env.event()
         self._free_at = self._dead_until = self._seen_at = 0
         self._block_left = self._block_offset = 0
@@ -97,7 +75,7 @@ class _Device:
         self._failures = plan.failures_of_each.of(number)
         env.process(self._work())
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: Row) -> None:
         plan, now = self._plan, int(self._env.now)
         out_of_order = self._free_at > now or self._awake(now) > now
         if len(self._queue) >= plan.spill.queue and plan.spill.reaches_cloud(request.source, now):
@@ -115,7 +93,7 @@ class _Device:
         came, self._came = self._came, self._env.event()
         came.succeed()
 
-    def _lose_patience(self, request: Request) -> Steps:
+    def _lose_patience(self, request: Row) -> Steps:
         yield patience_ends(self._env, self._plan.timeout, self._number)
         if request in self._queue:
             self._queue.remove(request)
@@ -137,7 +115,7 @@ class _Device:
             if self._ran_flat(now):
                 continue
             rule, waiting = self._plan.rule, len(self._queue)
-            size, ask = decide(rule.full, rule.patience, waiting, self._queue[0].reach, now)
+            size, ask = decide(rule.full, rule.patience, waiting, self._queue[0].time, now)
             if size == 0:
                 asks = queue_asks(self._env, ask - now, 0) if ask < FOREVER else self._env.event()
                 yield asks | self._came
@@ -236,15 +214,3 @@ class _Device:
                 stops = int(flat)
                 self._die(stops)
         return stops
-
-
-def _as_requests(gone: list[tuple[int, Row]]) -> Requests:
-    number, arrival, _, source, service, choice, up, down = zip(
-        *(row for _, row in gone), strict=True
-    )
-    ints = np.int64
-    return Requests(
-        np.array(number, ints), np.array(arrival, ints), np.array([at for at, _ in gone], ints),
-        np.array(source, np.int32), np.array(service), np.array(choice), np.array(up, ints),
-        np.array(down, ints),
-    )  # fmt: skip

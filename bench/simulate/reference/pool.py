@@ -11,6 +11,7 @@ import numpy as np
 import simpy
 
 from bench.batching import decide
+from bench.requests import ANSWER, OnAnswers, Outcome, Requests, Row
 from bench.simulate.moments import (
     Steps,
     control_at,
@@ -19,16 +20,7 @@ from bench.simulate.moments import (
     request_comes,
     service_end,
 )
-from bench.simulate.plane import (
-    ANSWER,
-    OnAnswers,
-    Outcome,
-    PoolPlan,
-    Requests,
-    Routing,
-    Seen,
-    Trigger,
-)
+from bench.simulate.plane import PoolPlan, Routing, Seen, Trigger
 from bench.simulate.reference.link import SharedLinks
 from bench.ticks import FOREVER
 
@@ -39,25 +31,15 @@ GOLDEN = 0.6180339887498949
 class Request:
     """One request under way."""
 
-    number: int
-    arrival: int
-    source: int
-    service: float
-    choice: float
-    up: int
-    down: int
+    row: Row
     reach: int = 0
     start: int = 0
-    size: int = 0
+    batch: int = 0
     waits_in: Queue | None = None
     left: Any = None
     """The event of its end in the pool: outcome, time, server."""
     next_row: Row | None = None
     """Closed loop: the luck of the request its user will make after this one."""
-
-
-Row = tuple[int, int, int, int, float, float, int, int]
-"""Number, arrival, time, source, and luck of a request, as in :class:`Requests`."""
 
 
 @dataclass(eq=False)
@@ -91,17 +73,6 @@ class Server:
     block_phase: float = 0.0
 
 
-def rows_of(requests: Iterator[Requests]) -> Iterator[Row]:
-    """Requests one by one."""
-    for chunk in requests:
-        choice = chunk.choice.tolist() or [0.0] * len(chunk)
-        yield from zip(
-            chunk.number.tolist(), chunk.arrival.tolist(), chunk.time.tolist(),
-            chunk.source.tolist(), chunk.service.tolist(), choice,
-            chunk.up.tolist(), chunk.down.tolist(), strict=True,
-        )  # fmt: skip
-
-
 class Pool:
     """See :class:`bench.simulate.plane.Pool`."""
 
@@ -123,7 +94,7 @@ class Pool:
             SharedLinks(env, plan.uplink),
             SharedLinks(env, plan.downlink),
         )
-        self._rows = rows_of(requests)
+        self._rows = (row for chunk in requests for row in chunk.rows())
         self._ranks, self._stored_ranks = count(), count()
         self._ended: list[tuple[int, ...]] = []
         self._turn = 0
@@ -147,19 +118,18 @@ class Pool:
     def _sources(self) -> Steps:
         """Open loop: requests set out when they are scheduled, whatever became of the others."""
         for row in self._rows:
-            number, arrival, time, source = row[:4]
-            if time > self._env.now:
-                yield self._env.timeout(time - int(self._env.now))
-            self._env.process(self._life(Request(number, arrival, source, *row[4:])))
+            if row.time > self._env.now:
+                yield self._env.timeout(row.time - int(self._env.now))
+            self._env.process(self._life(Request(row)))
 
     def _user(self, user: int, row: Row | None) -> Steps:
         """Closed loop: think, ask, wait for the answer."""
         while row is not None:
-            sends = self._when_back(int(self._env.now) + row[2], row[2])
+            sends = self._when_back(int(self._env.now) + row.time, row.time)
             if sends >= FOREVER:
                 return
             yield request_comes(self._env, sends - int(self._env.now), user)
-            request = Request(row[0], int(self._env.now), user, *row[4:])
+            request = Request(row._replace(arrival=int(self._env.now), source=user))
             yield self._env.process(self._life(request))
             row = request.next_row
 
@@ -171,9 +141,9 @@ class Pool:
         return sends
 
     def _life(self, request: Request) -> Steps:
-        rank = request.source if self._plan.users else next(self._ranks)
-        yield from self._uplink.send(request.source)
-        yield request_comes(self._env, request.up, rank)
+        rank = request.row.source if self._plan.users else next(self._ranks)
+        yield from self._uplink.send(request.row.source)
+        yield request_comes(self._env, request.row.up, rank)
         if self._plan.opens is not None:
             later = self._plan.opens[self._plan.opens >= self._env.now]
             if not len(later):
@@ -185,13 +155,13 @@ class Pool:
         yield self._submit(request)
         outcome, at, server = request.left.value
         if outcome is Outcome.DONE:
-            yield from self._downlink.send(request.source)
-            yield self._env.timeout(request.down)
-        start, size = (request.start, request.size) if outcome is Outcome.DONE else (at, 0)
+            yield from self._downlink.send(request.row.source)
+            yield self._env.timeout(request.row.down)
+        start, batch = (request.start, request.batch) if outcome is Outcome.DONE else (at, 0)
         finished = int(self._env.now) if outcome is Outcome.DONE else at
         self._ended.append(
-            (request.number, request.arrival, request.reach, start, at, finished,
-             request.source, server, size, int(outcome))
+            (request.row.number, request.row.arrival, request.reach, start, at, finished,
+             request.row.source, server, batch, int(outcome))
         )  # fmt: skip
 
     def _submit(self, request: Request) -> Any:
@@ -222,9 +192,9 @@ class Pool:
             self._turn += 1
             return ready[(self._turn - 1) % len(ready)].queue
         if self._plan.routing is Routing.STICKY:
-            return ready[request.source % len(ready)].queue
+            return ready[request.row.source % len(ready)].queue
         if self._plan.routing is Routing.TWO_CHOICES and len(ready) > 1:
-            ready = _two_of(ready, request.choice)
+            ready = _two_of(ready, request.row.choice)
         return min(ready, key=lambda s: (len(s.queue.waiting) + len(s.batch), s.number)).queue
 
     def _turned_away(self, queue: Queue, request: Request) -> bool:
@@ -233,7 +203,7 @@ class Pool:
             return True
         if waiting < admission.shed_from:
             return False
-        luck = request.choice * 2**20 % 1
+        luck = request.row.choice * 2**20 % 1
         return (
             luck * max(admission.shed_to - admission.shed_from, 1)
             < waiting - admission.shed_from + 1
@@ -248,8 +218,8 @@ class Pool:
 
     def _try_again(self, request: Request) -> None:
         """Back into a queue, at the place its age gives it."""
-        queue, age = self._route(request), (request.reach, request.number)
-        older = (other for other in queue.waiting if (other.reach, other.number) < age)
+        queue, age = self._route(request), (request.reach, request.row.number)
+        older = (other for other in queue.waiting if (other.reach, other.row.number) < age)
         self._join(queue, request, sum(1 for _ in older))
 
     def _lose_patience(self, request: Request, queue: Queue) -> Steps:
@@ -310,12 +280,12 @@ class Pool:
     def _length(self, server: Server, batch: list[Request]) -> int:
         """How long the batch takes; the server is busy from now on."""
         now, size = int(self._env.now), len(batch)
-        length = self._draw(server, size, batch[0].service)
+        length = self._draw(server, size, batch[0].row.service)
         server.saving = now + length - server.saved_at >= self._plan.checkpoints.every
         length += self._plan.checkpoints.cost if server.saving else 0
         server.state, server.batch, server.finish = "busy", batch, now + length
         for request in batch:
-            request.start, request.size = now, size
+            request.start, request.batch = now, size
         self._busy += length
         self._batches += 1
         self._served += size

@@ -1,0 +1,131 @@
+"""What travels: requests, each with its luck, and the answers that they became.
+
+On the ground floor: both ways of simulating, and whatever answers or replays requests, speak of these
+rows. A new column is a line here, and its use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.ticks import Ticks
+
+Floats = npt.NDArray[np.float64]
+
+
+class Outcome(IntEnum):
+    """How a request ended; one that has not is in flight."""
+
+    DONE = 0
+    SHED = 1
+    """Turned away at the door."""
+    TIMED_OUT = 2
+    """Left the queue after the longest wait."""
+    LOST = 3
+    """In flight on a server, device or link that failed, and not tried again."""
+
+
+ANSWER = np.dtype(
+    [
+        ("number", "i8"),
+        ("arrival", "i8"),
+        ("reach", "i8"),
+        ("start", "i8"),
+        ("served", "i8"),
+        ("finished", "i8"),
+        ("source", "i4"),
+        ("server", "i4"),
+        ("batch", "i4"),
+        ("outcome", "i4"),
+    ]
+)
+"""One request that ended. Ticks: scheduled arrival, reached the queue, service began, service
+ended (or the request left unserved), answer back at the source. ``batch`` is how many were served
+together; ``server`` is -1 and ``batch`` 0 where there was no service."""
+Answers = npt.NDArray[Any]
+OnAnswers = Callable[[Answers], None]
+
+
+class Row(NamedTuple):
+    """One of :class:`Requests`."""
+
+    number: int
+    arrival: int
+    time: int
+    source: int
+    service: float
+    choice: float
+    up: int
+    down: int
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Consecutive requests, by the time they set out, and the luck each of them carries.
+
+    Luck belongs to the request, not to the server: whatever the deployment, request 17 draws the
+    same uniform numbers.
+    """
+
+    number: Ticks
+    arrival: Ticks
+    """Scheduled; think times in a closed loop, whose users set out when they have thought."""
+    time: Ticks
+    source: npt.NDArray[np.int32]
+    service: Floats
+    """Uniform: the service time of a batch this request leads."""
+    choice: Floats
+    """Uniform: routing, shedding and escalation. Empty where nothing asks."""
+    up: Ticks
+    """Propagation to the server, retransmissions included."""
+    down: Ticks
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    @property
+    def columns(self) -> tuple[npt.NDArray[Any], ...]:
+        """All of them, in this order."""
+        return tuple(getattr(self, name) for name in _COLUMNS)
+
+    def rows(self) -> Iterator[Row]:
+        """One by one; the luck that nothing asks for is 0."""
+        values = (column.tolist() or [0.0] * len(self) for column in self.columns)
+        yield from map(Row, *values)
+
+    def take(self, places: npt.NDArray[np.intp] | slice) -> Requests:
+        """The requests at ``places``."""
+        return Requests(*(column[places] if len(column) else column for column in self.columns))
+
+    def at(self, time: Ticks) -> Requests:
+        """The same requests at other times."""
+        return replace(self, time=time)
+
+    @classmethod
+    def none(cls) -> Requests:
+        return cls.of_rows([])
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Row]) -> Requests:
+        values = zip(*rows, strict=True) if rows else [()] * len(_COLUMNS)
+        return cls(
+            *(
+                np.array(column, kind)
+                for column, kind in zip(values, _COLUMNS.values(), strict=True)
+            )
+        )
+
+    @classmethod
+    def joined(cls, first: Requests, second: Requests) -> Requests:
+        pairs = zip(first.columns, second.columns, strict=True)
+        return cls(*(np.concatenate(pair) for pair in pairs))
+
+
+_KINDS: dict[str, npt.DTypeLike] = {"source": "i4", "service": "f8", "choice": "f8"}
+_COLUMNS = {field.name: np.dtype(_KINDS.get(field.name, "i8")) for field in fields(Requests)}
