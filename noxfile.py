@@ -64,6 +64,8 @@ def _tests(session: nox.Session) -> None:
     else:
         _install(session, *extras)
         session.install("--quiet", "--constraint", CONSTRAINTS, "onnx")
+    # Else every process that is the first to simulate compiles for a minute, several at once.
+    session.run("python", "-c", "from bench.simulate.run import prepare; prepare()")
 
 
 @nox.session

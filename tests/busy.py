@@ -27,9 +27,18 @@ def least(runs: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
 
 
 def until(happened: Callable[[], object], what: str, process: Popen[Any] | None = None) -> None:
-    """Wait for ``happened``; fail if ``process`` ends before, or nothing comes for ``HANG_S``."""
+    """Wait for ``happened``; fail if ``process`` ends before, or nothing comes for ``HANG_S``.
+
+    A process that is given up is ended: it would load the machine of the tests that follow.
+    """
     end = time.monotonic() + HANG_S
-    while not happened():
-        assert process is None or process.poll() is None, f"it was done before {what}"
-        assert time.monotonic() < end, f"hangs before {what}"
-        time.sleep(0.01)
+    try:
+        while not happened():
+            assert process is None or process.poll() is None, f"it was done before {what}"
+            assert time.monotonic() < end, f"hangs before {what}"
+            time.sleep(0.01)
+    except AssertionError:
+        if process is not None:
+            process.kill()
+            process.communicate()
+        raise
