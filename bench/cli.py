@@ -322,7 +322,7 @@ def trace(
     quiet: Quiet = False,
 ) -> None:
     """Every event of a simulated minute, for Perfetto (ui.perfetto.dev) or chrome://tracing."""
-    from bench import pipeline
+    from bench import days
     from bench.store import atomic_write
     from bench.units import parse, parse_clock
 
@@ -331,7 +331,7 @@ def trace(
     except ValueError as error:
         raise InputError(str(error), where="--start, --length") from error
     with _prints_aside():
-        events = pipeline.trace(folder, deployment, *window, allow_code)
+        events = days.trace(folder, deployment, *window, allow_code)
     path = out or folder / "trace.json"
     with atomic_write(path) as file:
         file.write(json.dumps(events).encode())
@@ -366,9 +366,9 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Rebuild report.json and report.html, or a plan's plan.html, from the records of a run."""
-    from bench import pipeline
+    from bench import pages
 
-    opened, page = pipeline.report_again(folder)
+    opened, page = pages.report_again(folder)
     if as_json:
         _print_json(_summary(opened))
     elif not quiet:

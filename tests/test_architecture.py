@@ -35,7 +35,10 @@ STAGES = (
     "arrivals", "hardware", "scenario", "measure", "profile", "simulate", "cost", "compare", "plan",
     "report",
 )  # fmt: skip
-ORDER = (*SMALL, *STAGES, "prepare", "gather", "inventory", "pipeline", "cli", "__main__")
+ORDER = (
+    *SMALL, *STAGES, "prepare", "gather", "inventory", "work", "arrows", "sweep", "days", "pages",
+    "runner", "pipeline", "cli", "__main__",
+)  # fmt: skip
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from bench.errors import InputError
-from bench.pipeline import ASKED, measure_only, resume
+from bench.pipeline import measure_only, resume
 from bench.prepare import Order, Settings
 from bench.scenario import Part, require_asked_for
 from bench.scenario.own_code import named_code
+from bench.work import ASKED
 
 TASK = """
 from pathlib import Path

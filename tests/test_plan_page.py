@@ -15,7 +15,8 @@ import pytest
 
 from bench import cli
 from bench.gather import load_profiles
-from bench.pipeline import measure_only, plan, report_plan
+from bench.pages import report_plan
+from bench.pipeline import measure_only, plan
 from bench.plan import Plan, Planned
 from bench.prepare import Order, Settings
 from bench.record import Estimate

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import pytest
 
-from bench import pipeline, store
+from bench import pages, pipeline, store, sweep
 from bench.errors import InputError
 from bench.executor import Executor, Inline
 from bench.gather import load_profiles
@@ -49,10 +49,10 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def _few_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without those that take seconds and change nothing about the order."""
-    for goal, stages in pipeline.STAGES.items():
+    for goal, stages in pipeline.ARROWS.items():
         slow = {"what_if.json", "day.parquet", "report.html"}
         few = tuple(stage for stage in stages if stage.leaves not in slow)
-        monkeypatch.setitem(pipeline.STAGES, goal, few)  # type: ignore[arg-type]
+        monkeypatch.setitem(pipeline.ARROWS, goal, few)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -179,8 +179,8 @@ def test_a_run_has_one_owner(measured: Path, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["s.yaml"]
     simulate_into(scenario, load_profiles(measured), out, INLINE)
     with owned(out), pytest.raises(InputError, match="another process"):
-        pipeline.report_again(out)
-    assert pipeline.report_again(out)[1] == out / "report.html"
+        pages.report_again(out)
+    assert pages.report_again(out)[1] == out / "report.html"
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_some_points_at_a_time_are_the_same_points(
     scenario.write_text(FAKE_SCENARIO + SWEEP)
     profiles = load_profiles(measured)
     at_once = simulate_into(scenario, profiles, tmp_path / "a", INLINE)
-    monkeypatch.setattr(pipeline, "POINTS_AT_ONCE", 3)
+    monkeypatch.setattr(sweep, "POINTS_AT_ONCE", 3)
     some = simulate_into(scenario, profiles, tmp_path / "b", INLINE)
     assert some.table("sweep.parquet").equals(at_once.table("sweep.parquet"))
     assert not list(some.path.glob("*.jsonl"))

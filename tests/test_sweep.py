@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench import gather, pipeline, prepare
+from bench import days, gather, pipeline, prepare
 from bench.errors import InputError, WorkerLost
 from bench.executor import Inline, LocalProcesses, in_order, opened
 from bench.scenario import ResolvedScenario
@@ -216,13 +216,13 @@ def test_a_trace_of_a_minute_and_a_table_of_the_day(tmp_path: Path) -> None:
     total = float(costs["ledger"]["total_usd"])
     assert day["usd_per_hour"].mean() * 24 == pytest.approx(total, rel=1e-6)
     assert day["power_w"].isna().all()  # no sensor has measured this profile
-    events = pipeline.trace(done.path, "cloud", 6 * 3600.0, 60.0)["traceEvents"]
+    events = days.trace(done.path, "cloud", 6 * 3600.0, 60.0)["traceEvents"]
     begun = [e for e in events if e["ph"] == "b" and e["name"].startswith("request ")]
     assert len(begun) == pytest.approx(240, rel=0.3)
     assert sum(e["ph"] == "b" for e in events) == sum(e["ph"] == "e" for e in events)
     assert any(e["ph"] == "X" and e["dur"] > 0 for e in events)
     with pytest.raises(InputError, match="Did you mean 'cloud'"):
-        pipeline.trace(done.path, "clout", 0.0, 1.0)
+        days.trace(done.path, "clout", 0.0, 1.0)
 
 
 IMPOSSIBLE = {

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import extensions, pipeline
+from bench import extensions, pages, pipeline
 from bench.compare import WhatIf, what_if
 from bench.compare.break_even import PointCost, TrafficPoint, break_even
 from bench.compare.sensitivity import UNITS, Sensitivity, sensitivity
@@ -512,7 +512,7 @@ def test_a_run_of_before_has_no_what_if_and_a_report_all_the_same(tmp_path: Path
     path.write_text(SCENARIO)
     done = pipeline.simulate_into(path, load_profiles(PROFILES), tmp_path / "run", SETTINGS)
     (done.path / "what_if.json").unlink()
-    page = render_html(pipeline.report(done))
+    page = render_html(pages.report(done))
     assert "What if" not in page
     assert page.count("<svg") == 3
     view = View.model_validate_json((done.path / "report.json").read_bytes())
