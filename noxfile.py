@@ -89,11 +89,12 @@ def quick(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Formatting, lint, types."""
+    """Formatting, lint, types, and how large each package is."""
     _install(session, "onnxruntime", "dask", "dev")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
+    session.run("python", "-m", "tests.sizes")
 
 
 @nox.session

@@ -104,3 +104,18 @@ def test_only_the_command_line_prints_or_exits() -> None:
             if isinstance(node, ast.Call)
         }
         assert not calls & {"print", "exit", "quit", "sys.exit", "sys.stdout.write"}, path
+
+
+def test_a_function_fits_a_screen() -> None:
+    long = [
+        f"{path.relative_to(PACKAGE)}: {node.name}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= 60
+    ]
+    assert long == []
+
+
+def test_the_pipeline_fits_a_screen() -> None:
+    assert len((PACKAGE / "pipeline.py").read_text().splitlines()) <= 120
