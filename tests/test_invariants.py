@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,3 +117,17 @@ def test_a_queue_keeps_its_order(plan: PoolPlan, gaps: list[int], seed: int) -> 
 def test_the_same_seed_gives_the_same_bytes(plan: PoolPlan, gaps: list[int], seed: int) -> None:
     first, second = (play(plan, np.cumsum(gaps), [], seed)[0] for _ in range(2))
     assert first.tobytes() == second.tobytes()
+
+
+def test_every_invariant_has_its_test() -> None:
+    here = Path(__file__).parent
+    page = (here.parent / "docs" / "simulation.md").read_text()
+    section = page.partition("## Invariants")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| .+? \| (.+?) \|", section, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, len(rows) + 1))
+    for _, tests in rows:
+        named = re.findall(r"`(\w+\.py)::(\w+)`", tests)
+        assert named
+        for file, name in named:
+            tree = ast.parse((here / file).read_text())
+            assert name in {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}, name
