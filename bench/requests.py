@@ -122,9 +122,12 @@ class Requests:
         )
 
     @classmethod
-    def joined(cls, first: Requests, second: Requests) -> Requests:
-        pairs = zip(first.columns, second.columns, strict=True)
-        return cls(*(np.concatenate(pair) for pair in pairs))
+    def joined(cls, *parts: Requests) -> Requests:
+        """All of them, one part after the other."""
+        some = [part for part in parts if len(part)]
+        if len(some) < 2:
+            return some[0] if some else cls.none()
+        return cls(*map(np.concatenate, zip(*(part.columns for part in some), strict=True)))
 
 
 _KINDS: dict[str, npt.DTypeLike] = {"source": "i4", "service": "f8", "choice": "f8"}

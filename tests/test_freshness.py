@@ -194,7 +194,9 @@ def test_a_real_network_is_never_taken_for_a_cache_and_a_dictionary_always(tmp_p
                 session.run(feeds)
             return session.run(feeds)
 
-    assert verdicts(Remembering(Slow()), 3) == ["invalid"] * 3
+    # Load can hide a cache, where a repeated call is held up, and never makes one: five tries each.
+    for remembering in (Remembering(Slow()) for _ in range(3)):
+        assert any(verdicts(remembering, 1) == ["invalid"] for _ in range(5))
 
 
 @pytest.mark.parametrize(

@@ -482,8 +482,8 @@ def test_failures_in_passing_are_a_verdict_and_cost_no_arm(tmp_path: Path, statu
     said = {v.rule: v for v in arm.verdicts}
     assert arm.status == said["errors"].status == "invalid"
     failed, asked = map(int, re.findall(r"\d+", said["errors"].reason)[:2])
-    # One batch in twenty, of one or of two requests.
-    assert failed / asked == pytest.approx(0.05, abs=0.03)
+    # Every twentieth batch, of one or of two requests, however many there were.
+    assert max(asked // 40, 1) <= failed <= 2 * math.ceil(asked / 20)
     assert f"{failed} × HTTP {status}" in said["errors"].reason
     assert "no such luck" in said["errors"].reason
     assert [v for v in arm.verdicts if v.status == "invalid"] == [said["errors"]]

@@ -99,16 +99,21 @@ class Fleet:
     def spilled(self) -> Iterator[Requests]:
         """Requests that go on to the cloud, by the time at which they do."""
         waiting, outgoing = Requests.none(), Requests.none()
+        come: list[Requests] = []
         for chunk in self._requests:
-            if len(chunk):
-                limit = int(chunk.time[-1])
-                waiting, out = self._step(waiting, chunk, limit)
-                outgoing = _by_time(outgoing, out)
-                split = int(np.searchsorted(outgoing.time, limit))
-                if split:
-                    yield outgoing.take(slice(0, split))
-                    outgoing = outgoing.take(slice(split, None))
-        _, out = self._step(waiting, Requests.none(), self._until)
+            come.append(chunk)
+            # A step looks at all who wait: fewer than these at a time would take ever longer.
+            if not len(chunk) or sum(map(len, come)) < len(waiting):
+                continue
+            limit = int(chunk.time[-1])
+            waiting, out = self._step(waiting, Requests.joined(*come), limit)
+            come.clear()
+            outgoing = _by_time(outgoing, out)
+            split = int(np.searchsorted(outgoing.time, limit))
+            if split:
+                yield outgoing.take(slice(0, split))
+                outgoing = outgoing.take(slice(split, None))
+        _, out = self._step(waiting, Requests.joined(*come), self._until)
         outgoing = _by_time(outgoing, out)
         if len(outgoing):
             yield outgoing
@@ -119,7 +124,7 @@ class Fleet:
 
     def _step(self, waiting: Requests, chunk: Requests, limit: int) -> tuple[Requests, Requests]:
         """Play all devices up to before ``limit``: who still waits, and who goes to the cloud."""
-        every = Requests.joined(waiting, chunk) if len(waiting) else chunk
+        every = Requests.joined(waiting, chunk)
         rows = as_input(every)
         order, first = _by_device(rows.source, self._plan.devices, self._plan.sites)
         fate = np.full(len(every), _WAITING, np.int64)
@@ -137,7 +142,7 @@ class Fleet:
 
 
 def _by_time(a: Requests, b: Requests) -> Requests:
-    joined = Requests.joined(a, b) if len(a) else b
+    joined = Requests.joined(a, b)
     return joined.take(np.lexsort((joined.number, joined.time)))
 
 

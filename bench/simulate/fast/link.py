@@ -116,7 +116,7 @@ def _merged(held: Requests, chunk: Requests) -> Requests:
     """Both, by time; those that were sent first go first where times are equal."""
     times = np.concatenate([held.time, chunk.time])
     if (times[1:] >= times[:-1]).all():
-        return Requests.joined(held, chunk) if len(held) else chunk
+        return Requests.joined(held, chunk)
     order = np.arange(len(times))
     if not _insert(times, order, MOVES * len(times)):
         order = order[np.argsort(times, kind="stable")]

@@ -120,7 +120,7 @@ class Pool:
         if chunk is None:
             registers["last"] = 1
         else:
-            rest = Requests.joined(rest, chunk) if len(rest) else chunk
+            rest = Requests.joined(rest, chunk)
         self._held, self._rows = rest, as_input(rest)
         registers["cursor"], registers["rows"] = 0, len(rest)
 
