@@ -1,7 +1,8 @@
 """What travels: requests, each with its luck, and the answers that they became.
 
 On the ground floor: both ways of simulating, and whatever answers or replays requests, speak of these
-rows. A new column is a line here, and its use.
+rows. A new column is a line in each of its three faces, :class:`Requests` and :class:`Row` here and
+what compiled code reads (``simulate.fast.state.Input``), and its use; all that copies goes by these.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ OnAnswers = Callable[[Answers], None]
 
 
 class Row(NamedTuple):
-    """One of :class:`Requests`."""
+    """One of :class:`Requests`, with the same columns in the same order."""
 
     number: int
     arrival: int

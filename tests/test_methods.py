@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.batching import Rule, constant
-from bench.requests import ANSWER, Answers, Requests
+from bench.requests import ANSWER, Answers, Requests, Row
 from bench.simulate import fast, reference
+from bench.simulate.fast.state import Input
 from bench.simulate.moments import control_at
 from bench.simulate.plane import (
     Admission,
@@ -258,3 +260,11 @@ def play_fleet(method: Any, plan: FleetPlan, chunks: list[Requests]) -> dict[str
 def test_the_fast_fleet_is_the_reference(plan: FleetPlan, chunks: list[Requests]) -> None:
     expected, found = play_fleet(reference, plan, chunks), play_fleet(fast, plan, chunks)
     assert found == expected
+
+
+def test_a_request_has_the_same_columns_everywhere() -> None:
+    columns = tuple(field.name for field in fields(Requests))
+    assert columns == Row._fields == Input._fields
+    row = Row(1, 2, 3, 4, 0.5, 0.6, 7, 8)
+    (again,) = Requests.of_rows([row]).rows()
+    assert again == row
