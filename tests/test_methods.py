@@ -197,6 +197,19 @@ def test_the_fast_method_is_the_reference(case: tuple[PoolPlan, list[Requests], 
     assert found["left"] == expected["left"]
 
 
+def test_what_takes_no_time_is_through_at_the_moment_its_link_breaks() -> None:
+    """Found by the test above: a user whose request times out at once asks again at that moment."""
+    away = WindowsOfEach(np.array([0, 1]), Windows(np.array([0]), np.array([1])))
+    plan = PoolPlan(
+        constant(1, 0), ServiceTimes.of({1: [1e-9]}), SERVERS, admission=Admission(timeout=0),
+        retry=False, uplink=Link(0, 1, away), users=1,
+    )  # fmt: skip
+    rows = [Row(n, 0, 0, 0, 0.5, 0.5, 0, 0) for n in range(2)]
+    found, expected = (play(m, plan, [Requests.of_rows(rows)], []) for m in (fast, reference))
+    assert found == expected
+    assert [answer[2] for answer in expected["answers"]] == [0, 0]
+
+
 @st.composite
 def fleet_plans(draw: st.DrawFn) -> FleetPlan:
     rule, devices = draw(rules()), draw(st.integers(1, 3))

@@ -6,6 +6,7 @@ import simpy
 
 from bench.simulate.moments import Steps, control, service_end
 from bench.simulate.plane import Link, Windows
+from bench.ticks import FOREVER
 
 
 class SharedLinks:
@@ -26,7 +27,8 @@ class _Line:
     def __init__(self, env: simpy.Environment, transmit: int, outages: Windows) -> None:
         self._env, self._transmit = env, transmit
         self._turns = simpy.Resource(env, capacity=1)
-        self._broken = False
+        self._broke = FOREVER
+        """When the outage under way began."""
         self._breaks, self._mended = env.event(), env.event()
         if len(outages.start):
             env.process(self._weather(outages))
@@ -35,7 +37,9 @@ class _Line:
         with self._turns.request() as turn:
             yield turn
             while True:
-                if self._broken:
+                if self._broke == self._env.now and not self._transmit:
+                    return  # what takes no time is through at the moment at which the link breaks
+                if self._broke < FOREVER:
                     yield self._mended
                 sent = service_end(self._env, self._transmit, 0)
                 yield sent | self._breaks
@@ -45,10 +49,10 @@ class _Line:
     def _weather(self, outages: Windows) -> Steps:
         for start, end in zip(outages.start.tolist(), outages.end.tolist(), strict=True):
             yield control(self._env, start - int(self._env.now))
-            self._broken = True
+            self._broke = start
             self._breaks.succeed()
             self._mended = self._env.event()
             yield self._env.timeout(end - int(self._env.now))  # first of all at its moment
-            self._broken = False
+            self._broke = FOREVER
             self._breaks = self._env.event()
             self._mended.succeed()
