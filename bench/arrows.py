@@ -27,9 +27,9 @@ def measured(work: Work) -> None:
     isolate = here if work.settings.engine == "inline" else isolated
     notify = partial(work.notify, "measure")
     measurement = measure_all(asked, run, work.order.seed, isolate, notify)
-    batches = run.table("batches.parquet")
+    batches, requests = run.table("batches.parquet"), run.table("requests.parquet")
     for record in measurement.arms:
-        profile = build_profile(record, batches, record.task)
+        profile = build_profile(record, batches, requests, record.task)
         run.save(f"profiles/{file_name(profile.arm)}", profile)
 
 

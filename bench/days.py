@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bench import gather
 from bench.cost import usd_per_hour
 from bench.errors import InputError, UnknownName
-from bench.simulate import BINS, Simulation, day_table, event_trace, first_job
+from bench.simulate import BINS, Simulation, day_of, event_trace, first_job, table_of_days
 from bench.store import Run
 from bench.work import Work, asked_of, records_of
 
@@ -20,18 +18,16 @@ def seen(work: Work) -> None:
     """The first simulated day of every deployment, bin by bin, with what it costs."""
     asked, profiles, _ = work.known
     costed = {c.deployment: c for c in work.costs.deployments}
-    tables = []
+    found = []
     for deployment in asked.scenario.deployments:
         if deployment.name in costed:
             job = first_job(
                 asked, deployment, profiles, work.simulation.seed, work.simulation.method
             )
-            table = day_table(job)
-            held = table["held"].tolist()
-            table["usd_per_hour"] = usd_per_hour(costed[deployment.name], held, BINS)
-            tables.append(table)
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    work.run.save_table("day.parquet", table)
+            day = day_of(job)
+            dollars = usd_per_hour(costed[deployment.name], day.held, BINS)
+            found.append(day.model_copy(update={"usd_per_hour": dollars}))
+    work.run.save_table("day.parquet", table_of_days(found))
 
 
 def trace(

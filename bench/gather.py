@@ -36,6 +36,11 @@ def load_profiles(folder: Path) -> dict[str, Profile]:
     return {profile.arm: profile for profile in profiles}
 
 
+def own_profiles(run: Run) -> dict[str, Profile]:
+    """Those in the run's folder, if there are any."""
+    return load_profiles(run.path) if any((run.path / "profiles").glob("*.json")) else {}
+
+
 def keep_profiles(folder: Path, name: str, device: str | None = None) -> list[Path]:
     """Keep the profiles of a run as those of the device ``name``, for other machines.
 
@@ -106,7 +111,7 @@ def all_profiles(
 
     What is found elsewhere is kept in the run, beside what was measured.
     """
-    measured = load_profiles(run.path) if any((run.path / "profiles").glob("*.json")) else {}
+    measured = own_profiles(run)
     unknown = {arm.arm: f"{arm.arm} was not measured: {arm.error}" for arm in failed}
     found, refused = from_elsewhere(asked, measured, Catalogue())
     for profile in found.values():

@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.compare import Comparison, WhatIf
 from bench.cost import Costs
 from bench.errors import InputError
+from bench.gather import own_profiles
 from bench.lock import owned
 from bench.measure import Measurement
 from bench.plan import Plan
@@ -30,6 +31,7 @@ def report(run: Run, notify: Notify = quiet) -> View:
         day=run.table("day.parquet") if run.has("day.parquet") else None,
         sweep=run.table("sweep.parquet") if run.has("sweep.parquet") else None,
         what_if=run.load("what_if.json", WhatIf) if run.has("what_if.json") else None,
+        profiles=own_profiles(run).values(),
     )
     run.save("report.json", view)
     run.save_text("report.html", render_html(view))

@@ -31,6 +31,7 @@ ROLES = {
     "task": "bench.measure.tasks",
     "backend": "bench.measure.backends",
     "arrivals": "bench.arrivals",
+    "sizes": "bench.sizes",
     "load": "bench.measure.loads",
     "batching": "bench.batching",
     "scaling": "bench.simulate.scaling",

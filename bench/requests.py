@@ -8,7 +8,7 @@ what compiled code reads (``simulate.fast.state.Input``), and its use; all that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -44,11 +44,12 @@ ANSWER = np.dtype(
         ("server", "i4"),
         ("batch", "i4"),
         ("outcome", "i4"),
+        ("size", "f8"),
     ]
 )
 """One request that ended. Ticks: scheduled arrival, reached the queue, service began, service
 ended (or the request left unserved), answer back at the source. ``batch`` is how many were served
-together; ``server`` is -1 and ``batch`` 0 where there was no service."""
+together; ``server`` is -1 and ``batch`` 0 where there was no service. ``size`` is the request's."""
 Answers = npt.NDArray[Any]
 OnAnswers = Callable[[Answers], None]
 
@@ -64,6 +65,7 @@ class Row(NamedTuple):
     choice: float
     up: int
     down: int
+    size: float
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Requests:
     up: Ticks
     """Propagation to the server, retransmissions included."""
     down: Ticks
+    size: Floats = field(default_factory=lambda: np.zeros(0))
+    """How much there is to do, in the task's own unit. Empty where nothing asks."""
 
     def __len__(self) -> int:
         return len(self.number)
@@ -96,7 +100,7 @@ class Requests:
         return tuple(getattr(self, name) for name in _COLUMNS)
 
     def rows(self) -> Iterator[Row]:
-        """One by one; the luck that nothing asks for is 0."""
+        """One by one; what nothing asks for is 0."""
         values = (column.tolist() or [0.0] * len(self) for column in self.columns)
         yield from map(Row, *values)
 
@@ -131,5 +135,5 @@ class Requests:
         return cls(*map(np.concatenate, zip(*(part.columns for part in some), strict=True)))
 
 
-_KINDS: dict[str, npt.DTypeLike] = {"source": "i4", "service": "f8", "choice": "f8"}
-_COLUMNS = {field.name: np.dtype(_KINDS.get(field.name, "i8")) for field in fields(Requests)}
+_KINDS: dict[str, npt.DTypeLike] = {"source": "i4", "service": "f8", "choice": "f8", "size": "f8"}
+_COLUMNS = {one.name: np.dtype(_KINDS.get(one.name, "i8")) for one in fields(Requests)}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
 
-import pandas as pd
-
-from bench.compare import compare
+from bench.compare import SweptRow, compare, table_of
 from bench.cost import cost_simulation
 from bench.prepare import Settings, resolver
 from bench.scenario import Point
@@ -25,22 +22,21 @@ def swept(work: Work) -> None:
     """Some points at once, so that memory does not grow: ``sweep.parquet``."""
     assert work.order.sweep is not None  # noqa: S101
     finished = Journal(work.run.path / SWEPT)
-    rows: list[dict[str, Any]] = []
+    rows: list[SweptRow] = []
     points = enumerate(work.order.sweep.points(resolver(Settings())))
     while some := list(islice(points, POINTS_AT_ONCE)):
         key = str(some[0][0])
         found = finished.get(key)
         if found is None:
-            found = _rows(work, some)
+            found = [row.model_dump(mode="json") for row in _rows(work, some)]
             finished.add(key, found)
             Journal(work.run.path / SWEEPING).remove()
-        rows += found
-    table = pd.DataFrame(rows).astype({"rank": "Int64"})
-    work.run.save_table("sweep.parquet", table)
+        rows += map(SweptRow.model_validate, found)
+    work.run.save_table("sweep.parquet", table_of(rows))
     finished.remove()
 
 
-def _rows(work: Work, points: Sequence[tuple[int, Point]]) -> list[dict[str, Any]]:
+def _rows(work: Work, points: Sequence[tuple[int, Point]]) -> Iterator[SweptRow]:
     """One row for each point, with its number, and deployment."""
     _, profiles, excluded = work.known
     scenarios = [point.scenario.without(set(excluded)) for _, point in points]
@@ -50,20 +46,7 @@ def _rows(work: Work, points: Sequence[tuple[int, Point]]) -> list[dict[str, Any
         lambda done, total, what: work.notify("sweep", done, total, what or f"to point {last + 1}"),
         work.order.method, Journal(work.run.path / SWEEPING), first,
     )  # fmt: skip
-    rows = []
     for (number, point), scenario, simulation in zip(points, scenarios, simulations, strict=True):
         costs = cost_simulation(scenario, profiles, simulation)
         for entry in compare(scenario, profiles, simulation, costs, {}).ranking:
-            figures = ("usd_per_million", "p50_s", "p99_s", "slo_attainment", "utilisation")
-            rows.append(
-                {
-                    "point": number,
-                    **{path: str(value) for path, value in point.settings.items()},
-                    "deployment": entry.deployment,
-                    "feasible": entry.feasible,
-                    "rank": entry.rank,
-                    **{name: getattr(entry, name).value for name in figures},
-                    "reasons": "; ".join(entry.reasons),
-                }
-            )
-    return rows
+            yield SweptRow.of(number, point.settings, entry)

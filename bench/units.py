@@ -210,6 +210,10 @@ Joules = Annotated[
 GramsPerKWh = Annotated[float, Field(ge=0), _quantity("carbon intensity")]
 Bytes = Annotated[float, Field(gt=0, le=1e15), _quantity("size")]
 BytesPerSecond = Annotated[float, Field(gt=0), _quantity("memory bandwidth")]
+LEAST_SIZE: Final = 1e-6
+LARGEST_SIZE: Final = 1e9
+Size = Annotated[float, Field(ge=LEAST_SIZE, le=LARGEST_SIZE)]
+"""Of a request, in whatever unit its task has: a bare number, as units of tasks are no quantities."""
 Operations = Annotated[float, Field(gt=0), _quantity("work")]
 OpsPerSecond = Annotated[float, Field(gt=0), _quantity("computing rate")]
 Fraction = Annotated[float, Field(ge=0, le=1), _quantity("fraction")]

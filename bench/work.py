@@ -17,7 +17,7 @@ from bench.measure import Measurement
 from bench.prepare import Order, Settings
 from bench.profile import Profile
 from bench.scenario import ResolvedScenario, require_asked_for
-from bench.simulate import Simulation
+from bench.simulate import Simulation, sized
 from bench.store import Journal, Run
 
 ASKED = "asked.json"
@@ -50,7 +50,7 @@ class Work:
         asked = self.order.simulated
         profiles, unknown = gather.all_profiles(self.run, asked, failed)
         usable, excluded = gather.usable(asked, profiles, unknown)
-        return usable, profiles, excluded
+        return *sized(usable, profiles), excluded
 
     @cached_property
     def simulation(self) -> Simulation:

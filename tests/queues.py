@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from bench.simulate import fast
 from bench.simulate.plane import PoolPlan
 from bench.simulate.service import ServiceTimes
 from bench.simulate.tally import Tally
+from bench.sizes import Distribution
 from bench.stats import mean_interval
-from bench.ticks import tick_array, ticks
+from bench.ticks import PER_SECOND, tick_array, ticks
 
 CHUNK = 1 << 15
 NO_BATCHES = constant(1, 0)
@@ -32,14 +33,17 @@ def exponential(mean: float = 1.0, points: int = 100_000) -> list[float]:
     return (values * mean / values.mean()).tolist()  # type: ignore[no-any-return]
 
 
-def poisson(rate: float, count: int, rng: np.random.Generator) -> Iterator[Requests]:
+def poisson(
+    rate: float, count: int, rng: np.random.Generator, sizes: Distribution | None = None
+) -> Iterator[Requests]:
     """``count`` requests in chunks; network delays are none."""
     now, number = 0.0, 0
     while number < count:
         size = min(CHUNK, count - number)
         times = now + np.cumsum(rng.standard_exponential(size)) / rate
         now = float(times[-1])
-        yield plain(times, rng, number)
+        chunk = plain(times, rng, number)
+        yield chunk if sizes is None else replace(chunk, size=sizes.draw(size, rng))
         number += size
 
 
@@ -60,6 +64,8 @@ class Observed:
     pool: Any
     late: dict[float, float]
     """By time: the share of requests that waited longer."""
+    response_s: dict[float, float]
+    """By size: the mean response time of such requests."""
 
     @property
     def requests(self) -> int:
@@ -68,7 +74,7 @@ class Observed:
 
 def replicate(
     rate: float,
-    service_s: Mapping[int, Sequence[float]],
+    service_s: Mapping[int, Sequence[float]] | ServiceTimes,
     servers: int = 1,
     rule: Rule = NO_BATCHES,
     requests: int = 1_000_000,
@@ -77,24 +83,35 @@ def replicate(
     waits: Sequence[float] = (),
     control: Control | None = None,
     method: Any = fast,
+    sizes: Distribution | None = None,
     **plan: Any,
 ) -> list[Observed]:
     """So many independent replications of a Poisson queue that starts empty."""
-    service = ServiceTimes.of(service_s)
+    service = service_s if isinstance(service_s, ServiceTimes) else ServiceTimes.of(service_s)
     seen = []
     for replication in range(replications):
         rng = np.random.default_rng([seed, replication])
         late = np.zeros(len(waits))
 
-        def watch(answers: Answers, late: Floats = late) -> None:
+        by_size: dict[float, list[float]] = {}
+
+        def watch(
+            answers: Answers, late: Floats = late, by_size: dict[float, list[float]] = by_size
+        ) -> None:
             wait = answers["start"] - answers["reach"]
             late += [(wait > ticks(t)).sum() for t in waits]
+            response = answers["finished"] - answers["arrival"]
+            for size in np.unique(answers["size"]) if sizes else ():
+                own = response[answers["size"] == size]
+                sums = by_size.setdefault(float(size), [0.0, 0.0])
+                sums[0] += float(own.sum())
+                sums[1] += len(own)
 
         until = ticks(requests / rate * 3 + 1e4)
-        tally = Tally(SLO, until, watch=watch if waits else None)
+        tally = Tally(SLO, until, watch=watch if waits or sizes else None)
         env = simpy.Environment(0)
         settings = PoolPlan(rule, service, servers, **plan)
-        pool = method.Pool(env, settings, poisson(rate, requests, rng), tally)
+        pool = method.Pool(env, settings, poisson(rate, requests, rng, sizes), tally)
         if control is None:
             for server in range(servers):
                 pool.add(server)
@@ -102,7 +119,8 @@ def replicate(
             control(env, pool)
         pool.run(until)
         shares = dict(zip(waits, (late / max(tally["done"], 1)).tolist(), strict=True))
-        seen.append(Observed(tally, pool, shares))
+        means = {size: total / n / PER_SECOND for size, (total, n) in by_size.items()}
+        seen.append(Observed(tally, pool, shares, means))
     return seen
 
 

@@ -30,6 +30,7 @@ SMALL = (
     "ticks",
     "requests",
     "batching",
+    "sizes",
 )
 STAGES = (
     "arrivals", "hardware", "scenario", "measure", "profile", "simulate", "cost", "compare", "plan",

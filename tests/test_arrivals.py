@@ -32,7 +32,7 @@ CONVERSATION = data_folder("scenarios") / "traces" / "azure-conversation-2023.cs
 
 
 def times_of(module: Any, options: Any, sources: int, length_s: float, seed: int = 1) -> Any:
-    return draw(module, options, Span(sources, length_s), np.random.default_rng(seed))
+    return draw(module, options, Span(sources, length_s), np.random.default_rng(seed))[:2]
 
 
 OPEN = [
@@ -58,8 +58,8 @@ def test_every_process_has_its_rate_in_order_and_in_chunks(module: Any, options:
     span = Span(4, DAY_S, day_s=DAY_S)
     chunks = list(module.stream(options, span, np.random.default_rng(3)))
     assert len(chunks) > 10
-    assert max(len(times) for times, _ in chunks) < 200_000
-    times, source = (np.concatenate(column) for column in zip(*chunks, strict=True))
+    assert max(len(chunk.times) for chunk in chunks) < 200_000
+    times, source, _ = (np.concatenate(column) for column in zip(*chunks, strict=True))
     assert (np.diff(times) >= 0).all()
     assert times[0] >= 0
     assert times[-1] < DAY_S
@@ -105,7 +105,7 @@ def test_a_diurnal_process_follows_the_clock_of_every_day() -> None:
     hours[9], hours[18] = 1.0, 3.0
     options = diurnal.Options(rate=1.0, hours=hours)
     span = Span(1, 3 * 14 * HOUR_S, start_s=8 * HOUR_S, day_s=14 * HOUR_S)
-    times, _ = draw(diurnal, options, span, np.random.default_rng(1))
+    times = draw(diurnal, options, span, np.random.default_rng(1)).times
     clock = span.clock(times) % DAY_S
     assert np.unique(span.clock(times) // DAY_S).tolist() == [0, 1, 2]
     assert ((clock >= 8.5 * HOUR_S) & (clock < 19.5 * HOUR_S)).all()
@@ -125,7 +125,7 @@ def test_periodic_sources_keep_their_period() -> None:
 def test_a_backlog_comes_at_one_moment_of_every_day() -> None:
     span = Span(2, 3 * HOUR_S * 2, start_s=8 * HOUR_S, day_s=3 * HOUR_S)
     options = backlog.Options(count=50_000, after=HOUR_S)
-    times, source = draw(backlog, options, span, np.random.default_rng(0))
+    times, source, _ = draw(backlog, options, span, np.random.default_rng(0))
     assert len(times) == 200_000
     assert np.unique(span.clock(times) / HOUR_S).tolist() == [9.0, 33.0]
     assert np.bincount(source).tolist() == [100_000, 100_000]

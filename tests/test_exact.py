@@ -18,6 +18,7 @@ import simpy
 from scipy import stats
 
 from bench.batching import constant
+from bench.profile import Growth
 from bench.scenario import Part
 from bench.simulate import fast
 from bench.simulate.control import Breakdowns, Replicas, StartTimes, sleep_when_empty
@@ -25,6 +26,7 @@ from bench.simulate.plane import Admission, FleetPlan, Link
 from bench.simulate.scaling import Scaling
 from bench.simulate.service import ServiceTimes
 from bench.simulate.tally import Tally
+from bench.sizes import listed
 from bench.ticks import ticks
 from tests.queues import NO_BATCHES, SLO, agrees, exponential, interval, poisson, replicate
 
@@ -87,6 +89,37 @@ def test_m_g_1() -> None:
         [one.tally.mean_wait_s for one in seen],
         rate * (service**2).mean() / (2 * (1 - rate * service.mean())),
     )
+
+
+def test_m_g_1_with_two_classes_of_size() -> None:
+    """Small requests and large ones wait alike, and are served as long as they are large."""
+    sizes = np.array([1.0, 9.0])
+    shares, mean = np.array([0.75, 0.25]), 3.0
+    service = ServiceTimes.of(EXPONENTIAL, growth={1: Growth(work=mean, rate=1 / mean)})
+    rate = 0.6
+    seen = replicate(
+        rate, service, requests=3_000_000, seed=3, sizes=listed([1.0, 9.0], [3.0, 1.0])
+    )
+    # Exponential for each size: E[S²] = 2 E[size²] / mean².
+    wait = rate * 2 * (shares @ sizes**2) / mean**2 / (2 * (1 - rate))
+    agrees([one.tally.mean_wait_s for one in seen], wait)
+    for size in sizes.tolist():
+        agrees([one.response_s[size] for one in seen], wait + size / mean)
+
+
+def test_a_link_takes_longer_for_larger_messages() -> None:
+    """M/G/1 at the uplink, before a server that takes no time to speak of."""
+    sizes, shares = np.array([1.0, 5.0]), np.array([0.8, 0.2])
+    fixed, each, rate = 0.1, 0.25, 1.2
+    link = Link(ticks(fixed), per_unit=each * 1e9)
+    seen = replicate(
+        rate, {1: [1e-9]}, requests=2_000_000, seed=4, sizes=listed([1.0, 5.0], [4.0, 1.0]),
+        uplink=link,
+    )  # fmt: skip
+    takes = fixed + each * sizes
+    wait = rate * (shares @ takes**2) / (2 * (1 - rate * (shares @ takes)))
+    for size, own in zip(sizes.tolist(), takes.tolist(), strict=True):
+        agrees([one.response_s[size] for one in seen], wait + own)
 
 
 def m_d_1_within(rho: float, t: float) -> float:

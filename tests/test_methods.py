@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.batching import Rule, constant
-from bench.requests import ANSWER, Answers, Requests, Row
+from bench.profile import Growth
+from bench.requests import ANSWER, Answers, Floats, Requests, Row
 from bench.simulate import fast, reference
 from bench.simulate.fast.state import Input
 from bench.simulate.moments import control_at
@@ -57,7 +58,13 @@ def rules(draw: st.DrawFn) -> Rule:
 def services(draw: st.DrawFn, largest: int) -> ServiceTimes:
     times = st.lists(st.integers(1, 50), min_size=1, max_size=4)
     measured = {size: [t * 1e-9 for t in draw(times)] for size in range(1, largest + 1)}
-    return ServiceTimes.of(measured, block=draw(st.sampled_from([1, 3])))
+    lines = st.builds(Growth, work=st.just(2.0), rate=st.sampled_from([0.0, 0.3, 0.5]))
+    return ServiceTimes.of(
+        measured,
+        block=draw(st.sampled_from([1, 3])),
+        growth=draw(st.one_of(st.none(), st.fixed_dictionaries(dict.fromkeys(measured, lines)))),
+        padded=draw(st.booleans()),
+    )
 
 
 @st.composite
@@ -80,7 +87,8 @@ def windows_of_each(draw: st.DrawFn, things: int) -> WindowsOfEach:
 @st.composite
 def links(draw: st.DrawFn) -> Link:
     sites = draw(st.integers(1, 3))
-    return Link(draw(st.integers(0, 20)), sites, draw(windows_of_each(sites)))
+    per_unit = draw(st.sampled_from([0.0, 0.7, 5.0]))
+    return Link(draw(st.integers(0, 20)), sites, draw(windows_of_each(sites)), per_unit)
 
 
 @st.composite
@@ -113,6 +121,15 @@ def plans(draw: st.DrawFn, closed: bool) -> PoolPlan:
 
 
 @st.composite
+def sizes(draw: st.DrawFn, n: int) -> Floats:
+    """None at all, as often as not."""
+    if draw(st.booleans()):
+        return np.zeros(0)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    return rng.choice([0.001, 0.7, 2.0, 9.25], n)  # type: ignore[no-any-return]
+
+
+@st.composite
 def requests(draw: st.DrawFn) -> list[Requests]:
     """A few chunks of requests; ties are as likely as not."""
     gaps = draw(st.lists(st.integers(0, 30), min_size=1, max_size=60))
@@ -121,7 +138,7 @@ def requests(draw: st.DrawFn) -> list[Requests]:
     up = rng.integers(0, draw(st.sampled_from([1, 40])), n)
     every = Requests(
         np.arange(n), time, time, rng.integers(0, 5, n, dtype=np.int32), rng.random(n),
-        rng.random(n), up, rng.integers(0, 10, n),
+        rng.random(n), up, rng.integers(0, 10, n), draw(sizes(n)),
     )  # fmt: skip
     cut = draw(st.integers(0, n))
     return [every.take(slice(0, cut)), every.take(slice(cut, None))]
@@ -204,10 +221,10 @@ def test_what_takes_no_time_is_through_at_the_moment_its_link_breaks() -> None:
         constant(1, 0), ServiceTimes.of({1: [1e-9]}), SERVERS, admission=Admission(timeout=0),
         retry=False, uplink=Link(0, 1, away), users=1,
     )  # fmt: skip
-    rows = [Row(n, 0, 0, 0, 0.5, 0.5, 0, 0) for n in range(2)]
-    found, expected = (play(m, plan, [Requests.of_rows(rows)], []) for m in (fast, reference))
-    assert found == expected
-    assert [answer[2] for answer in expected["answers"]] == [0, 0]
+    rows = [Row(n, 0, 0, 0, 0.5, 0.5, 0, 0, 0.0) for n in range(2)]
+    fast_, slow = (play(m, plan, [Requests.of_rows(rows)], []) for m in (fast, reference))
+    assert fast_ == slow
+    assert [answer[2] for answer in slow["answers"]] == [0, 0]
 
 
 @st.composite
@@ -256,14 +273,9 @@ def play_fleet(method: Any, plan: FleetPlan, chunks: list[Requests]) -> dict[str
     fleet = method.Fleet(plan, iter(chunks), lambda answers: rows.append(answers.copy()), END)
     gone = [chunk for chunk in fleet.spilled() if len(chunk)]
     answers = np.concatenate([np.zeros(0, ANSWER), *rows])
-    columns = ("number", "time", "source", "arrival", "service", "choice", "up", "down")
     return {
         "answers": sorted(answers.tolist()),
-        "spilled": [
-            row
-            for chunk in gone
-            for row in zip(*(getattr(chunk, name).tolist() for name in columns), strict=True)
-        ],
+        "spilled": [row for chunk in gone for row in chunk.rows()],
         "seen": fleet.seen(),
     }
 
@@ -278,6 +290,6 @@ def test_the_fast_fleet_is_the_reference(plan: FleetPlan, chunks: list[Requests]
 def test_a_request_has_the_same_columns_everywhere() -> None:
     columns = tuple(field.name for field in fields(Requests))
     assert columns == Row._fields == Input._fields
-    row = Row(1, 2, 3, 4, 0.5, 0.6, 7, 8)
+    row = Row(1, 2, 3, 4, 0.5, 0.6, 7, 8, 9.0)
     (again,) = Requests.of_rows([row]).rows()
     assert again == row

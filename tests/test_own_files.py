@@ -29,8 +29,8 @@ from bench.prepare import ROLES, Settings, prepare_measurement
 TASKS = "bench.measure.tasks"
 HEAD = """\
 from bench.measure.tasks.synthetic import SyntheticTask
-from bench.record import Record
-class Options(Record):
+from bench.measure.tasks.synthetic import Options as Given
+class Options(Given):
     samples: int = 4
     payload_bytes: int = 10
 """
@@ -61,9 +61,9 @@ def own_file(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (HEAD.partition("from bench.record")[0] + TASK, r"own\.py: the file has no Options.*class Options\(Record\)"),
+        (HEAD.partition("from bench.measure.tasks.synthetic import Options")[0] + TASK, r"own\.py: the file has no Options.*class Options\(Record\)"),
         (HEAD, r"own\.py: the file has no build.*Options, build"),
-        (HEAD.replace("(Record)", "") + TASK, r"own\.py: its Options is no record"),
+        (HEAD.replace("(Given)", "") + TASK, r"own\.py: its Options is no record"),
         (HEAD + "def build(options):\n    pass\n", "build gave NoneType and no task"),
         (HEAD + "def build(options):\n    return options.side\n", r"own\.py:7: AttributeError"),
         (HEAD + "1/0\n", r"own\.py:6: the file cannot be imported \(ZeroDivisionError"),

@@ -86,7 +86,7 @@ schema_version: 1
 name: real
 task: {name: text-recognition, labels: 24}
 measure: {max_batch: 2}
-arms: [{backend: onnxruntime-cpu, device: this-host}]
+arms: [{backend: onnxruntime-cpu, device: this-host-one-thread}]
 """
 
 

@@ -7,7 +7,8 @@ none before the last of the chunk before, so that a month needs no more memory t
 A file may say more where its rate over the active hours does not say it all:
 ``requests(options, span)``, how many to expect in all; ``repeats(options)``, whether one day is like
 the next; ``COUNTED``, whether the number is certain; ``caveats(options, span)``, what is left out;
-``description(options)``, what a file was taken for.
+``description(options)``, what a file was taken for;
+``sizes(options)``, of the requests recorded, where there are some.
 
 Times are seconds of *active time*: they run on from the active hours of one day to those of the
 next. A process that depends on the time of day asks ``span.clock``. Where ``CLOSED`` is true, a
@@ -19,15 +20,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 CONTRACT = ("Options", "mean_rate", "stream")
 Floats = npt.NDArray[np.float64]
-Chunk = tuple[Floats, npt.NDArray[np.int32]]
-"""Times in seconds, and the source (0 …) of each."""
+NO_SIZES = np.zeros(0)
+
+
+class Chunk(NamedTuple):
+    """Arrivals that follow each other."""
+
+    times: Floats
+    """Seconds."""
+    source: npt.NDArray[np.int32]
+    """From 0 on."""
+    size: Floats = NO_SIZES
+    """Empty where the process has none of its own."""
+
+    def upto(self, count: int) -> Chunk:
+        """The first so many."""
+        return Chunk(self.times[:count], self.source[:count], self.size[:count])
+
+
 CHUNK = 1 << 15
 """Arrivals in a chunk, about: large enough for vectors, small enough for a processor's cache."""
 
@@ -54,21 +71,30 @@ class Span:
 
     def active(self, clock_s: Floats) -> Floats:
         """Active time at those seconds since midnight of the first day that are active."""
-        day = np.floor(clock_s / 86_400.0)
-        since_start = clock_s - day * 86_400.0 - self.start_s
-        inside = (since_start >= 0) & (since_start < self.day_s)
-        found: Floats = (day * self.day_s + since_start)[inside]
+        day, since_start = self._since_start(clock_s)
+        found: Floats = (day * self.day_s + since_start)[self.is_active(clock_s)]
         return found
+
+    def is_active(self, clock_s: Floats) -> npt.NDArray[np.bool_]:
+        """Whether those seconds since midnight of the first day are."""
+        _, since_start = self._since_start(clock_s)
+        found: npt.NDArray[np.bool_] = (since_start >= 0) & (since_start < self.day_s)
+        return found
+
+    def _since_start(self, clock_s: Floats) -> tuple[Floats, Floats]:
+        """The day, and the seconds since its active hours began."""
+        day = np.floor(clock_s / 86_400.0)
+        return day, clock_s - day * 86_400.0 - self.start_s
 
     def cut(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """The chunks up to the end of the span."""
-        for times, source in chunks:
-            if len(times) and times[-1] >= self.length_s:
-                inside = int(np.searchsorted(times, self.length_s))
+        for chunk in (Chunk(*one) for one in chunks):
+            if len(chunk.times) and chunk.times[-1] >= self.length_s:
+                inside = int(np.searchsorted(chunk.times, self.length_s))
                 if inside:
-                    yield times[:inside], source[:inside]
+                    yield chunk.upto(inside)
                 return
-            yield times, source
+            yield chunk
 
     def pick(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
         """A source for each of ``count`` requests, at random."""
@@ -83,7 +109,7 @@ def is_closed(module: ModuleType) -> bool:
 
 def draw(module: ModuleType, options: Any, span: Span, rng: np.random.Generator) -> Chunk:
     """All arrivals of a span at once."""
-    chunks = list(module.stream(options, span, rng))
+    chunks = [Chunk(*one) for one in module.stream(options, span, rng)]
     if not chunks:
-        return np.zeros(0), np.zeros(0, np.int32)
-    return np.concatenate([c[0] for c in chunks]), np.concatenate([c[1] for c in chunks])
+        return Chunk(np.zeros(0), np.zeros(0, np.int32))
+    return Chunk(*map(np.concatenate, zip(*chunks, strict=True)))

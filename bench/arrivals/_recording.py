@@ -5,17 +5,17 @@ from __future__ import annotations
 import csv
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from bench.arrivals import Floats
+from bench.arrivals import NO_SIZES, Floats
 from bench.errors import InputError
 from bench.files import LARGE, require_file
-from bench.units import DAY_S, format_seconds
+from bench.units import DAY_S, LARGEST_SIZE, LEAST_SIZE, format_seconds
 
 Unit = Literal["s", "ms", "us", "ns"]
 PER_SECOND: dict[Unit, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
@@ -45,6 +45,8 @@ class Recording:
     """Whether the file says days and hours, and not just numbers."""
     is_guess: bool = False
     """Whether nothing says that the numbers are seconds."""
+    sizes: Floats = field(default_factory=lambda: NO_SIZES)
+    """Of the requests; empty where the file was not asked for them."""
 
     @property
     def length_s(self) -> float:
@@ -52,23 +54,25 @@ class Recording:
         return float(self.times[-1])
 
 
-def recording_of(path: Path, column: str, unit: Unit | None) -> Recording:
+def recording_of(path: Path, column: str, unit: Unit | None, sizes: str | None = None) -> Recording:
     """Read a trace, or remember it if it was read before and has not changed.
 
     Raises:
-        InputError: no such file or column, a value that is no time, times that go back, or numbers
-            of which it cannot be told what they count.
+        InputError: no such file or column, a value that is no time or no size, times that go back, or
+            numbers of which it cannot be told what they count.
     """
     try:
         require_file(path, LARGE)
         found = path.stat()
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    return _read(path, column, unit, (found.st_mtime_ns, found.st_size))
+    return _read(path, column, unit, sizes, (found.st_mtime_ns, found.st_size))
 
 
 @functools.lru_cache(maxsize=8)
-def _read(path: Path, column: str, unit: Unit | None, version: tuple[int, int]) -> Recording:
+def _read(
+    path: Path, column: str, unit: Unit | None, sizes: str | None, version: tuple[int, int]
+) -> Recording:
     text = _column(path, column)
     numbers = pd.to_numeric(text, errors="coerce")
     if np.isfinite(numbers.to_numpy(dtype=float)).any():
@@ -95,7 +99,19 @@ def _read(path: Path, column: str, unit: Unit | None, version: tuple[int, int]) 
             f"{format_seconds(found.length_s)}, as milliseconds {format_seconds(found.length_s / 1e3)}",
             where=str(path), allowed="unit: s, ms, us or ns in workload.arrivals",
         )  # fmt: skip
-    return found
+    return found if sizes is None else replace(found, sizes=_sizes(path, sizes))
+
+
+def _sizes(path: Path, column: str) -> Floats:
+    sizes = pd.to_numeric(_column(path, column), errors="coerce").to_numpy(dtype=float)
+    wrong = np.flatnonzero(~((sizes >= LEAST_SIZE) & (sizes <= LARGEST_SIZE)))
+    if wrong.size:
+        raise InputError(
+            f"the column {column!r} holds what is no size",
+            where=f"{path}:{_line_of(path, int(wrong[0]))}",
+            allowed=f"numbers from {LEAST_SIZE:g} to {LARGEST_SIZE:g}, in the task's unit",
+        )
+    return sizes
 
 
 def _column(path: Path, column: str) -> pd.Series[str]:

@@ -42,4 +42,4 @@ def renewal(span: Span, rate: float, first: Draw, gaps: Draw) -> Iterator[Chunk]
         if times:
             joined, owner = np.concatenate(times), np.concatenate(source).astype(np.int32)
             order = np.argsort(joined, kind="stable")
-            yield joined[order], owner[order]
+            yield Chunk(joined[order], owner[order])

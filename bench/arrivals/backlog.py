@@ -38,7 +38,7 @@ def stream(options: Options, span: Span, rng: np.random.Generator) -> Iterator[C
         total = options.count * span.sources
         for first in range(0, total, CHUNK):
             number = np.arange(first, min(first + CHUNK, total))
-            yield np.full(len(number), at), (number % span.sources).astype(np.int32)
+            yield Chunk(np.full(len(number), at), (number % span.sources).astype(np.int32))
 
 
 def _days(options: Options, span: Span) -> int:

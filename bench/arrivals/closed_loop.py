@@ -37,4 +37,4 @@ def stream(options: Options, span: Span, rng: np.random.Generator) -> Iterator[C
             times = np.full(CHUNK, options.think)
         else:
             times = rng.standard_exponential(CHUNK) * options.think
-        yield times, np.zeros(CHUNK, np.int32)
+        yield Chunk(times, np.zeros(CHUNK, np.int32))

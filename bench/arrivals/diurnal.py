@@ -65,8 +65,8 @@ def relative(options: Options, clock_s: Floats) -> Floats:
 
 def _thinned(options: Options, span: Span, rng: np.random.Generator) -> Iterator[Chunk]:
     peak = max(options.hours) / float(np.mean(options.hours))
-    for times, source in homogeneous(options.rate * span.sources * peak, span, rng):
+    for times, source, _ in homogeneous(options.rate * span.sources * peak, span, rng):
         kept = rng.random(len(times)) * peak < relative(options, span.clock(times))
         if times[-1] >= span.length_s:
             kept[-1] = True  # beyond the end, it tells that the end has come
-        yield times[kept], source[kept]
+        yield Chunk(times[kept], source[kept])

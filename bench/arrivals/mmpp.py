@@ -57,7 +57,7 @@ def _phases(options: Options, span: Span, rng: np.random.Generator) -> Iterator[
             # Given their number, the events of a Poisson process are uniform.
             count = int(rng.poisson(rate * (stop - now)))
             if count:
-                yield np.sort(rng.uniform(now, stop, count)), span.pick(count, rng)
+                yield Chunk(np.sort(rng.uniform(now, stop, count)), span.pick(count, rng))
             now = stop
         now = end
         state = int((state + rng.integers(1, len(lengths))) % len(lengths))

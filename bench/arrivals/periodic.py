@@ -35,7 +35,7 @@ def _ticks(options: Options, span: Span, rng: np.random.Generator) -> Iterator[C
     phase, owner = phase[order], order.astype(np.int32)
     farthest = FARTHEST * options.jitter
     rounds = max(CHUNK // span.sources, 1)
-    held: Chunk = (np.zeros(0), np.zeros(0, np.int32))
+    held = Chunk(np.zeros(0), np.zeros(0, np.int32))
     first = 0
     while first * options.period < span.length_s + farthest:
         ticks = np.arange(first, first + rounds) * options.period
@@ -44,18 +44,18 @@ def _ticks(options: Options, span: Span, rng: np.random.Generator) -> Iterator[C
         if options.jitter:
             moved = rng.normal(0, options.jitter, times.size)
             times = times + np.clip(moved, -farthest, farthest)
-            times, source = _merged(held, (times, source))
+            times, source, _ = _merged(held, Chunk(times, source))
         first += rounds
         safe = int(np.searchsorted(times, first * options.period - farthest))
         inside = int(np.searchsorted(times, 0.0)) if safe else 0
         if safe > inside:
-            yield times[inside:safe], source[inside:safe]
-        held = times[max(safe, inside) :], source[max(safe, inside) :]
-    if len(held[0]):
+            yield Chunk(times[inside:safe], source[inside:safe])
+        held = Chunk(times[max(safe, inside) :], source[max(safe, inside) :])
+    if len(held.times):
         yield held
 
 
 def _merged(a: Chunk, b: Chunk) -> Chunk:
-    times, source = np.concatenate([a[0], b[0]]), np.concatenate([a[1], b[1]])
+    times, source = np.concatenate([a.times, b.times]), np.concatenate([a.source, b.source])
     order = np.argsort(times, kind="stable")
-    return times[order], source[order]
+    return Chunk(times[order], source[order])

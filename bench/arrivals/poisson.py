@@ -38,4 +38,4 @@ def homogeneous(rate: float, span: Span, rng: np.random.Generator) -> Iterator[C
         np.cumsum(times, out=times)
         times += now
         now = float(times[-1])
-        yield times, span.pick(count, rng)
+        yield Chunk(times, span.pick(count, rng))

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from bench.arrivals import CHUNK, Chunk, Floats, Span
@@ -33,6 +35,9 @@ class Options(Record):
     unit: Unit | None = None
     """Of numbers. By default what their size says, where they count from 1970, or the end of the
     column's name (``time_ms``); otherwise seconds, and the verdict says so."""
+    sizes: str | None = Field(default=None, min_length=1)
+    """The column with the size of each request, in the task's own unit; by default they have none
+    of their own."""
     time_of_day: bool | None = None
     """Whether midnight of the trace is midnight of the simulation, by default where it has dates.
     Otherwise its first arrival comes at the start of the active hours."""
@@ -56,7 +61,7 @@ def recorded_rate(options: Options) -> float:
 def requests(options: Options, span: Span) -> float:
     if options.rate is not None:
         return mean_rate(options, span.sources) * span.length_s
-    return float(len(_played(options, span)))
+    return float(len(_played(options, span)[0]))
 
 
 def repeats(options: Options) -> bool:
@@ -78,10 +83,10 @@ def stream(options: Options, span: Span, rng: np.random.Generator) -> Iterator[C
     if options.rate is not None:
         yield from span.cut(_resampled(options, _recording(options), span, rng))
         return
-    times = _played(options, span)
+    times, sizes = _played(options, span)
     for first in range(0, len(times), CHUNK):
-        chunk = times[first : first + CHUNK]
-        yield chunk, span.pick(len(chunk), rng)
+        part = slice(first, first + CHUNK)
+        yield Chunk(times[part], span.pick(len(times[part]), rng), sizes[part])
 
 
 def caveats(options: Options, span: Span) -> Iterator[Caveat]:
@@ -102,7 +107,7 @@ def _left_out(options: Options, found: Recording, span: Span) -> Iterator[Caveat
     clock, total = _clock(options, found, span), len(found.times)
     days = round(span.length_s / span.day_s)
     late = int(np.count_nonzero(clock >= days * DAY_S))
-    idle = total - late - len(_played(options, span))
+    idle = total - late - len(_played(options, span)[0])
     if late:
         yield Caveat(
             kind="trace-left-out",
@@ -120,7 +125,7 @@ def _left_out(options: Options, found: Recording, span: Span) -> Iterator[Caveat
 
 def _empty(options: Options, found: Recording, span: Span) -> Iterator[Caveat]:
     """Machines are paid for while nothing comes: the days of a simulation stand for all days."""
-    played = _played(options, span)
+    played, _ = _played(options, span)
     if not len(played):
         return
     days = round(span.length_s / span.day_s)
@@ -161,13 +166,21 @@ def _clock(options: Options, found: Recording, span: Span) -> Floats:
     return found.times + found.first_clock_s
 
 
-def _played(options: Options, span: Span) -> Floats:
-    """Those in the active hours of the simulated days, in active time."""
+def _played(options: Options, span: Span) -> tuple[Floats, Floats]:
+    """Those in the active hours of the simulated days, in active time, and their sizes."""
     found = _recording(options)
     if span.day_s == float("inf"):  # without a clock
-        return found.times[found.times < span.length_s]
-    active = span.active(_clock(options, found, span))
-    return active[active < span.length_s]
+        times, sizes = found.times, found.sizes
+    else:
+        clock = _clock(options, found, span)
+        times, sizes = span.active(clock), _of_some(found.sizes, span.is_active(clock))
+    kept = times < span.length_s
+    return times[kept], _of_some(sizes, kept)
+
+
+def _of_some(sizes: Floats, kept: npt.NDArray[Any]) -> Floats:
+    """Those of ``sizes``, which may be none at all."""
+    return sizes[kept] if len(sizes) else sizes
 
 
 def _resampled(
@@ -186,22 +199,31 @@ def _resampled(
     last_start = found.length_s - window
     now = 0.0
     while now < span.length_s:
-        parts: list[Floats] = []
+        parts, sizes = [], []
         for copy in range(int(np.ceil(copies))):
             start = rng.uniform(0, last_start) if last_start > 0 else 0.0
             low, high = np.searchsorted(times, [start, start + window])
-            part = times[low:high] - start
+            part, size = times[low:high] - start, found.sizes[low:high]
             if copies - copy < 1:
-                part = part[rng.random(len(part)) < copies - copy]
+                kept = rng.random(len(part)) < copies - copy
+                part, size = part[kept], _of_some(size, kept)
             parts.append(part)
-        drawn = np.sort(np.concatenate(parts)) + now
+            sizes.append(size)
+        drawn = np.concatenate(parts)
+        order = np.argsort(drawn, kind="stable")
         if len(drawn):
-            yield drawn, span.pick(len(drawn), rng)
+            size = _of_some(np.concatenate(sizes), order)
+            yield Chunk(drawn[order] + now, span.pick(len(drawn), rng), size)
         now += window
 
 
 def _recording(options: Options) -> Recording:
-    return recording_of(options.file, options.column, options.unit)
+    return recording_of(options.file, options.column, options.unit, options.sizes)
+
+
+def sizes(options: Options) -> Floats:
+    """Of all requests recorded; empty where the file is not asked for them."""
+    return _recording(options).sizes
 
 
 def read(path: Path, column: str, unit: Unit | None = None) -> Floats:

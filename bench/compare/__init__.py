@@ -14,6 +14,7 @@ from bench.compare.comparison import (
 )
 from bench.compare.objective import lasting
 from bench.compare.sensitivity import MovedInput, Sensitivity
+from bench.compare.swept import SweptRow, rows_of, table_of
 from bench.compare.what_if import WhatIf, what_if
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "PartCapacity",
     "Ranked",
     "Sensitivity",
+    "SweptRow",
     "TrafficPoint",
     "WhatIf",
     "compare",
@@ -32,6 +34,8 @@ __all__ = [
     "lasting",
     "placed",
     "reservations",
+    "rows_of",
+    "table_of",
     "tied",
     "what_if",
 ]

@@ -20,7 +20,7 @@ BATCH_COLUMNS = (
     "input_s", "preprocess_s", "execute_s", "predict_s", "postprocess_s", "output_s",
 )  # fmt: skip
 REQUEST_COLUMNS = (
-    "arm", "replicate", "phase", "batch_id", "sample", "input_bytes", "output_bytes",
+    "arm", "replicate", "phase", "batch_id", "sample", "size", "input_bytes", "output_bytes",
     "scheduled_ns", "sent_ns", "started_ns", "finished_ns", "error",
 )  # fmt: skip
 
@@ -133,6 +133,8 @@ class Replicate(Record):
     power: list[PowerReading]
     clock_drift: float
     """Relative difference between the clock and the independent one over the process's life."""
+    size_unit: str | None = None
+    """Of the column ``size`` of the requests; ``None`` where inputs have no sizes."""
     caveat: str | None
     environment: dict[str, Any]
     started_utc: str

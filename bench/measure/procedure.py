@@ -256,12 +256,14 @@ class _Procedure:
             memory_peak_bytes=_peak_memory(process),
             power=meters.readings(answered.total()),
             clock_drift=drift,
+            size_unit=self.task.size_unit,
             caveat=self.task.caveat,
             environment=environment.describe(),
             started_utc=started_utc,
             anchor_ns=anchor_ns,
         )
-        return record, self.recorder.batches(), self.recorder.requests()
+        size_of = None if self.task.size_unit is None else self.task.size
+        return record, self.recorder.batches(), self.recorder.requests(size_of)
 
     def _service(self, sessions: dict[str, Session]) -> Service:
         return Service(

@@ -1,15 +1,20 @@
 """Measurement → profile: the service times a simulation may draw from, and their range."""
 
 from bench.profile.elsewhere import Elsewhere
+from bench.profile.growth import NO_GROWTH, Growth, MeasuredSizes, SizeClass
 from bench.profile.kept import keep
 from bench.profile.profile import Profile, SampleEnergy, build_profile, file_name
 from bench.profile.projection import Refused
 
 __all__ = [
+    "NO_GROWTH",
     "Elsewhere",
+    "Growth",
+    "MeasuredSizes",
     "Profile",
     "Refused",
     "SampleEnergy",
+    "SizeClass",
     "build_profile",
     "file_name",
     "keep",

@@ -70,6 +70,7 @@ class Elsewhere:
                 "status": "not checked",
                 "status_reason": "",
                 "service_s": {size: [first + size * each] for size in range(1, LARGEST_BATCH + 1)},
+                "sizes": base.sizes and base.sizes.spread_to(range(1, LARGEST_BATCH + 1)),
                 "steps_s": {},
                 "loop_overhead_s": None,
                 "power": [],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import pandas as pd
 from pydantic import Field
 
 from bench.measure import STEPS, ArmMeasurement, ModelFile, PowerReading, plain_name
+from bench.profile.growth import MeasuredSizes, measured_sizes
 from bench.record import SCHEMA_VERSION, Origin, Record
 from bench.units import DAY_S, LONGEST_S
 
@@ -61,6 +62,8 @@ class Profile(Record):
     accuracy: dict[str, float]
     """By metric, over all inputs with a known truth."""
     power: list[PowerReading]
+    sizes: MeasuredSizes | None = None
+    """How times and bytes follow the sizes of the inputs; ``None`` where the task has no sizes."""
     sample_energy: SampleEnergy | None = None
     """``None`` where nothing measured or published it."""
     log_error: float = Field(default=0.0, ge=0, le=10)
@@ -90,9 +93,67 @@ class Profile(Record):
         """Service times of a batch of this size, in seconds."""
         return self.service_s[self.measured_size(batch_size)]
 
+    def shortest_s(self, batch_size: int) -> float:
+        """No batch of this size takes less: of the quickest, as if of the smallest requests."""
+        smallest = 1.0 if self.sizes is None else self.sizes.least_factor(batch_size)
+        return min(self.times_s(batch_size)) * min(smallest, 1.0)
+
+    @property
+    def least_input_bytes(self) -> float:
+        """No request is less to send."""
+        sizes = self.sizes
+        return self.input_bytes * (1.0 if sizes is None else sizes.input_bytes.factor(sizes.least))
+
+    @property
+    def least_output_bytes(self) -> float:
+        """No answer is."""
+        sizes = self.sizes
+        return self.output_bytes * (
+            1.0 if sizes is None else sizes.output_bytes.factor(sizes.least)
+        )
+
     def mean_service_s(self, batch_size: int) -> float:
         values = self.times_s(batch_size)
         return sum(values) / len(values)
+
+    def at_average(self) -> dict[int, list[float]]:
+        """Service times by batch size, each as if its batch had been of average work."""
+        if self.sizes is None or not self.sizes.work:
+            return self.service_s
+        found = {}
+        for size, times in self.service_s.items():
+            line = self.sizes.growth[size]
+            work = self.sizes.work[size]
+            found[size] = [
+                max(time / line.factor(one), SHORTEST_S)
+                for time, one in zip(times, work, strict=True)
+            ]
+        return found
+
+    def for_requests(
+        self, mean: float, least: float, largest_of: Callable[[int], float]
+    ) -> Profile:
+        """What it would be, had it been measured on requests of other sizes.
+
+        See :meth:`MeasuredSizes.at`, whose arguments these are. A profile without sizes stays as it is.
+        """
+        sizes = self.sizes
+        if sizes is None:
+            return self
+        seen = sizes.at(mean, least, largest_of)
+        return self.model_copy(
+            update={
+                "service_s": {
+                    size: [
+                        time * sizes.growth[size].factor(seen.growth[size].work) for time in times
+                    ]
+                    for size, times in self.at_average().items()
+                },
+                "input_bytes": self.input_bytes * sizes.input_bytes.factor(mean),
+                "output_bytes": self.output_bytes * sizes.output_bytes.factor(mean),
+                "sizes": seen,
+            }
+        )
 
     def borrowed(self, largest: int) -> Origin | None:
         """What is taken for batches of up to ``largest`` that were not measured; ``None`` if none."""
@@ -108,17 +169,24 @@ class Profile(Record):
         )
 
 
-def build_profile(measured: ArmMeasurement, batches: pd.DataFrame, task: str) -> Profile:
-    """The profile of one arm from its measurement and the raw batches of the run."""
+def build_profile(
+    measured: ArmMeasurement, batches: pd.DataFrame, requests: pd.DataFrame, task: str
+) -> Profile:
+    """The profile of one arm from its measurement and the raw batches and requests of the run."""
     own = batches[batches["arm"] == measured.arm]
     rows = own[own["phase"] == "profile"]
     alone = own[own["phase"] == "single-stream"]
-    service: dict[int, list[float]] = {}
+    used: dict[int, pd.DataFrame] = {}
     for size, group in rows.groupby("batch_size"):
-        if size == 1:  # the single stream went through the same loop, and has the tail
-            group = pd.concat([group, alone])
-        times = (group["finished_ns"] - group["started_ns"]) / 1e9
-        service[int(str(size))] = times.clip(lower=SHORTEST_S).tolist()
+        # The single stream went through the same loop, and has the tail.
+        used[int(str(size))] = pd.concat([group, alone]) if size == 1 else group
+    service = {
+        size: ((group["finished_ns"] - group["started_ns"]) / 1e9).clip(lower=SHORTEST_S).tolist()
+        for size, group in used.items()
+    }
+    unit = measured.replicates[0].size_unit
+    asked = requests[requests["arm"] == measured.arm]
+    sizes = None if unit is None else _sizes(unit, used, service, asked)
     counts = ", ".join(f"{len(found)} of {size}" for size, found in service.items())
     first = measured.replicates[0]
     return Profile(
@@ -143,6 +211,7 @@ def build_profile(measured: ArmMeasurement, batches: pd.DataFrame, task: str) ->
         output_bytes=measured.output_bytes,
         accuracy={a.metric: a.value for a in measured.accuracy if a.group == "all"},
         power=measured.power,
+        sizes=sizes,
         environment=first.environment,
         origin=Origin(
             subject=f"service times of {measured.arm}",
@@ -154,6 +223,23 @@ def build_profile(measured: ArmMeasurement, batches: pd.DataFrame, task: str) ->
             as_of=first.started_utc[:10],
         ),
     )
+
+
+def _sizes(
+    unit: str,
+    used: Mapping[int, pd.DataFrame],
+    service: Mapping[int, Sequence[float]],
+    requests: pd.DataFrame,
+) -> MeasuredSizes:
+    """What the batches of the profile say of sizes; ``requests``: those of the arm."""
+    batch = ["replicate", "batch_id"]
+    in_batch = requests.groupby(batch)["size"].agg(list)
+    sizes = {
+        size: in_batch.loc[pd.MultiIndex.from_frame(group[batch])].tolist()
+        for size, group in used.items()
+    }
+    answered = requests[requests["error"].isna()].drop_duplicates("sample")
+    return measured_sizes(unit, sizes, service, answered)
 
 
 def _spans(sizes: Sequence[int]) -> str:

@@ -101,6 +101,30 @@ def step_bars(view: View) -> str:
         return svg(figure, "Service time of one request by step")
 
 
+def size_lines(view: View) -> str:
+    """Service time of one request against its size: the medians measured, and the line."""
+    alone = [line for line in view.sizes if line.classes and line.batch_size == 1]
+    if not alone:
+        return ""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8, 3.4), layout="constrained")
+        axes = figure.subplots()
+        for line, colour in zip(alone, COLOURS * len(alone), strict=False):
+            work = np.array([one.work for one in line.classes])
+            axes.scatter(work, [one.median * 1e3 for one in line.classes], color=colour, s=18)
+            ends = np.array([0.0, work.max()])
+            axes.plot(
+                ends, (line.fixed_s + line.per_unit_s * ends) * 1e3, color=colour, linewidth=1,
+                label=plain(line.arm),
+            )  # fmt: skip
+        axes.set_xlabel(plain(f"size of the request ({alone[0].unit})"))
+        axes.set_ylabel("service time (ms)")
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+        figure.legend(loc="outside upper center", ncols=2, frameon=False)
+        return svg(figure, "Service time of one request against its size")
+
+
 def ledger_bars(view: View) -> str:
     """What each deployment's day costs, stacked by item."""
     with mpl.rc_context(STYLE):

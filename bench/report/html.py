@@ -58,6 +58,7 @@ def render_html(view: View) -> str:
         day=Markup(charts.day_panels(view) if view.day else ""),  # noqa: S704
         steps=Markup(charts.step_bars(view) if view.arms else ""),  # noqa: S704
         ledger=Markup(charts.ledger_bars(view)),  # noqa: S704
+        sizes=Markup(charts.size_lines(view)),  # noqa: S704
         colour=lambda name: colour_of(view, name),
         **_what_if(view),
     )

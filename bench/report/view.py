@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import date
 
 import pandas as pd
+from pydantic import Field
 
-from bench.compare import SITE, Comparison, WhatIf
+from bench.compare import SITE, Comparison, SweptRow, WhatIf, rows_of
 from bench.cost import Costs
 from bench.hardware import Assumptions, age_warnings
 from bench.measure import ArmMeasurement, FailedArm, Measurement
+from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Record
+from bench.report.sizes import SizeLine, size_lines
 from bench.scenario import Objective, ResolvedScenario, Scenario
-from bench.simulate import Simulation
+from bench.simulate import Day, Simulation, days_of
 from bench.store import Header
 
 
@@ -24,37 +27,12 @@ class Curve(Record):
     quantiles_s: list[float | None]
 
 
-class DaySeries(Record):
-    """One deployment over the simulated day, bin by bin; ``None`` where nothing was measured."""
-
-    deployment: str
-    time_s: list[float]
-    arrived_per_s: list[float]
-    answered_per_s: list[float]
-    failed_per_s: list[float]
-    waiting: list[int]
-    ready: list[float]
-    held: list[float]
-    power_w: list[float] | None
-    usd_per_hour: list[float]
-
-
-class SweepRow(Record):
-    """One deployment at one point of a sweep."""
-
-    settings: dict[str, str]
-    deployment: str
-    usd_per_million: float | None
-    p99_s: float | None
-    slo_attainment: float | None
-
-
 class SweepView(Record):
     """The cheapest points that meet the objective; all of them are in ``sweep.parquet``."""
 
     points: int
     feasible: int
-    best: list[SweepRow]
+    best: list[SweptRow]
 
 
 class View(Record):
@@ -69,10 +47,11 @@ class View(Record):
     arms: list[ArmMeasurement]
     failed: list[FailedArm]
     curves: list[Curve]
-    day: list[DaySeries]
+    day: list[Day]
     """The first replication."""
     sweep: SweepView | None
     what_if: WhatIf | None = None
+    sizes: list[SizeLine] = Field(default=[])
     replications: int
     method: str
     warnings: list[str]
@@ -90,6 +69,7 @@ def build_view(
     day: pd.DataFrame | None = None,
     sweep: pd.DataFrame | None = None,
     what_if: WhatIf | None = None,
+    profiles: Iterable[Profile] = (),
 ) -> View:
     """Gather the records of a run; ``day`` and ``sweep`` are its tables of these names."""
     warnings = [w for arm in measurement.arms for w in arm.warnings]
@@ -111,9 +91,10 @@ def build_view(
             Curve(deployment=d.deployment, quantiles_s=d.response_curve_s)
             for d in simulation.deployments
         ],
-        day=[] if day is None or day.empty else list(_day(day)),
-        sweep=None if sweep is None else _sweep(sweep),
+        day=[] if day is None else [_shorter(one) for one in days_of(day)],
+        sweep=None if sweep is None else _sweep(list(rows_of(sweep))),
         what_if=what_if,
+        sizes=list(size_lines(profiles)),
         replications=simulation.replications,
         method=simulation.method,
         warnings=list(dict.fromkeys([*warnings, *stand_ins.values(), *sites, *aged])),
@@ -122,18 +103,12 @@ def build_view(
     )
 
 
-def _day(table: pd.DataFrame) -> Iterator[DaySeries]:
+def _shorter(day: Day) -> Day:
     """Five significant digits: enough for a figure."""
-    for name, rows in table.groupby("deployment", sort=False):
-        power = rows["power_w"]
-        rates = ("arrived_per_s", "answered_per_s", "failed_per_s", "ready", "held", "usd_per_hour")
-        yield DaySeries(
-            deployment=str(name),
-            time_s=rows["time_s"].tolist(),
-            waiting=rows["waiting"].tolist(),
-            power_w=None if power.isna().any() else [_short(value) for value in power],
-            **{column: [_short(value) for value in rows[column]] for column in rates},
-        )
+    columns = ("arrived_per_s", "answered_per_s", "failed_per_s", "ready", "held", "usd_per_hour")
+    short = {column: [_short(value) for value in getattr(day, column)] for column in columns}
+    power = day.power_w and [_short(value) for value in day.power_w]
+    return day.model_copy(update={**short, "power_w": power})
 
 
 def _short(value: float) -> float:
@@ -141,27 +116,12 @@ def _short(value: float) -> float:
 
 
 _BEST = 20
-_FIGURES = (
-    "point", "deployment", "feasible", "rank", "usd_per_million", "p50_s", "p99_s",
-    "slo_attainment", "utilisation", "reasons",
-)  # fmt: skip
 
 
-def _sweep(table: pd.DataFrame) -> SweepView:
-    paths = [column for column in table.columns if column not in _FIGURES]
-    feasible = table[table["feasible"]].sort_values("usd_per_million", kind="stable")
+def _sweep(rows: list[SweptRow]) -> SweepView:
+    feasible = [row for row in rows if row.feasible and row.usd_per_million is not None]
     return SweepView(
-        points=int(table["point"].nunique()),
-        feasible=int(feasible["point"].nunique()),
-        best=[
-            SweepRow(
-                settings={path: str(row[path]) for path in paths},
-                deployment=str(row["deployment"]),
-                **{
-                    figure: None if pd.isna(row[figure]) else float(row[figure])
-                    for figure in ("usd_per_million", "p99_s", "slo_attainment")
-                },
-            )
-            for row in feasible.head(_BEST).to_dict("records")
-        ],
+        points=len({row.point for row in rows}),
+        feasible=len({row.point for row in rows if row.feasible}),
+        best=sorted(feasible, key=lambda row: row.usd_per_million or 0.0)[:_BEST],
     )

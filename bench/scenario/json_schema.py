@@ -20,6 +20,7 @@ _PART_FIELDS = {
     "batching": [(record, "batching") for record in _PARTS],
     "scaling": [(record, "scaling") for record in _REAL_TIME],
     "arrivals": [("Workload", "arrivals")],
+    "sizes": [("Workload", "sizes")],
     "load": [("MeasurePlan", "loads")],
 }
 

@@ -125,11 +125,14 @@ def resolve(
         for i, d in enumerate(scenario.deployments)
     ]
     arrivals = look_up.part("arrivals", scenario.workload.arrivals, "workload", "arrivals")
+    sizes = scenario.workload.sizes
+    if sizes is not None:
+        sizes = look_up.part("sizes", sizes, "workload", "sizes")
     resolved = scenario.model_copy(
         update={
             "task": task,
             "workload": scenario.workload.model_copy(
-                update={"arrivals": arrivals, "sites": _sites(scenario)}
+                update={"arrivals": arrivals, "sizes": sizes, "sites": _sites(scenario)}
             ),
             "measure": look_up.plan(scenario.measure),
             "deployments": deployments,

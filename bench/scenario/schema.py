@@ -84,6 +84,9 @@ class Workload(Record):
     """Places the sources are spread over, evenly. A device at the edge serves the sources of its own
     place. By default as many as the ``network.sites`` of the deployment that has the most."""
     arrivals: Part
+    sizes: Part | None = None
+    """How large requests are. By default as large as the inputs that were measured, where the task has
+    sizes, or as the trace says."""
     active: Active = Active(start=0.0, end=DAY_S)
     country: Country | None = None
     """Where the sources are, and with them the machines at the edge and on the premises (ISO 3166

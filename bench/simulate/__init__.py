@@ -7,7 +7,7 @@ from bench.simulate.bounds import (
     why_impossible,
 )
 from bench.simulate.cloud import BATCHING, largest_batch
-from bench.simulate.day import BINS, day_table, event_trace
+from bench.simulate.day import BINS, Day, day_of, days_of, event_trace, table_of_days
 from bench.simulate.demand import expected_requests, mean_rate, sites_of, workload_in_words
 from bench.simulate.rates import server_rate
 from bench.simulate.results import (
@@ -20,19 +20,22 @@ from bench.simulate.results import (
 )
 from bench.simulate.run import METHODS, first_job, requests_of, simulate, simulate_all
 from bench.simulate.scaling import SCALING, grown
+from bench.simulate.sized import sized
 
 __all__ = [
     "BATCHING",
     "BINS",
     "METHODS",
     "SCALING",
+    "Day",
     "DeploymentResult",
     "Holding",
     "OtherWork",
     "Replication",
     "Simulation",
     "Usage",
-    "day_table",
+    "day_of",
+    "days_of",
     "event_trace",
     "expected_requests",
     "first_job",
@@ -47,6 +50,8 @@ __all__ = [
     "simulate",
     "simulate_all",
     "sites_of",
+    "sized",
+    "table_of_days",
     "why_impossible",
     "workload_in_words",
 ]

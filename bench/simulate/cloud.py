@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import simpy
 
@@ -22,15 +23,17 @@ from bench.scenario import (
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
 from bench.simulate.durations import breakdowns, one_by_one, shortest
 from bench.simulate.limits import Limit
-from bench.simulate.plane import Admission, Link, Pool, Seen
+from bench.simulate.plane import Admission, Link, Pool, Seen, WindowsOfEach
 from bench.simulate.results import Holding, Usage
 from bench.simulate.service import ServiceTimes
 from bench.streams import Streams
-from bench.ticks import FOREVER, ticks, to_seconds
+from bench.ticks import FOREVER, PER_SECOND, ticks, to_seconds
 from bench.units import DAY_S
 
 BATCHING = "bench.batching"
 BITS_PER_BYTE = 8
+Volume = tuple[int, float]
+"""So many requests, and their sizes added up."""
 FARTHEST = 4.0
 """No projection is taken to be further from the truth than so many of its standard deviations."""
 
@@ -61,15 +64,15 @@ def best_rate(part: AnyPart, profile: Profile) -> float:
 
 def shortest_service_s(part: AnyPart, profile: Profile) -> float:
     sizes = range(1, largest_batch(part.batching) + 1)
-    quickest = min(min(profile.times_s(size)) for size in sizes)
+    quickest = min(profile.shortest_s(size) for size in sizes)
     return math.exp(-FARTHEST * profile.log_error) * quickest
 
 
 def shortest_way_s(network: Network, profile: Profile) -> float:
     """Up and down an idle link, with the shortest round trip of a constant one."""
     rtt = 0.0 if not isinstance(network.rtt, float) else network.rtt
-    up = BITS_PER_BYTE * profile.input_bytes / network.uplink
-    down = BITS_PER_BYTE * profile.output_bytes / network.downlink
+    up = BITS_PER_BYTE * profile.least_input_bytes / network.uplink
+    down = BITS_PER_BYTE * profile.least_output_bytes / network.downlink
     return rtt + up + down
 
 
@@ -107,9 +110,38 @@ def links(network: Network, profile: Profile, until: int, streams: Streams) -> t
     outages = breakdowns(
         network.outages, network.sites, until, streams.get("outages"), "network.outages"
     )
-    up = BITS_PER_BYTE * profile.input_bytes / network.uplink
-    down = BITS_PER_BYTE * profile.output_bytes / network.downlink
-    return Link(ticks(up), network.sites, outages), Link(ticks(down), network.sites, outages)
+    came, went = of_bytes(profile)
+    up = link_of(came, network.uplink, network.sites, outages)
+    return up, link_of(went, network.downlink, network.sites, outages)
+
+
+@dataclass(frozen=True)
+class Message:
+    """Bytes of one request or answer: some of each, and some for each unit of its size."""
+
+    fixed: float
+    per_unit: float = 0.0
+
+    def total(self, count: int, sizes: float) -> float:
+        """Of so many, whose sizes add up to ``sizes``."""
+        return self.fixed * count + self.per_unit * sizes
+
+
+def of_bytes(profile: Profile) -> tuple[Message, Message]:
+    """What a request sends, and what it is sent."""
+    sizes = profile.sizes
+    if sizes is None:
+        return Message(profile.input_bytes), Message(profile.output_bytes)
+    lines = (
+        (profile.input_bytes, sizes.input_bytes), (profile.output_bytes, sizes.output_bytes),
+    )  # fmt: skip
+    came, went = (Message(mean * line.factor(0.0), mean * line.rate) for mean, line in lines)
+    return came, went
+
+
+def link_of(message: Message, bandwidth: float, sites: int, outages: WindowsOfEach | None) -> Link:
+    each = BITS_PER_BYTE / bandwidth
+    return Link(ticks(each * message.fixed), sites, outages, PER_SECOND * each * message.per_unit)
 
 
 def admission(plan: AdmissionPlan) -> Admission:
@@ -165,17 +197,18 @@ def shortest_start_s(part: RealTimePart | BatchDeployment, profile: Profile) -> 
 
 def usage_of(
     paid: Sequence[tuple[int, int]], replicas: Replicas, seen: Seen, profile: Profile,
-    uploads: int, downloads: int,
+    uploads: Volume, downloads: Volume,
 ) -> Usage:  # fmt: skip
     """What the pool used; ``paid``: from when to when each node."""
+    came, went = of_bytes(profile)
     last = max((end for _, end in paid), default=0)
     return Usage(
         holdings=[Holding(start_s=to_seconds(start), end_s=to_seconds(end)) for start, end in paid],
         devices=replicas.peak_nodes,
         served=seen.served,
         busy_s=to_seconds(seen.busy),
-        uploaded_bytes=profile.input_bytes * uploads,
-        downloaded_bytes=profile.output_bytes * downloads,
+        uploaded_bytes=came.total(*uploads),
+        downloaded_bytes=went.total(*downloads),
         stored_byte_s=0.0,
         replacing_s=to_seconds(replicas.replacing(last)),
     )

@@ -6,14 +6,16 @@ kept while thousands of others run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from bench.profile import Profile
-from bench.requests import Answers, Floats, Outcome
+from bench.record import Record
+from bench.requests import ANSWER, Answers, Floats, Outcome
 from bench.simulate.control import Event
 from bench.simulate.kinds import Played, until_of
 from bench.simulate.results import Usage
@@ -26,41 +28,72 @@ BINS = 288
 MOST_EVENTS = 100_000
 
 
-def day_table(job: Job) -> pd.DataFrame:
-    """The time series of one deployment.
+class Day(Record):
+    """One deployment over the simulated days, bin by bin: its rows of ``day.parquet``."""
 
-    Columns: ``deployment``; ``time_s`` (start of the bin); ``arrived_per_s``, ``answered_per_s``,
-    ``failed_per_s``; ``waiting``, ``in_service`` (requests, at the end of the bin); ``ready``
-    (servers that could work) and ``held`` (machines), both averages; ``power_w``, ``NaN`` where
-    no sensor has measured the idle and the working machine.
-    """
+    deployment: str
+    time_s: list[float]
+    """Where the bins start."""
+    arrived_per_s: list[float]
+    answered_per_s: list[float]
+    failed_per_s: list[float]
+    waiting: list[int]
+    """Requests at the end of the bin, …"""
+    in_service: list[int]
+    """… and these."""
+    ready: list[float]
+    """Servers that could work, on average over the bin."""
+    held: list[float]
+    """Machines, likewise."""
+    power_w: list[float] | None
+    """``None`` where no sensor has measured the idle and the working machine."""
+    usd_per_hour: list[float] = Field(default=[])
+    """What is held costs; empty where nobody has costed it."""
+
+
+def day_of(job: Job) -> Day:
+    """The first simulated days of one deployment."""
     step_s = job.plan.days * 86_400.0 / BINS
     played, tally, _ = play(job, step_s=step_s)
     counts = dict(zip(SERIES, tally.series.astype(float), strict=True))
     bins = len(counts["arrived"])
     edges: Floats = np.linspace(0.0, bins * step_s, bins + 1)
-    waiting = np.cumsum(counts["reached"] - counts["began"])
     in_service = np.cumsum(counts["began"] - counts["ended"])
     ready, held = _machines(played, edges)
     # Nothing happens after the last day but late answers: the table ends with them.
     stirs = np.flatnonzero(tally.series.any(axis=0))
-    kept = max(BINS, int(stirs[-1]) + 1 if len(stirs) else 0)
+    kept = slice(0, max(BINS, int(stirs[-1]) + 1 if len(stirs) else 0))
     busy = in_service / max(played.served / max(played.batches, 1), 1.0)
-    table = pd.DataFrame(
-        {
-            "deployment": job.deployment.name,
-            "time_s": edges[:-1],
-            "arrived_per_s": counts["arrived"] / step_s,
-            "answered_per_s": counts["answered"] / step_s,
-            "failed_per_s": counts["failed"] / step_s,
-            "waiting": waiting.astype(np.int64),
-            "in_service": in_service.astype(np.int64),
-            "ready": ready,
-            "held": held,
-            "power_w": _power(list(job.profiles.values()), ready, busy),
-        }
+    power = _power(list(job.profiles.values()), ready, busy)
+    return Day(
+        deployment=job.deployment.name,
+        time_s=edges[:-1][kept].tolist(),
+        arrived_per_s=(counts["arrived"] / step_s)[kept].tolist(),
+        answered_per_s=(counts["answered"] / step_s)[kept].tolist(),
+        failed_per_s=(counts["failed"] / step_s)[kept].tolist(),
+        waiting=np.cumsum(counts["reached"] - counts["began"]).astype(np.int64)[kept].tolist(),
+        in_service=in_service.astype(np.int64)[kept].tolist(),
+        ready=ready[kept].tolist(),
+        held=held[kept].tolist(),
+        power_w=None if power is None else power[kept].tolist(),
     )
-    return table.iloc[:kept]
+
+
+def table_of_days(days: Sequence[Day]) -> pd.DataFrame:
+    """All of them, one after the other; power that nothing has measured is not a number."""
+    tables = [
+        pd.DataFrame({**day.model_dump(exclude={"power_w"}), "power_w": day.power_w or np.nan})
+        for day in days
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def days_of(table: pd.DataFrame) -> Iterator[Day]:
+    """Those in such a table."""
+    for name, rows in table.groupby("deployment", sort=False) if len(table) else ():
+        columns = {column: rows[column].tolist() for column in Day.model_fields}
+        power = None if rows["power_w"].isna().any() else columns["power_w"]
+        yield Day(**{**columns, "deployment": str(name), "power_w": power})
 
 
 def _machines(played: Played, edges: Floats) -> tuple[Floats, Floats]:
@@ -91,7 +124,7 @@ def _average(spans: list[tuple[float, float]], edges: Floats) -> Floats:
     return averaged
 
 
-def _power(profiles: list[Profile], ready: Floats, busy: Floats) -> Floats:
+def _power(profiles: list[Profile], ready: Floats, busy: Floats) -> Floats | None:
     """Idle power of what is ready, and what work adds to it; of one kind of machine only."""
     if len(profiles) == 1:
         for reading in profiles[0].power:
@@ -99,7 +132,7 @@ def _power(profiles: list[Profile], ready: Floats, busy: Floats) -> Floats:
             if idle is not None and mean is not None:
                 drawn: Floats = ready * idle + np.minimum(busy, ready) * max(mean - idle, 0.0)
                 return drawn
-    return np.full(len(ready), np.nan)
+    return None
 
 
 def event_trace(job: Job, start_s: float, length_s: float) -> dict[str, Any]:
@@ -119,11 +152,11 @@ def event_trace(job: Job, start_s: float, length_s: float) -> dict[str, Any]:
 
     played, _, _ = play(job, watch=watch)
     until = until_of(job.workload, job.objective, job.plan.days)
-    rows = np.concatenate(seen) if seen else np.zeros(0, [("number", "i8")])
+    rows = np.concatenate([np.zeros(0, ANSWER), *seen])
     events = [
         *_names(played),
         *_batches(rows),
-        *(event for row in rows[:MOST_EVENTS].tolist() for event in _way(row)),
+        *(event for row in rows[:MOST_EVENTS] for event in _way(row)),
         *(_instant(event) for event in played.events if event.time < until),
     ]
     return {"traceEvents": events, "displayTimeUnit": "ms"}
@@ -140,11 +173,9 @@ def _names(played: Played) -> Iterator[dict[str, Any]]:
 
 
 def _batches(rows: Answers) -> Iterator[dict[str, Any]]:
-    done = {
-        (server, start): (served, size)
-        for _, _, _, start, served, _, _, server, size, _ in rows.tolist()
-        if size
-    }
+    columns = ["server", "start", "served", "batch"]
+    answered = rows[rows["batch"] > 0][columns].tolist()
+    done = {(server, start): (served, size) for server, start, served, size in answered}
     for (server, start), (served, size) in sorted(done.items()):
         yield {
             "ph": "X", "pid": 1, "tid": server, "name": f"batch of {size}",
@@ -152,14 +183,17 @@ def _batches(rows: Answers) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def _way(row: tuple[int, ...]) -> Iterator[dict[str, Any]]:
-    number, arrival, reach, start, served, finished, source, _, _, outcome = row
+def _way(row: Any) -> Iterator[dict[str, Any]]:
+    """``row``: one of :data:`ANSWER`."""
+    moments = ("arrival", "reach", "start", "served", "finished")
+    arrival, reach, start, served, finished = (row[name].item() for name in moments)
+    number, outcome = row["number"].item(), row["outcome"].item()
     steps = [("to the queue", arrival, reach), ("queue", reach, start), ("service", start, served)]
     if outcome == Outcome.DONE:
         steps.append(("back", served, finished))
     else:
         steps[2] = (Outcome(outcome).name.lower().replace("_", " "), served, served)
-    common = {"cat": "request", "id": number, "pid": 2, "tid": source}
+    common = {"cat": "request", "id": number, "pid": 2, "tid": row["source"].item()}
     for name, begin, end in [(f"request {number}", arrival, finished), *steps]:
         yield {"ph": "b", "name": name, "ts": begin / 1e3, **common}
         yield {"ph": "e", "name": name, "ts": end / 1e3, **common}

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from bench import extensions
-from bench.arrivals import Span, is_closed
+from bench.arrivals import NO_SIZES, Chunk, Span, is_closed
 from bench.errors import InputError
 from bench.record import Caveat
 from bench.requests import Floats, Requests
-from bench.scenario import Network, Workload
+from bench.scenario import Network, Part, Workload
 from bench.simulate.durations import drawn
+from bench.sizes import Distribution, listed
 from bench.streams import Streams
 from bench.ticks import Ticks, tick_array
 
-ARRIVALS = "bench.arrivals"
+ARRIVALS, SIZES = "bench.arrivals", "bench.sizes"
 MOST = {"reference": 20_000_000, "fast": 20_000_000_000}
 """Requests in one replication; more would take hours."""
 _MOST_LOSSES = 12
@@ -35,10 +36,13 @@ class Demand:
     ) -> None:
         self._module, self._options = process_of(workload)
         self._streams = streams
+        self._sizes = None if workload.sizes is None else _distribution(workload.sizes)
         self.span = span_of(workload, days)
         self.closed = is_closed(self._module)
         self.offered = 0
         """Requests drawn so far; of a closed loop, think times."""
+        self.offered_size = 0.0
+        """Their sizes added up."""
         self.counted = 0
         """Of these, those that arrived at ``since`` or later."""
         self.first_arrival = 0
@@ -61,10 +65,12 @@ class Demand:
             network: what it crosses, if anything.
             choice: whether something is decided by a uniform number of each request.
         """
-        arrivals, service, choices, weather = (
-            self._streams.get(role) for role in ("arrivals", "service", "choice", "network")
+        arrivals, service, choices, weather, sizes = (
+            self._streams.get(role)
+            for role in ("arrivals", "service", "choice", "network", "sizes")
         )
-        for times, source in self._module.stream(self._options, self.span, arrivals):
+        stream = self._module.stream(self._options, self.span, arrivals)
+        for times, source, own in (Chunk(*chunk) for chunk in stream):
             count = len(times)
             if not count:
                 continue
@@ -73,6 +79,8 @@ class Demand:
             if not self.offered and not self.closed:
                 self.first_arrival = int(time[0])
             up, down = _delays(network, count, weather)
+            if not len(own) and self._sizes is not None:
+                own = self._sizes.draw(count, sizes)
             yield Requests(
                 number=np.arange(self.offered, self.offered + count),
                 arrival=time,
@@ -82,8 +90,10 @@ class Demand:
                 choice=choices.random(count) if choice else np.zeros(0),
                 up=up,
                 down=down,
+                size=own,
             )
             self.offered += count
+            self.offered_size += float(own.sum())
             self.counted += count - int(np.searchsorted(time, self._since))
         self.exhausted = True
 
@@ -94,6 +104,27 @@ def count_requests(workload: Workload, streams: Streams, days: int, method: str)
     for _ in demand.requests():
         pass
     return demand.counted
+
+
+def distribution_of(workload: Workload) -> Distribution | None:
+    """How large its requests are; ``None`` where nothing says so."""
+    recorded = recorded_sizes(workload)
+    if len(recorded):
+        return listed(recorded.tolist())
+    return None if workload.sizes is None else _distribution(workload.sizes)
+
+
+def recorded_sizes(workload: Workload) -> Floats:
+    """Of all requests of a recording that has them; else empty."""
+    module, options = process_of(workload)
+    found: Floats = module.sizes(options) if hasattr(module, "sizes") else NO_SIZES
+    return found
+
+
+def _distribution(sizes: Part) -> Distribution:
+    module = extensions.load(SIZES, sizes.name)
+    found: Distribution = module.distribution(module.Options.model_validate(sizes.options))
+    return found
 
 
 def process_of(workload: Workload) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from bench.errors import InputError
 from bench.executor import Executor, Inline, LocalProcesses
 from bench.profile import Profile
-from bench.record import Estimate, Record
+from bench.record import Caveat, Estimate, Record
 from bench.scenario import (
     Deployment,
     Objective,
@@ -35,6 +35,7 @@ from bench.simulate.results import (
     Simulation,
 )
 from bench.simulate.scaling import Scaling
+from bench.simulate.sized import size_caveats, sized
 from bench.simulate.tally import Tally
 from bench.stats import interval_of, mser5, sample_floor
 from bench.store import Journal
@@ -53,6 +54,8 @@ OnDone = Callable[[int, int, str], None]
 Result = tuple[Replication, list[float | None]]
 """One replication, and its curve of response times."""
 _RESULT: TypeAdapter[Result] = TypeAdapter(Result)
+Planned = list[tuple[Deployment, dict[str, Profile], str | None]]
+"""Deployments, their profiles by part, and why one need not be simulated."""
 
 
 def _quiet(done: int, total: int, what: str) -> None:
@@ -109,7 +112,9 @@ def simulate_all(
 
     ``first``: the number of the first scenario in the journal.
     """
-    plans = [_plan(scenario, profiles) for scenario in scenarios]
+    known = [sized(scenario, profiles) for scenario in scenarios]
+    scenarios = [scenario for scenario, _ in known]
+    plans = [_plan(scenario, own) for scenario, own in known]
     jobs = {
         f"{place}/{deployment.name}/{replication}": _job(
             scenario, deployment, own, seed, method, replication
@@ -140,15 +145,20 @@ def simulate_all(
                 )
                 for deployment, own, impossible in plan
             ],
-            caveats=left_out(scenario.scenario.workload, scenario.scenario.simulate.days),
+            caveats=_caveats(scenario.scenario, plan),
         )
         for place, (scenario, plan) in enumerate(zip(scenarios, plans, strict=True), first)
     ]
 
 
-def _plan(
-    scenario: ResolvedScenario, profiles: Mapping[str, Profile]
-) -> list[tuple[Deployment, dict[str, Profile], str | None]]:
+def _caveats(asked: Scenario, plan: Planned) -> list[Caveat]:
+    """What is left out of every deployment."""
+    used = {profile.arm: profile for _, own, _ in plan for profile in own.values()}
+    workload = asked.workload
+    return [*left_out(workload, asked.simulate.days), *size_caveats(workload, used.values())]
+
+
+def _plan(scenario: ResolvedScenario, profiles: Mapping[str, Profile]) -> Planned:
     """Every deployment with its profiles, and why it need not be simulated."""
     asked = scenario.scenario
     plan = []
@@ -209,9 +219,9 @@ def first_job(
     method: str = "fast",
 ) -> Job:
     """The first replication of one deployment."""
-    return _job(
-        scenario, deployment, _profiles_for(deployment, scenario, profiles), seed, method, 0
-    )
+    scenario, profiles = sized(scenario, profiles)
+    own = _profiles_for(deployment, scenario, profiles)
+    return _job(scenario, deployment, own, seed, method, 0)
 
 
 def _job(

@@ -1,14 +1,15 @@
-"""Service times: draws from the measured distribution of each batch size."""
+"""Service times: draws from the measured distribution of each batch size and work."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.profile import Profile
+from bench.profile import NO_GROWTH, Growth, Profile
+from bench.requests import Floats
 from bench.ticks import Ticks, tick_array
 
 CORRELATED = 1.96
@@ -16,18 +17,26 @@ CORRELATED = 1.96
 LONGEST_BLOCK = 64
 
 
-@dataclass(frozen=True)
-class ServiceTimes:
+class ServiceTimes(NamedTuple):
     """Measured times of every batch size in one array, in the order they were measured.
 
-    A size between measured ones has the times of the next larger one.
+    A size between measured ones has the times of the next larger one. Compiled code reads the same
+    columns.
     """
 
     values: Ticks
+    """Of batches of the work that ``work`` says."""
     first: Ticks
     """By batch size: where its values begin."""
-    count: Ticks
+    counts: Ticks
     """By batch size: how many there are."""
+    work: Floats
+    """By batch size: the requests' sizes together, on average."""
+    growth: Floats
+    """By batch size: the share by which a batch takes longer with each unit of work more. 0: no
+    request takes longer than another."""
+    padded: bool = False
+    """Whether requests served together are each filled up to the largest; else their sizes add up."""
     block: int = 1
     """Consecutive batches of a server that are drawn from consecutive measured ones."""
 
@@ -37,29 +46,36 @@ class ServiceTimes:
         seconds: Mapping[int, Sequence[float]],
         overhead_s: float = 0.0,
         block: int = 1,
+        growth: Mapping[int, Growth] | None = None,
+        padded: bool = False,
     ) -> ServiceTimes:
-        """Times in seconds by batch size, each with ``overhead_s`` of the serving loop added."""
+        """Times in seconds by batch size, each with ``overhead_s`` of the serving loop added.
+
+        ``growth``: by the same batch sizes, how times follow the work of a batch.
+        """
         largest = max(seconds)
-        first = np.zeros(largest + 1, np.int64)
-        count = np.zeros(largest + 1, np.int64)
+        first, count = (np.zeros(largest + 1, np.int64) for _ in range(2))
+        work, slope = (np.zeros(largest + 1) for _ in range(2))
         parts: list[Ticks] = []
-        filled = 0
-        for size in sorted(seconds):
+        filled, known = 0, sorted(seconds)
+        for below, size in zip([0, *known], known, strict=False):
             part = tick_array(np.asarray(seconds[size], float) + overhead_s)
             parts.append(part)
-            first[size], count[size] = filled, len(part)
+            line = (growth or {}).get(size, NO_GROWTH)
+            for smaller in range(below + 1, size + 1):
+                first[smaller], count[smaller] = filled, len(part)
+                # As if it were filled up with others like them.
+                share = 1.0 if padded else smaller / size
+                work[smaller], slope[smaller] = line.work * share, line.rate / share
             filled += len(part)
-        for size in range(largest - 1, 0, -1):
-            if not count[size]:
-                first[size], count[size] = first[size + 1], count[size + 1]
-        return cls(np.concatenate(parts), first, count, block)
+        return cls(np.concatenate(parts), first, count, work, slope, padded, block)
 
     @property
     def largest(self) -> int:
-        return len(self.count) - 1
+        return len(self.counts) - 1
 
     def of_size(self, size: int) -> Ticks:
-        return self.values[self.first[size] : self.first[size] + self.count[size]]
+        return self.values[self.first[size] : self.first[size] + self.counts[size]]
 
     def mean(self, size: int) -> float:
         """Nanoseconds."""
@@ -67,8 +83,38 @@ class ServiceTimes:
 
     def slowed(self, factor: float) -> ServiceTimes:
         """The same distribution on a machine that takes ``factor`` times as long."""
-        slower = np.rint(self.values * factor).astype(np.int64)
-        return ServiceTimes(slower, self.first, self.count, self.block)
+        return self._replace(values=np.rint(self.values * factor).astype(np.int64))
+
+
+def joined_work(padded: bool, work: float, size: float) -> float:
+    """The work of a batch that so far has ``work``, with one more request of this size.
+
+    Compiled for the fast method and called as it stands elsewhere, as is :func:`draw`.
+    """
+    return max(work, size) if padded else work + size
+
+
+def draw(  # type: ignore[no-untyped-def]
+    server, service: ServiceTimes, batch_size: int, luck: float, work: float
+) -> int:
+    """Ticks that a batch takes: a measured time, in blocks if neighbours depend on each other.
+
+    ``server`` keeps ``block_left``, ``block_offset`` and ``block_phase`` from batch to batch.
+    """
+    count, first = service.counts[batch_size], service.first[batch_size]
+    if service.block == 1:
+        place = int(luck * count)
+    else:
+        if server.block_left == 0:
+            server.block_left, server.block_offset, server.block_phase = service.block, 0, luck
+        place = (int(server.block_phase * count) + server.block_offset) % count
+        server.block_left -= 1
+        server.block_offset += 1
+    length = service.values[first + place]
+    growth = service.growth[batch_size]
+    if growth == 0.0:
+        return int(length)
+    return int(max(length * (1.0 + growth * (work - service.work[batch_size])), 1.0))
 
 
 def service_times(profile: Profile, rng: np.random.Generator | None = None) -> ServiceTimes:
@@ -76,7 +122,8 @@ def service_times(profile: Profile, rng: np.random.Generator | None = None) -> S
 
     With ``rng``, the batches measured are drawn anew, with replacement and in blocks as long as
     they depend on each other: one other profile that might as well have been measured (the
-    bootstrap; Künsch, Annals of Statistics 17, 1989). A projected profile is
+    bootstrap; Künsch, Annals of Statistics 17, 1989). How times grow with sizes is drawn within its
+    standard error. A projected profile is
     multiplied by a factor as uncertain as the projection is. Replications that each draw their own
     carry the profile's uncertainty into every interval.
     """
@@ -86,9 +133,29 @@ def service_times(profile: Profile, rng: np.random.Generator | None = None) -> S
         factor = np.exp(rng.normal(0.0, profile.log_error)) if profile.log_error else 1.0
         seconds = {size: factor * _resampled(seconds[size], block, rng) for size in sorted(seconds)}
     overhead = profile.loop_overhead_s or 0.0
+    sizes = profile.sizes
     return ServiceTimes.of(
-        {size: values.tolist() for size, values in seconds.items()}, overhead, block
+        {size: values.tolist() for size, values in seconds.items()},
+        overhead,
+        block,
+        _growth(profile, overhead, rng) if sizes else None,
+        sizes is not None and sizes.joined == "longest",
     )
+
+
+def _growth(
+    profile: Profile, overhead_s: float, rng: np.random.Generator | None
+) -> dict[int, Growth]:
+    """How times follow sizes: the same seconds for a unit of work, in what takes longer."""
+    assert profile.sizes is not None  # noqa: S101
+    luck = 0.0 if rng is None else float(rng.standard_normal())
+    found = {}
+    for size, line in profile.sizes.growth.items():
+        mean = profile.mean_service_s(size)
+        most = 1.0 / line.work if line.work else 0.0
+        rate = min(max(line.rate + luck * line.rate_error, 0.0), most)
+        found[size] = line.model_copy(update={"rate": rate * mean / (mean + overhead_s)})
+    return found
 
 
 def correlation_length(values: npt.NDArray[np.float64]) -> int:

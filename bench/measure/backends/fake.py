@@ -1,6 +1,6 @@
 """A backend with scripted times: exact and instant under test, and able to misbehave.
 
-A batch of ``b`` takes ``base + b · per_item``; with ``spread`` it takes that much more or less in
+A batch of ``b`` takes ``base + b · per_item``, and ``per_unit`` for each unit of its sizes; with ``spread`` it takes that much more or less in
 turn, and with ``random`` an exponentially distributed time with that mean, so that the distribution is
 known as well as its mean. The times pass on a clock of its own, or, with ``real_time``, on the
 machine's. ``faults`` plants what the validity rules must find.
@@ -71,6 +71,10 @@ class Options(BackendOptions):
     first_call_extra: Seconds = 0.1
     base: Seconds = 0.004
     per_item: Seconds = 0.001
+    per_unit: Seconds = 0.0
+    """Of the sizes of a batch together, where the task has sizes: """
+    padded: bool = False
+    """their sum, or as many times the largest of them."""
     spread: Fraction = 0.0
     random: bool = False
     real_time: bool = False
@@ -125,7 +129,7 @@ class FakeSession:
         first = np.asarray(next(iter(feeds.values())))
         self._calls += 1
         self._misbehave()
-        self.wait(self._seconds(first))
+        self.wait(self._seconds(first, feeds.get("size")))
         return [self._answer(first)]
 
     def wait(self, seconds: float) -> None:
@@ -148,9 +152,12 @@ class FakeSession:
     def metadata(self) -> dict[str, str]:
         return {}
 
-    def _seconds(self, first: npt.NDArray[Any]) -> float:
+    def _seconds(self, first: npt.NDArray[Any], sizes: npt.NDArray[Any] | None) -> float:
         options = self._options
         seconds = options.base + len(first) * options.per_item
+        if sizes is not None:
+            work = len(sizes) * sizes.max() if options.padded else sizes.sum()
+            seconds += options.per_unit * float(work)
         seconds *= 1 + options.spread * (1 if self._calls % 2 == 0 else -1)
         if options.random:
             seconds *= float(self._rng.exponential())

@@ -49,7 +49,7 @@ def drive(service: Service, options: Options, budget: Budget, phase: str) -> Fac
         budget.duration_s, MARGIN * needed / max(_rate(options.arrivals), 1e-9)
     )
     module, drawn = _process(options.arrivals)
-    times, _ = draw(module, drawn, Span(1, length_s), service.rng)
+    times = draw(module, drawn, Span(1, length_s), service.rng).times
     schedule_s = np.asarray(times, dtype=float)
     check = check_generator(service, schedule_s)
     late = ask(service, phase, schedule_s, rule, options.concurrency)

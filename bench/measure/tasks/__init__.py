@@ -75,8 +75,14 @@ class Task(ABC):
     """By stage: the same model in one or more formats."""
     largest_batch: int | None = None
     """``None``: the model takes any batch."""
+    size_unit: str | None = None
+    """What :meth:`size` counts (``"s of sound"``); ``None``: one input is as large as another."""
     caveat: str | None = None
     """What a reader must know of the weights or the data (``"seeded weights: …"``)."""
+
+    def size(self, sample: Sample) -> float:
+        """How much work an input is, in :attr:`size_unit`; not timed, and called when all is."""
+        raise NotImplementedError(f"{type(self).__name__} has a size_unit, and no size")
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.errors import InputError
 from bench.measure.audio import SPEECH_RATE, read_wav, speech_clips
@@ -24,6 +24,8 @@ CHUNK, CONTEXT, STATE = 512, 64, (2, 128)
 STARTS_AT, ENDS_AT = 0.5, 0.35
 """Speech begins above the one probability and ends below the other, as Silero's defaults have it."""
 AGREES_WITHIN = 0.05
+LENGTHS = 12
+"""Of clips, where they are of many."""
 
 MODEL = ModelFile(
     name="Silero VAD 6.2.3",
@@ -38,18 +40,35 @@ class Options(Record):
     """Length of a clip, which is one request."""
 
     clip_s: float = Field(default=2.0, ge=0.5, le=15)
+    longest_s: float | None = Field(default=None, ge=0.5, le=15)
+    """Clips of many lengths, from ``clip_s`` to this; by default all are of one."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Options:
+        if self.longest_s is not None and self.longest_s < self.clip_s:
+            raise ValueError("longest_s is below clip_s: give the longer one as longest_s")
+        return self
 
 
 def build(options: Options) -> SpeechDetection:
-    return SpeechDetection(speech_clips(options.clip_s))
+    longest = options.longest_s or options.clip_s
+    lengths = np.unique(np.linspace(options.clip_s, longest, LENGTHS))
+    return SpeechDetection([clip for length in lengths for clip in speech_clips(float(length))])
 
 
 class SpeechDetection(Task):
     """A clip in, its stretches of speech out."""
 
+    size_unit = "s of sound"
+
     def __init__(self, samples: Sequence[Sample]) -> None:
         self.samples = samples
         self.files = {ONE_STAGE: [MODEL]}
+
+    def size(self, sample: Sample) -> float:
+        """How long the clip is."""
+        sound, rate = read_wav(sample.path.read_bytes(), str(sample.path))
+        return len(sound) / rate
 
     def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
         """Clips as chunks with their context: ``chunks [N, T, 576]``, padded with silence."""

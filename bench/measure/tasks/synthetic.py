@@ -14,6 +14,7 @@ from bench.measure.backends import Feeds
 from bench.measure.models import ModelFile
 from bench.measure.tasks import ONE_STAGE, Sample, Score, Task
 from bench.record import Record
+from bench.units import Size
 
 
 class Options(Record):
@@ -21,6 +22,9 @@ class Options(Record):
 
     samples: int = Field(default=16, ge=1, le=100_000)
     payload_bytes: int = Field(default=5000, ge=1)
+    sizes: list[Size] = Field(default=[])
+    """Of the inputs, in turn, each of which weighs the payload for every unit; by default they have
+    none."""
 
 
 def build(options: Options) -> SyntheticTask:
@@ -31,7 +35,8 @@ class SyntheticTask(Task):
     """Sample ``k`` is the number ``k``; the right answer is the same number."""
 
     def __init__(self, options: Options) -> None:
-        self._payload = options.payload_bytes
+        self._payload, self._sizes = options.payload_bytes, options.sizes
+        self.size_unit = "units" if options.sizes else None
         self.samples = [Sample(Path(str(k)), str(k), "synthetic") for k in range(options.samples)]
         script = ModelFile(
             name="script", origin="none:identity.scripted", sha256="", licence="", meaning="x → x"
@@ -39,10 +44,21 @@ class SyntheticTask(Task):
         self.files = {ONE_STAGE: [script]}
 
     def input(self, samples: Sequence[Sample]) -> list[bytes]:
-        return [str(s.path).encode().ljust(self._payload) for s in samples]
+        sizes = [self.size(sample) if self._sizes else 1.0 for sample in samples]
+        return [
+            str(sample.path).encode().ljust(round(self._payload * size))
+            for sample, size in zip(samples, sizes, strict=True)
+        ]
+
+    def size(self, sample: Sample) -> float:
+        return self._sizes[int(str(sample.path)) % len(self._sizes)]
 
     def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
-        return {"x": np.array([[float(item)] for item in encoded])}
+        """The numbers, and with sizes, how large each is."""
+        feeds = {"x": np.array([[float(item)] for item in encoded])}
+        if self._sizes:
+            feeds["size"] = np.array([[len(item) / self._payload] for item in encoded])
+        return feeds
 
     def predict(self, outputs: Sequence[npt.NDArray[Any]]) -> Any:
         return outputs[0][:, 0]

@@ -98,6 +98,7 @@ class TextEmbedding(Task):
     """A sentence in, its direction in 384 dimensions out."""
 
     files: Mapping[str, Sequence[ModelFile]] = {ONE_STAGE: ()}
+    size_unit = "word pieces"
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self.samples = samples
@@ -112,6 +113,10 @@ class TextEmbedding(Task):
 
     def prepare(self, sessions: Mapping[str, Session]) -> None:
         self._tokenizer = _load_tokenizer(fetch(TOKENIZER))
+
+    def size(self, sample: Sample) -> float:
+        """Word pieces of the sentence, the two that mark its ends included."""
+        return len(self._tokenizer.encode(sample.path.read_text(encoding="utf-8")).ids)
 
     def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
         """Word pieces ``[N, T]``, padded to the longest sentence of the batch."""

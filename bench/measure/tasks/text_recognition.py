@@ -73,6 +73,8 @@ def build(options: Options) -> TextRecognition:
 class TextRecognition(Task):
     """The six steps of reading a line of text."""
 
+    size_unit = "pixels of width"
+
     def __init__(self, model: ModelFile, samples: Sequence[Sample]) -> None:
         self.samples = samples
         self.files = {ONE_STAGE: [model]}
@@ -86,6 +88,11 @@ class TextRecognition(Task):
                 allowed="a PaddleOCR recognition model with 'character' in its metadata",
             )  # fmt: skip
         self._characters = ["", *metadata["character"].splitlines(), " "]
+
+    def size(self, sample: Sample) -> float:
+        """How wide the line is when it is as high as the model wants it."""
+        with Image.open(sample.path) as image:
+            return _width(image)
 
     def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
         """Decode, resize to 48 pixels high, normalise, pad to the widest of the batch."""
@@ -135,10 +142,14 @@ class TextRecognition(Task):
 
 def _decode(encoded: bytes) -> npt.NDArray[np.float32]:
     with Image.open(io.BytesIO(encoded)) as image:
-        width = max(1, min(MAX_WIDTH, math.ceil(HEIGHT * image.width / image.height)))
-        resized = image.convert("RGB").resize((width, HEIGHT), Image.Resampling.BILINEAR)
+        size = (_width(image), HEIGHT)
+        resized = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
     pixels = np.asarray(resized, dtype=np.float32)[:, :, ::-1]
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(127.5) - np.float32(1)
+
+
+def _width(image: Image.Image) -> int:
+    return max(1, min(MAX_WIDTH, math.ceil(HEIGHT * image.width / image.height)))
 
 
 def _error_rate(pairs: Sequence[tuple[str, str]]) -> float:

@@ -14,6 +14,7 @@ from bench.simulate.compiled import compiled, compiled_with_arrays
 from bench.simulate.fast.state import Input, Structured, as_input
 from bench.simulate.fast.windows import after_window
 from bench.simulate.plane import FleetPlan, FleetSeen, device_of
+from bench.simulate.service import ServiceTimes, draw, joined_work
 from bench.ticks import FOREVER, Ticks
 
 _DONE, _SHED = int(Outcome.DONE), int(Outcome.SHED)
@@ -40,10 +41,7 @@ class Settings(NamedTuple):
 
     full: int
     patience: Ticks
-    values: Ticks
-    first: Ticks
-    counts: Ticks
-    block: int
+    service: ServiceTimes
     queue_limit: int
     timeout: int
     retry: bool
@@ -77,6 +75,8 @@ class Settings(NamedTuple):
 
 
 _decide = compiled(decide)
+_draw = compiled(draw)
+_joined_work = compiled(joined_work)
 _device_of = compiled(device_of)
 _level_after = compiled(battery.level_after)
 _charged_at = compiled(battery.charged_at)
@@ -254,7 +254,7 @@ def _start(  # type: ignore[no-untyped-def]
         if size == 0:
             one.alarm = ask
             return head
-        length, load = _draw(one, settings, size, rows.service[mine[head]])
+        length, load = _length(one, settings, rows, mine[head : head + size])
         stops = _stops(one, device, settings, now, now + length, load, sums)
         sums.batches += 1
         sums.served += size
@@ -335,18 +335,13 @@ def _die(one, settings: Settings, flat: int, sums) -> None:  # type: ignore[no-u
 
 
 @compiled
-def _draw(one, settings: Settings, size: int, luck: float) -> tuple[int, float]:  # type: ignore[no-untyped-def]
-    """A measured service time, and the power drawn meanwhile."""
-    count, begin = settings.counts[size], settings.first[size]
-    if settings.block == 1:
-        place = int(luck * count)
-    else:
-        if one.block_left == 0:
-            one.block_left, one.block_offset, one.block_phase = settings.block, 0, luck
-        place = (int(one.block_phase * count) + one.block_offset) % count
-        one.block_left -= 1
-        one.block_offset += 1
-    length = settings.values[begin + place]
+def _length(one, settings: Settings, rows: Input, batch: Ticks) -> tuple[int, float]:  # type: ignore[no-untyped-def]
+    """How long the requests in these rows take together, and the power drawn meanwhile."""
+    work = 0.0
+    if len(rows.size):
+        for row in batch:
+            work = _joined_work(settings.service.padded, work, rows.size[row])
+    length = _draw(one, settings.service, len(batch), rows.service[batch[0]], work)
     if settings.has_battery and one.level < settings.saver_below:
         return int(length * settings.saver_slowdown), settings.saver_active
     return length, settings.active
@@ -389,21 +384,20 @@ def _write(  # type: ignore[no-untyped-def]
     answer.start, answer.served, answer.finished = start, at, at
     answer.source, answer.server, answer.batch = rows.source[row], device if batch else -1, batch
     answer.outcome = outcome
+    if len(rows.size):
+        answer.size = rows.size[row]
     sums.written += 1
 
 
 def _settings_of(plan: FleetPlan) -> Settings:
-    service, cell, spill = plan.service, plan.battery, plan.spill
+    cell, spill = plan.battery, plan.spill
     outages = spill.outages_of_each
     none = np.zeros(0, np.int64)
     zeros, failures = np.zeros(plan.devices, np.int64), plan.failures_of_each
     return Settings(
         full=plan.rule.full,
         patience=np.array(plan.rule.patience, np.int64),
-        values=service.values,
-        first=service.first,
-        counts=service.count,
-        block=service.block,
+        service=plan.service,
         queue_limit=plan.queue_limit,
         timeout=plan.timeout,
         retry=plan.retry,

@@ -11,10 +11,11 @@ from bench.batching import decide
 from bench.requests import Answers, Outcome
 from bench.simulate.compiled import compiled
 from bench.simulate.fast.heap import put, remove, take, top_key
-from bench.simulate.fast.link import site_of, transmit
+from bench.simulate.fast.link import message, site_of, transmit
 from bench.simulate.fast.state import BUSY, IDLE, OFF, Input, Settings, Slots, State, Structured
 from bench.simulate.fast.windows import after_window
 from bench.simulate.plane import Routing
+from bench.simulate.service import draw, joined_work
 from bench.ticks import FOREVER
 
 REACHED, NEEDS_INPUT, NEEDS_OUTPUT, NEEDS_SLOTS = 0, 1, 2, 3
@@ -29,6 +30,8 @@ _GOLDEN = 0.6180339887498949
 """Steps of the golden ratio cover the measured times evenly (work has no luck of its own)."""
 
 _decide = compiled(decide)
+_draw = compiled(draw)
+_joined_work = compiled(joined_work)
 
 
 @compiled
@@ -161,10 +164,10 @@ def fail_server(
     one.state, one.draining, one.left = OFF, 0, now
     if was_busy and had_work:
         r.filling -= one.finish - now
-        r.work += one.size
+        r.work += one.taken
     elif was_busy:
         r.busy -= one.finish - now
-        r.in_service -= one.size
+        r.in_service -= one.taken
     one.work = 0
     in_hand = (
         one.unsaved,
@@ -209,7 +212,8 @@ def _next_request(
             one = slots.row[user]
             site = site_of(one.source, len(state.up_free))
             leaves = transmit(
-                state.up_free, site, now, settings.up_transmit,
+                state.up_free, site, now,
+                message(settings.up_transmit, settings.up_per_unit, one.size),
                 settings.up_first, settings.up_starts, settings.up_ends,
             )  # fmt: skip
             put(state.transit, user, leaves + one.up)
@@ -274,6 +278,8 @@ def _fill(slots: Slots, rows: Input, slot: int, row: int) -> None:
     one.service = rows.service[row]
     if len(rows.choice):
         one.choice = rows.choice[row]
+    if len(rows.size):
+        one.size = rows.size[row]
     one.up = rows.up[row]
     one.down = rows.down[row]
 
@@ -333,7 +339,7 @@ def _route(state: State, slots: Slots, settings: Settings, slot: int) -> int:
 def _load(state: State, place: int) -> int:
     server = state.ready[place]
     one = state.servers[server]
-    in_service = one.size if one.state == BUSY and not one.work else 0
+    in_service = one.taken if one.state == BUSY and not one.work else 0
     return state.queues[server + 1].length + in_service
 
 
@@ -467,10 +473,11 @@ def _start_batch(
 ) -> None:
     r, q, one = state.registers[0], state.queues[queue], state.servers[server]
     first = q.head
-    slot, last = first, first
+    slot, last, work = first, first, 0.0
     for _ in range(size):
         one_slot = slots.row[slot]
         one_slot.start, one_slot.batch = now, size
+        work = _joined_work(settings.service.padded, work, one_slot.size)
         last = slot
         slot = one_slot.next
     slots.row[last].next = -1
@@ -478,12 +485,12 @@ def _start_batch(
     q.length -= size
     r.waiting -= size
     _head_changed(state, slots, settings, queue)
-    length = _draw(one, settings, size, slots.row[first].service)
+    length = _draw(one, settings.service, size, slots.row[first].service, work)
     one.saving = 0
     if now + length - one.saved_at >= settings.save_every:
         one.saving = 1
         length += settings.save_cost
-    one.state, one.work, one.batch, one.size = BUSY, 0, first, size
+    one.state, one.work, one.batch, one.taken = BUSY, 0, first, size
     one.start, one.finish = now, now + length
     r.busy += length
     r.batches += 1
@@ -497,26 +504,12 @@ def _start_work(state: State, settings: Settings, server: int, now: int) -> None
     r, one = state.registers[0], state.servers[server]
     size = min(r.work, settings.full)
     luck = (r.work_serial * _GOLDEN) % 1.0
-    length = _draw(one, settings, size, luck)
+    length = _draw(one, settings.service, size, luck, settings.service.work[size])
     r.work -= size
     r.work_serial += 1
     r.filling += length
-    one.state, one.work, one.size, one.start, one.finish = BUSY, 1, size, now, now + length
+    one.state, one.work, one.taken, one.start, one.finish = BUSY, 1, size, now, now + length
     put(state.finishes, server, now + length)
-
-
-@compiled
-def _draw(one, settings: Settings, size: int, luck: float) -> int:  # type: ignore[no-untyped-def]
-    """A measured service time; in blocks, if neighbours depend on each other."""
-    count, first = settings.counts[size], settings.first[size]
-    if settings.block == 1:
-        return settings.values[first + int(luck * count)]
-    if one.block_left == 0:
-        one.block_left, one.block_offset, one.block_phase = settings.block, 0, luck
-    place = (int(one.block_phase * count) + one.block_offset) % count
-    one.block_left -= 1
-    one.block_offset += 1
-    return settings.values[first + place]
 
 
 @compiled
@@ -526,11 +519,11 @@ def _end_service(
     r, one = state.registers[0], state.servers[server]
     one.state = IDLE
     if one.work:
-        r.work_done += one.size
+        r.work_done += one.taken
         r.work_ended = now
         one.work = 0
     else:
-        r.in_service -= one.size
+        r.in_service -= one.taken
         if settings.save_every == FOREVER:
             _answer_all(state, slots, settings, rows, out, one.batch, server, now)
         else:
@@ -608,13 +601,14 @@ def _leave(
         site = site_of(one.source, len(state.down_free))
         finished = one.down + transmit(
             state.down_free, site, at,
-            settings.down_transmit, settings.down_first, settings.down_starts, settings.down_ends,
+            message(settings.down_transmit, settings.down_per_unit, one.size),
+            settings.down_first, settings.down_starts, settings.down_ends,
         )  # fmt: skip
     answer.number, answer.arrival, answer.reach = one.number, one.arrival, one.reach
     answer.start = one.start if batch else at
     answer.served, answer.finished = at, finished
     answer.source, answer.server, answer.batch = one.source, server, batch
-    answer.outcome = outcome
+    answer.outcome, answer.size = outcome, one.size
     r.written += 1
     r.used -= 1
     if settings.closed:

@@ -9,12 +9,14 @@ import numpy as np
 
 from bench.requests import Requests
 from bench.simulate.compiled import compiled
-from bench.simulate.plane import Link
+from bench.simulate.plane import Link, occupied
 from bench.ticks import FOREVER, Ticks
 
 Column = np.ndarray[Any, Any]
 MOVES = 64
 """Beyond so many places that a request moves on average, sorting anew is quicker."""
+
+message = compiled(occupied)
 
 
 @compiled
@@ -46,9 +48,11 @@ def site_of(source: int, sites: int) -> int:
 def _send(
     time: Ticks,
     source: np.ndarray,
+    size: np.ndarray,
     delay: Ticks,
     free: Ticks,
     length: int,
+    per_unit: float,
     first: Ticks,
     starts: Ticks,
     ends: Ticks,
@@ -57,7 +61,8 @@ def _send(
     sites = len(free)
     for i in range(len(time)):
         site = site_of(source[i], sites)
-        reach[i] = transmit(free, site, time[i], length, first, starts, ends) + delay[i]
+        took = message(length, per_unit, size[i]) if len(size) else length
+        reach[i] = transmit(free, site, time[i], took, first, starts, ends) + delay[i]
 
 
 @compiled
@@ -100,7 +105,7 @@ def cross(requests: Iterator[Requests], link: Link) -> Iterator[Requests]:
             continue
         reach = np.empty(len(chunk), np.int64)
         _send(
-            chunk.time, chunk.source, chunk.up, free, link.transmit,
+            chunk.time, chunk.source, chunk.size, chunk.up, free, link.transmit, link.per_unit,
             outages.first, outages.windows.start, outages.windows.end, reach,
         )  # fmt: skip
         safe = int(chunk.time[-1]) + link.transmit

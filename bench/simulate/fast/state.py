@@ -10,6 +10,7 @@ import numpy.typing as npt
 from bench.requests import ANSWER, Answers, Floats, Requests
 from bench.simulate.fast.heap import Heap, new_heap
 from bench.simulate.plane import Admission, PoolPlan, Routing
+from bench.simulate.service import ServiceTimes
 from bench.ticks import FOREVER, Ticks
 
 Structured = npt.NDArray[Any]
@@ -25,13 +26,13 @@ _SLOT = np.dtype(
     [
         (name, "i8") for name in ("number", "arrival", "reach", "up", "down", "start", "next")
     ]
-    + [("service", "f8"), ("choice", "f8"), ("source", "i4"), ("batch", "i4")]
+    + [("service", "f8"), ("choice", "f8"), ("size", "f8"), ("source", "i4"), ("batch", "i4")]
 )  # fmt: skip
 _SERVER = np.dtype(
     [
         (name, "i8")
         for name in (
-            "state", "draining", "work", "start", "finish", "left", "size", "batch",
+            "state", "draining", "work", "start", "finish", "left", "taken", "batch",
             "block_left", "block_offset", "unsaved", "unsaved_last", "saved_at", "saving",
         )
     ]
@@ -45,10 +46,7 @@ class Settings(NamedTuple):
 
     full: int
     patience: Ticks
-    values: Ticks
-    first: Ticks
-    counts: Ticks
-    block: int
+    service: ServiceTimes
     routing: int
     queue_limit: int
     shed_from: int
@@ -63,10 +61,12 @@ class Settings(NamedTuple):
     away_start: Ticks
     away_end: Ticks
     up_transmit: int
+    up_per_unit: float
     up_first: Ticks
     up_starts: Ticks
     up_ends: Ticks
     down_transmit: int
+    down_per_unit: float
     down_first: Ticks
     down_starts: Ticks
     down_ends: Ticks
@@ -113,19 +113,17 @@ class Input(NamedTuple):
     choice: Floats
     up: Ticks
     down: Ticks
+    size: Floats
 
 
 def settings_of(plan: PoolPlan) -> Settings:
-    service, admission = plan.service, plan.admission
+    admission = plan.admission
     up, down = plan.uplink, plan.downlink
     up_outages, down_outages = up.outages_of_each, down.outages_of_each
     return Settings(
         full=plan.rule.full,
         patience=np.array(plan.rule.patience, np.int64),
-        values=service.values,
-        first=service.first,
-        counts=service.count,
-        block=service.block,
+        service=plan.service,
         routing=int(plan.routing),
         queue_limit=admission.queue_limit,
         shed_from=admission.shed_from,
@@ -139,10 +137,12 @@ def settings_of(plan: PoolPlan) -> Settings:
         away_start=plan.away.start,
         away_end=plan.away.end,
         up_transmit=up.transmit,
+        up_per_unit=up.per_unit,
         up_first=up_outages.first,
         up_starts=up_outages.windows.start,
         up_ends=up_outages.windows.end,
         down_transmit=down.transmit,
+        down_per_unit=down.per_unit,
         down_first=down_outages.first,
         down_starts=down_outages.windows.start,
         down_ends=down_outages.windows.end,

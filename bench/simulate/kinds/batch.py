@@ -16,7 +16,7 @@ from bench.simulate.kinds import Played, Setting
 from bench.simulate.limits import Limit, counted
 from bench.simulate.plane import Checkpoints, Pool, PoolPlan
 from bench.simulate.results import Usage
-from bench.ticks import FOREVER, ticks, to_seconds
+from bench.ticks import FOREVER, PER_SECOND, ticks, to_seconds
 from bench.units import DAY_S
 
 
@@ -49,7 +49,7 @@ def least_usage(
     deployment: BatchDeployment, profiles: Mapping[str, Profile], days: int, requests: int
 ) -> dict[str, Usage]:
     """No node: on a day without requests none is started."""
-    sent = profiles[deployment.name].input_bytes * requests
+    sent = profiles[deployment.name].least_input_bytes * requests
     return {deployment.name: Usage.least(0, held_s=0.0, served=requests, uploaded_bytes=sent)}
 
 
@@ -94,8 +94,8 @@ def play(setting: Setting) -> Played:
     pool.run(until)
     seen, spans = pool.seen(), replicas.ready_spans(until)
     usage = cloud.usage_of(
-        replicas.holdings(until), replicas, seen, profile, setting.demand.offered,
-        setting.tally["done"],
+        replicas.holdings(until), replicas, seen, profile,
+        (setting.demand.offered, setting.demand.offered_size), setting.tally.done,
     )  # fmt: skip
     ready = sum(end - since for _, since, end in spans)
     return Played(
@@ -107,7 +107,7 @@ def play(setting: Setting) -> Played:
         max_replicas=replicas.peak,
         usage={
             name: usage.model_copy(
-                update={"stored_byte_s": profile.input_bytes * to_seconds(stored.kept)}
+                update={"stored_byte_s": stored.byte_s(cloud.of_bytes(profile)[0])}
             )
         },
         events=replicas.events,
@@ -125,8 +125,15 @@ class _Stored:
     """Counts answers, and how long their inputs lay in storage."""
 
     def __init__(self, setting: Setting) -> None:
-        self._tally, self.kept = setting.tally, 0
+        self._tally, self._kept, self._kept_sizes = setting.tally, 0, 0.0
 
     def __call__(self, answers: Answers) -> None:
-        self.kept += int((answers["served"] - answers["arrival"]).sum())
+        kept = answers["served"] - answers["arrival"]
+        self._kept += int(kept.sum())
+        self._kept_sizes += float(kept @ answers["size"])
         self._tally(answers)
+
+    def byte_s(self, message: cloud.Message) -> float:
+        """Bytes × seconds of inputs that weigh so much each."""
+        by_size = message.per_unit * self._kept_sizes / PER_SECOND
+        return message.fixed * to_seconds(self._kept) + by_size

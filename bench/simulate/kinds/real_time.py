@@ -54,7 +54,7 @@ def least_usage(
 def least_of(part: RealTimePart, profile: Profile, days: int, requests: int) -> Usage:
     """The fewest replicas the scaling keeps, day and night: an evicted node is replaced at once."""
     nodes = math.ceil(Scaling(part.scaling).fewest / part.per_node)
-    sent = profile.input_bytes * requests
+    sent = profile.least_input_bytes * requests
     return Usage.least(nodes, held_s=days * DAY_S, served=requests, uploaded_bytes=sent)
 
 
@@ -103,13 +103,14 @@ def play_pool(
     filling = _Filling(part.fill, setting.days) if part.fill else None
     if filling:
         replicas.process(filling.run(replicas, pool))
-    done_before = setting.tally["done"]
+    done_before, size_before = setting.tally.done
     pool.run(midnight)
     busy = pool.seen().busy
     pool.run(midnight + ticks(DRAIN_S))
     filled = pool.seen()
     work_off(setting, pool)
     seen, end = pool.seen(), end_of_work(setting)
+    done, size = setting.tally.done
     ready = sum(till - since for _, since, till in replicas.ready_spans(midnight))
     return Played(
         ready=ready,
@@ -121,7 +122,8 @@ def play_pool(
         usage={
             name: cloud.usage_of(
                 _paid(replicas.holdings(end), math.ceil(policy.fewest / part.per_node), midnight),
-                replicas, seen, profile, offered.count, setting.tally["done"] - done_before,
+                replicas, seen, profile,
+                (offered.count, offered.size), (done - done_before, size - size_before),
             )
         },
         other_work=filling.done(filled) if filling else None,
@@ -189,10 +191,10 @@ def _paid(held: Sequence[tuple[int, int]], lasting: int, midnight: int) -> list[
 
 
 class _Counted:
-    """Passes requests on, and counts them."""
+    """Passes requests on, counts them, and adds up their sizes."""
 
     def __init__(self, requests: Iterator[Requests]) -> None:
-        self._requests, self.count = requests, 0
+        self._requests, self.count, self.size = requests, 0, 0.0
 
     def __iter__(self) -> Iterator[Requests]:
         return self
@@ -200,4 +202,5 @@ class _Counted:
     def __next__(self) -> Requests:
         chunk = next(self._requests)
         self.count += len(chunk)
+        self.size += float(chunk.size.sum())
         return chunk

@@ -12,6 +12,7 @@ from bench.requests import ANSWER, OnAnswers, Outcome, Requests, Row
 from bench.simulate.battery import charged_at, level_after
 from bench.simulate.moments import Steps, patience_ends, queue_asks, request_comes
 from bench.simulate.plane import FleetPlan, FleetSeen, device_of
+from bench.simulate.service import draw, joined_work
 from bench.ticks import FOREVER
 
 
@@ -24,7 +25,7 @@ class Fleet:
         self._plan, self._requests, self._on_answers = plan, requests, on_answers
         self._until = until
         self._env = simpy.Environment(0)
-        self._ended: list[tuple[int, ...]] = []
+        self._ended: list[tuple[float, ...]] = []
         self._gone: list[Row] = []
         self._devices = [_Device(self._env, plan, number, self) for number in range(plan.devices)]
 
@@ -53,7 +54,7 @@ class Fleet:
     ) -> None:
         self._ended.append(
             (request.number, request.arrival, request.time, start, at, at,
-             request.source, device, batch, int(outcome))
+             request.source, device, batch, int(outcome), request.size)
         )  # fmt: skip
 
     def send_on(self, request: Row, at: int) -> None:
@@ -68,8 +69,8 @@ class _Device:
         self._queue: list[Row] = []
         self._came = env.event()
         self._free_at = self._dead_until = self._seen_at = 0
-        self._block_left = self._block_offset = 0
-        self._block_phase = 0.0
+        self.block_left = self.block_offset = 0
+        self.block_phase = 0.0
         self._level = plan.battery.capacity if plan.battery else 0.0
         self.busy = self.batches = self.served = self.flat = self.overtime = 0
         self._failures = plan.failures_of_each.of(number)
@@ -124,7 +125,7 @@ class _Device:
 
     def _serve(self, size: int, now: int) -> None:
         batch = self._queue[:size]
-        length, load = self._draw(size, batch[0].service)
+        length, load = self._length(batch)
         stops = self._stops(now, now + length, load)
         cut = stops < now + length
         self.batches += 1
@@ -184,18 +185,12 @@ class _Device:
             charged_at(cell.restart, flat, cell.charger, cell.charging.start, cell.charging.end)
         )
 
-    def _draw(self, size: int, luck: float) -> tuple[int, float]:
-        measured, cell = self._plan.service.of_size(size), self._plan.battery
-        if self._plan.service.block == 1:
-            place = int(luck * len(measured))
-        else:
-            if self._block_left == 0:
-                self._block_left, self._block_offset = self._plan.service.block, 0
-                self._block_phase = luck
-            place = (int(self._block_phase * len(measured)) + self._block_offset) % len(measured)
-            self._block_left -= 1
-            self._block_offset += 1
-        length = int(measured[place])
+    def _length(self, batch: list[Row]) -> tuple[int, float]:
+        """How long the batch takes, and the power drawn meanwhile."""
+        service, cell, work = self._plan.service, self._plan.battery, 0.0
+        for request in batch:
+            work = joined_work(service.padded, work, request.size)
+        length = draw(self, service, len(batch), batch[0].service, work)
         if cell is not None and self._level < cell.saver_below:
             return int(length * cell.saver_slowdown), cell.saver_active
         return length, cell.active if cell else 0.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import simpy
 
+from bench.requests import Row
 from bench.simulate.moments import Steps, control, service_end
-from bench.simulate.plane import Link, Windows
+from bench.simulate.plane import Link, Windows, occupied
 from bench.ticks import FOREVER
 
 
@@ -14,18 +15,20 @@ class SharedLinks:
 
     def __init__(self, env: simpy.Environment, link: Link) -> None:
         outages = link.outages_of_each
-        self._lines = [_Line(env, link.transmit, outages.of(site)) for site in range(link.sites)]
+        self._link = link
+        self._lines = [_Line(env, outages.of(site)) for site in range(link.sites)]
 
-    def send(self, source: int) -> Steps:
+    def send(self, request: Row) -> Steps:
         """Wait for the line, then for the transmission."""
-        return self._lines[source % len(self._lines)].send()
+        length = occupied(self._link.transmit, self._link.per_unit, request.size)
+        return self._lines[request.source % len(self._lines)].send(length)
 
 
 class _Line:
     """One link: first come, first served."""
 
-    def __init__(self, env: simpy.Environment, transmit: int, outages: Windows) -> None:
-        self._env, self._transmit = env, transmit
+    def __init__(self, env: simpy.Environment, outages: Windows) -> None:
+        self._env = env
         self._turns = simpy.Resource(env, capacity=1)
         self._broke = FOREVER
         """When the outage under way began."""
@@ -33,15 +36,15 @@ class _Line:
         if len(outages.start):
             env.process(self._weather(outages))
 
-    def send(self) -> Steps:
+    def send(self, length: int) -> Steps:
         with self._turns.request() as turn:
             yield turn
             while True:
-                if self._broke == self._env.now and not self._transmit:
+                if self._broke == self._env.now and not length:
                     return  # what takes no time is through at the moment at which the link breaks
                 if self._broke < FOREVER:
                     yield self._mended
-                sent = service_end(self._env, self._transmit, 0)
+                sent = service_end(self._env, length, 0)
                 yield sent | self._breaks
                 if sent.processed:
                     return

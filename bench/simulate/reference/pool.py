@@ -22,6 +22,7 @@ from bench.simulate.moments import (
 )
 from bench.simulate.plane import PoolPlan, Routing, Seen, Trigger
 from bench.simulate.reference.link import SharedLinks
+from bench.simulate.service import draw, joined_work
 from bench.ticks import FOREVER
 
 GOLDEN = 0.6180339887498949
@@ -96,7 +97,7 @@ class Pool:
         )
         self._rows = (row for chunk in requests for row in chunk.rows())
         self._ranks, self._stored_ranks = count(), count()
-        self._ended: list[tuple[int, ...]] = []
+        self._ended: list[tuple[float, ...]] = []
         self._turn = 0
         self._busy = self._filling = self._batches = self._served = 0
         self._work = self._work_serial = self._work_done = self._work_ended = 0
@@ -142,7 +143,7 @@ class Pool:
 
     def _life(self, request: Request) -> Steps:
         rank = request.row.source if self._plan.users else next(self._ranks)
-        yield from self._uplink.send(request.row.source)
+        yield from self._uplink.send(request.row)
         yield request_comes(self._env, request.row.up, rank)
         if self._plan.opens is not None:
             later = self._plan.opens[self._plan.opens >= self._env.now]
@@ -155,13 +156,13 @@ class Pool:
         yield self._submit(request)
         outcome, at, server = request.left.value
         if outcome is Outcome.DONE:
-            yield from self._downlink.send(request.row.source)
+            yield from self._downlink.send(request.row)
             yield self._env.timeout(request.row.down)
         start, batch = (request.start, request.batch) if outcome is Outcome.DONE else (at, 0)
         finished = int(self._env.now) if outcome is Outcome.DONE else at
         self._ended.append(
             (request.row.number, request.row.arrival, request.reach, start, at, finished,
-             request.row.source, server, batch, int(outcome))
+             request.row.source, server, batch, int(outcome), request.row.size)
         )  # fmt: skip
 
     def _submit(self, request: Request) -> Any:
@@ -280,7 +281,10 @@ class Pool:
     def _length(self, server: Server, batch: list[Request]) -> int:
         """How long the batch takes; the server is busy from now on."""
         now, size = int(self._env.now), len(batch)
-        length = self._draw(server, size, batch[0].row.service)
+        service, work = self._plan.service, 0.0
+        for request in batch:
+            work = joined_work(service.padded, work, request.row.size)
+        length = draw(server, service, size, batch[0].row.service, work)
         server.saving = now + length - server.saved_at >= self._plan.checkpoints.every
         length += self._plan.checkpoints.cost if server.saving else 0
         server.state, server.batch, server.finish = "busy", batch, now + length
@@ -304,7 +308,8 @@ class Pool:
 
     def _take_work(self, server: Server) -> int:
         size = min(self._work, self._plan.rule.full)
-        length = self._draw(server, size, self._work_serial * GOLDEN % 1)
+        service = self._plan.service
+        length = draw(server, service, size, self._work_serial * GOLDEN % 1, service.work[size])
         self._work -= size
         self._work_serial += 1
         self._filling += length
@@ -341,18 +346,6 @@ class Pool:
     def _off(self, server: Server) -> None:
         self._save(server)
         server.state, server.draining, server.left = "off", False, int(self._env.now)
-
-    def _draw(self, server: Server, size: int, luck: float) -> int:
-        measured = self._plan.service.of_size(size)
-        if self._plan.service.block == 1:
-            return int(measured[int(luck * len(measured))])
-        if server.block_left == 0:
-            server.block_left, server.block_offset = self._plan.service.block, 0
-            server.block_phase = luck
-        place = (int(server.block_phase * len(measured)) + server.block_offset) % len(measured)
-        server.block_left -= 1
-        server.block_offset += 1
-        return int(measured[place])
 
     # Control --------------------------------------------------------------------------------
 
