@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
+import numpy.typing as npt
 
 
 class Streams:
@@ -21,3 +22,18 @@ class Streams:
         """A fresh generator for ``role``; the same role gives the same numbers again."""
         key = zlib.crc32(role.encode())
         return np.random.Generator(np.random.PCG64([self._seed, self._replication, key]))
+
+    def luck(self, role: str, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """For each of these numbers a uniform one in [0, 1), in whatever order they are asked for.
+
+        SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) at these places of the sequence that begins
+        where the role does.
+        """
+        begin = self.get(role).integers(0, 1 << 63, dtype=np.uint64)
+        state = begin + numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        drawn: npt.NDArray[np.float64] = (
+            (state ^ (state >> np.uint64(31))) >> np.uint64(11)
+        ) / 2.0**53
+        return drawn

@@ -25,8 +25,8 @@ BUDGET = {
     "plan": 800,
     "profile": 1650,
     "report": 1300,
-    "scenario": 1500,
-    "simulate": 7150,
+    "scenario": 1600,
+    "simulate": 7300,
     "sizes": 200,
     MODULES: 4600,
 }

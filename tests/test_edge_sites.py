@@ -16,7 +16,7 @@ from bench.hardware import Catalogue
 from bench.plan import Runs, candidates
 from bench.prepare import Settings, prepare
 from bench.scenario import EdgeDeployment, ResolvedScenario, Workload, scaled
-from bench.simulate.kinds.edge import sources_of_each
+from bench.simulate.places.edge import sources_of_each
 from bench.simulate.plane import device_of
 
 PROFILES = Path(__file__).parents[1] / "reports" / "example"

@@ -18,6 +18,7 @@ CONTRACTS = {
     "bench.measure.power": ("MEASURES", "find"),
     "bench.arrivals": ("Options", "mean_rate", "stream"),
     "bench.batching": ("Options", "rule"),
+    "bench.sizes": ("Options", "distribution"),
     "bench.simulate.scaling": (
         "Options",
         "bounds",
@@ -27,7 +28,7 @@ CONTRACTS = {
         "desired",
         "grown",
     ),
-    "bench.simulate.kinds": ("capacity", "quickest", "least_usage", "play"),
+    "bench.simulate.places": ("limits", "rate", "quickest", "least_usage", "opens", "play"),
 }
 MEMBERS = [(folder, name) for folder in CONTRACTS for name in extensions.names(folder)]
 

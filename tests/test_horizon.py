@@ -18,9 +18,8 @@ from bench.pipeline import simulate_into, simulate_only
 from bench.prepare import Settings
 from bench.profile import Profile
 from bench.scenario import DueTime, Objective, ResponseLimit, SimulatePlan, Workload
-from bench.simulate import Simulation, expected_requests, why_impossible
-from bench.simulate.bounds import kind_of
-from bench.simulate.kinds.real_time import _paid
+from bench.simulate import Simulation, expected_requests, line, why_impossible
+from bench.simulate.places.real_time import _paid
 from bench.simulate.results import Replication
 from bench.simulate.run import Job, play_replication
 from bench.units import DAY_S, HOUR_S, format_usd
@@ -292,7 +291,7 @@ def test_a_rush_that_a_limit_leaves_no_time_for(percentile: float, said: bool) -
 def test_no_device_does_more_than_its_limit(changes: Any, arrivals: Any) -> None:
     """A batch that has begun before a device goes to sleep is ended: up to one more each time."""
     one = asked(EDGE | changes, arrivals, 0.9, active=ALL_DAY)
-    limit = kind_of(one.deployment).capacity(one.deployment, one.profiles, one.workload)[0]
+    limit = line.limits(one.deployment, one.profiles, one.workload)[0]
     day = play_replication(one)[0]
     # The horizon is a little more than two days.
     assert day.done <= limit.per_day * 2.01

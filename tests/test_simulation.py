@@ -489,7 +489,10 @@ def test_what_the_deployments_above_go_through() -> None:
     assert work.done + work.left == 20_000
     assert work.done > 1000
     hybrid = days["hybrid"].usage
-    assert hybrid["d (cloud)"].uploaded_bytes > 0
+    in_cloud = hybrid["d (cloud)"]
+    assert in_cloud.uploaded_bytes == 4000.0 * in_cloud.served > 0
+    # Only its own answers come down the line: those of the devices were there already.
+    assert in_cloud.downloaded_bytes == 200.0 * in_cloud.served
     assert hybrid["d (edge)"].devices == 3
     asleep = days["asleep"].usage["d"].holdings
     assert sum(h.end_s - h.start_s for h in asleep) < 1000

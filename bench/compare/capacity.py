@@ -11,12 +11,8 @@ from bench.profile import Profile
 from bench.record import Record
 from bench.scenario import (
     AnyPart,
-    BatchDeployment,
     Deployment,
-    EdgePart,
-    HybridDeployment,
     Objective,
-    RealTimePart,
     ResolvedScenario,
     Workload,
 )
@@ -79,9 +75,9 @@ def capacity_plan(
         offer, profile = scenario.offers[name], profiles[scenario.arms[name].name]
         arrivals = _arrivals_per_s(workload, objective, days, deployment, name, part, result)
         rate = server_rate(part, profile, workload)
-        sites = sites_of(workload) if isinstance(part, EdgePart) else 1
+        sites = sites_of(workload) if part.at_sources else 1
         planned = sites * _ceil(arrivals / sites / (PLANNED_UTILISATION * rate))
-        machines = _ceil(planned / _per_node(part))
+        machines = _ceil(planned / part.per_node)
         reason = misfit(part, profile, offer, scenario.arms[name].device)
         yield PartCapacity(
             deployment=deployment.name,
@@ -109,14 +105,14 @@ def misfit(part: AnyPart, profile: Profile, offer: Offer, device: Device) -> str
     """
     needed, there = _memory_bytes(part, profile), offer.machine.memory_gib
     if needed > there * GIB:
-        shared = f" for {_per_node(part)} replicas" if _per_node(part) > 1 else ""
+        shared = f" for {part.per_node} replicas" if part.per_node > 1 else ""
         return f"needs {needed / 1e9:.3g} GB{shared}, the machine has {there:g} GiB"
     return _crowded(part, profile, offer, device)
 
 
 def _crowded(part: AnyPart, profile: Profile, offer: Offer, device: Device) -> str | None:
     """Why replicas would get in each other's way: each was measured with all it needs to itself."""
-    replicas, machine = _per_node(part), offer.machine
+    replicas, machine = part.per_node, offer.machine
     if replicas == 1:
         return None
     if is_accelerator_of(offer, device):
@@ -142,11 +138,7 @@ def is_accelerator_of(offer: Offer, device: Device) -> bool:
 
 
 def _memory_bytes(part: AnyPart, profile: Profile) -> float:
-    return float(profile.memory_bytes * _per_node(part))
-
-
-def _per_node(part: AnyPart) -> int:
-    return part.per_node if isinstance(part, RealTimePart) else 1
+    return float(profile.memory_bytes * part.per_node)
 
 
 def _arrivals_per_s(
@@ -159,33 +151,33 @@ def _arrivals_per_s(
     result: DeploymentResult,
 ) -> float:
     hours_s = _time_for(part, workload, objective)
-    if isinstance(deployment, HybridDeployment) and not isinstance(part, EdgePart):
+    if name != deployment.line[0].name:
         # What is passed on, only the simulation knows; without it, all may be.
         passed = [day.usage[name].served / day.days / hours_s for day in result.replications]
         if passed:
             return fmean(passed)
-    if objective.due is None and not isinstance(part, BatchDeployment):
+    if objective.due is None and part.window is None:
         return mean_rate(workload)
     return expected_requests(workload, days) / days / hours_s
 
 
 def _time_for(part: AnyPart, workload: Workload, objective: Objective) -> float:
     """Seconds of a day in which its requests can be worked at and be in time."""
-    if isinstance(part, BatchDeployment):
-        begin, length_s = part.window.opens, part.window.length_s
-    else:
-        begin, length_s = workload.active.start, workload.active.length_s
+    active, window = workload.active, part.window
+    begin, length_s = active.start, active.length_s
+    if window is not None:
+        begin, length_s = window.opens, window.length_s
     if objective.due is None:
         return length_s
     until_due_s = DAY_S + objective.due.by - begin
-    return min(length_s if isinstance(part, BatchDeployment) else DAY_S, until_due_s)
+    return min(DAY_S if window is None else length_s, until_due_s)
 
 
 def _most(part: AnyPart, result: DeploymentResult) -> int | None:
     if not result.replications:
         return None
-    if isinstance(part, EdgePart):
-        return part.fleet
+    if part.at_sources:
+        return part.number
     return max(day.max_replicas for day in result.replications)
 
 

@@ -13,7 +13,7 @@ from bench.compare.objective import Placed
 from bench.compare.rare_events import rare_events
 from bench.hardware import RentedOffer
 from bench.record import Caveat
-from bench.scenario import Deployment, EdgePart, ResolvedScenario
+from bench.scenario import Deployment, ResolvedScenario
 from bench.simulate import DeploymentResult
 
 
@@ -42,7 +42,7 @@ def _spot_without_evictions(judged: Judged) -> Iterator[Caveat]:
     for name, part in judged.deployment.parts.items():
         machine = judged.scenario.offers[name].machine
         rented_back = isinstance(machine, RentedOffer) and machine.tier == "spot"
-        if rented_back and not isinstance(part, EdgePart) and part.spot is None:
+        if rented_back and not part.at_sources and part.spot is None:
             yield Caveat(
                 kind="spot-evictions",
                 text=f"{part.offer} is a spot machine, and its evictions are left out: say how "
@@ -54,7 +54,7 @@ def _evictions_of_what_is_no_spot(judged: Judged) -> Iterator[Caveat]:
     for name, part in judged.deployment.parts.items():
         machine = judged.scenario.offers[name].machine
         spot = isinstance(machine, RentedOffer) and machine.tier == "spot"
-        if not spot and not isinstance(part, EdgePart) and part.spot is not None:
+        if not spot and part.spot is not None:
             yield Caveat(
                 kind="evictions-of-no-spot",
                 text=f"{part.offer} is no spot machine, and is simulated with the evictions of one: "

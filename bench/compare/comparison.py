@@ -14,7 +14,7 @@ from bench.compare.objective import Placed, keeps, lasting, violations
 from bench.cost import CostedDeployment, Costs
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Caveat, Estimate, Origin, Provenance, Record, worst
-from bench.scenario import Deployment, EdgePart, Objective, ResolvedScenario
+from bench.scenario import Deployment, Objective, ResolvedScenario
 from bench.simulate import DeploymentResult, Simulation, largest_batch, workload_in_words
 from bench.stats import draw_interval, mean_interval
 from bench.units import format_clock, format_percent, format_seconds, format_usd
@@ -29,7 +29,7 @@ class Ranked(Record):
     rank: int | None
     """Among the feasible, cheapest first; ``None`` if infeasible."""
     deployment: str
-    kind: Literal["batch", "real_time", "edge", "hybrid"]
+    kind: Literal["batch", "real_time", "edge", "hybrid", "line"]
     offer: str
     usd_per_million: Estimate
     usd_per_million_useful: Estimate
@@ -216,8 +216,8 @@ def _origins(
                 source=f"taken to be that of {device.title!r}. {device.note}",
             ),
         ]
-        chosen = ["network", "node start and image pull"] if not isinstance(part, EdgePart) else []
-        if not isinstance(part, EdgePart) and part.spot is not None:
+        chosen = [] if part.network is None else ["network", "node start and image pull"]
+        if part.spot is not None:
             chosen.append("life of a spot node")
         origins += [
             Origin(subject=subject, provenance="assumed", source="the scenario")

@@ -17,10 +17,7 @@ from bench.record import Caveat
 from bench.scenario import (
     AnyPart,
     Deployment,
-    EdgeDeployment,
-    EdgePart,
     MeanTimes,
-    RealTimeDeployment,
     Scenario,
 )
 from bench.simulate import DeploymentResult
@@ -68,15 +65,16 @@ def _all_failing(
     sources = scenario.workload.sources
     simulated_s = scenario.simulate.days * DAY_S * len(result.replications)
     for name, part in deployment.parts.items():
-        if isinstance(part, EdgePart):
+        if part.at_sources:
             if part.failures:
-                used = min(part.fleet, sources)
-                alone = used if isinstance(deployment, EdgeDeployment) else 0
+                used = min(part.number or 1, sources)
+                alone = used if len(deployment.line) == 1 else 0
                 yield _of_each("failures of its devices", part.failures, used, simulated_s, alone)
             continue
-        if part.network.outages:
+        if part.network is not None and part.network.outages:
             used = min(part.network.sites, sources)
-            alone = used if isinstance(deployment, RealTimeDeployment) else 0
+            answers = len(deployment.line) == 1 and part.window is None
+            alone = used if answers else 0
             yield _of_each("outages of its links", part.network.outages, used, simulated_s, alone)
         yield from _of_nodes(name, part, result)
 
@@ -94,7 +92,7 @@ def _of_nodes(name: str, part: AnyPart, result: DeploymentResult) -> Iterator[_F
     if part.failures:
         cycle_s = part.failures.mtbf + part.failures.mttr
         yield _Failing("failures of its nodes", part.failures, held_s / cycle_s)
-    if not isinstance(part, EdgePart) and part.spot:
+    if part.spot:
         yield _Failing("evictions of its nodes", None, held_s / part.spot.mean_life)
 
 

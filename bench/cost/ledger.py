@@ -17,7 +17,7 @@ from bench.cost.rented import compute_lines, service_lines
 from bench.hardware import RentedOffer
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Estimate, Record
-from bench.scenario import Deployment, EdgePart, ResolvedScenario
+from bench.scenario import Deployment, ResolvedScenario
 from bench.simulate import DeploymentResult, Replication, Simulation, Usage
 from bench.stats import interval_of
 from bench.units import MONTH_DAYS
@@ -154,7 +154,7 @@ def lines_of(held: Held) -> Iterator[Line]:
         yield from compute_lines(held, machine)
     else:
         yield from owned_lines(held, machine)
-    if not isinstance(held.part, EdgePart):
+    if held.part.network is not None:
         yield from service_lines(held)
 
 

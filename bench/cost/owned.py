@@ -8,7 +8,6 @@ from bench.cost.energy import at_the_meter
 from bench.cost.held import Held
 from bench.cost.lines import Line
 from bench.hardware import Assumption, PurchasedOffer
-from bench.scenario import EdgePart
 from bench.units import DAY_S, MONTH_DAYS, YEAR_S
 
 YEAR_DAYS = YEAR_S / DAY_S
@@ -21,7 +20,7 @@ def owned_lines(held: Held, machine: PurchasedOffer) -> Iterator[Line]:
     yield from _energy(held)
     yield from _staff(held, on_site)
     yield from (_rack if on_site else _field)(held, machine)
-    if isinstance(held.part, EdgePart) and held.part.cellular is not None:
+    if held.part.cellular is not None:
         yield from _connection(held)
 
 

@@ -10,7 +10,6 @@ from bench.cost.held import Held
 from bench.cost.lines import Line
 from bench.hardware import Egress, RentedOffer
 from bench.record import Origin
-from bench.scenario import BatchDeployment, EdgePart, RealTimePart
 from bench.units import HOUR_S, MONTH_DAYS, MONTH_HOURS
 
 
@@ -32,7 +31,7 @@ def compute_lines(held: Held, machine: RentedOffer) -> Iterator[Line]:
         raise ValueError(f"the rented offer {held.offer.name} has no billing rule")
     hours = billed_seconds(held.usage.holdings, billing) / HOUR_S / held.days
     rule = f"each holding rounded up to {billing.granularity:g} s, at least {billing.minimum:g} s"
-    spot = not isinstance(held.part, EdgePart) and held.part.spot is not None
+    spot = held.part.spot is not None
     wasted = min(held.usage.replacing_s / HOUR_S / held.days, hours) if spot else 0.0
     yield Line.of(
         held.name, "compute", hours - wasted, "machine-hours", machine.rate.price, rule, origins
@@ -47,12 +46,12 @@ def compute_lines(held: Held, machine: RentedOffer) -> Iterator[Line]:
 def service_lines(held: Held) -> Iterator[Line]:
     """Load balancer, storage, egress, and the sources' own uplink."""
     services, usage, provider = held.offer.services, held.usage, held.offer.provider
-    if services.load_balancer and isinstance(held.part, RealTimePart):
+    if services.load_balancer and held.part.scaling is not None:
         yield Line.of(
             held.name, "load balancer", 24.0, "hours", services.load_balancer.price,
             "one, all day", [services.load_balancer.origin(f"load balancer of {provider}")],
         )  # fmt: skip
-    if services.storage and isinstance(held.part, BatchDeployment):
+    if services.storage and held.part.window is not None:
         gb_months = usage.stored_byte_s / 1e9 / (MONTH_HOURS * HOUR_S) / held.days
         yield Line.of(
             held.name, "storage", gb_months, "GB-months", services.storage.price,
@@ -61,10 +60,11 @@ def service_lines(held: Held) -> Iterator[Line]:
         )  # fmt: skip
     if services.egress:
         yield from _egress(held, services.egress)
-    if not isinstance(held.part, EdgePart) and held.part.network.price is not None:
+    network = held.part.network
+    if network is not None and network.price is not None:
         moved = (usage.uploaded_bytes + usage.downloaded_bytes) / 1e9 / held.days
         yield Line.of(
-            held.name, "uplink traffic", moved, "GB", held.part.network.price,
+            held.name, "uplink traffic", moved, "GB", network.price,
             "bytes up and down",
             [Origin(subject="uplink", provenance="assumed", source="the scenario")],
         )  # fmt: skip

@@ -13,11 +13,8 @@ from bench import extensions
 from bench.scenario import (
     NAME_LENGTH,
     AnyPart,
-    BatchDeployment,
     Deployment,
-    EdgePart,
     Part,
-    RealTimePart,
 )
 from bench.simulate import BATCHING, SCALING
 
@@ -41,12 +38,10 @@ def name_of(deployment: Deployment, offer: str, arm: str, taken: set[str]) -> st
 def _chosen(part: AnyPart) -> Iterator[str]:
     """Batching, and scaling, nodes or fleet."""
     yield _said(part.batching, BATCHING)
-    if isinstance(part, BatchDeployment):
-        yield f"nodes={part.nodes}"
-    elif isinstance(part, RealTimePart):
+    if part.scaling is not None:
         yield _said(part.scaling, SCALING)
-    elif isinstance(part, EdgePart):
-        yield f"fleet={part.fleet}"
+    if part.number is not None:
+        yield f"{part.COUNT}={part.number}"
 
 
 def _said(part: Part, folder: str) -> str:

@@ -296,10 +296,10 @@ def _nearest(missed: Sequence[_Judged]) -> str:
 def _dynamics(candidate: Candidate) -> str:
     """What the simulation depends on: all but the name and the offer's price.
 
-    Hybrids stay as they are, each by itself.
+    Those of several stages stay as they are, each by itself.
     """
     deployment = candidate.deployment
-    if deployment.kind != "hybrid":
+    if len(deployment.line) == 1:
         deployment = deployment.model_copy(update={"name": "", "offer": ""})
     arms = " ".join(arm.name for arm in candidate.arms.values())
     return f"{arms} {deployment.model_dump_json()}"

@@ -19,8 +19,8 @@ from bench.scenario import (
     BatchDeployment,
     Deployment,
     EdgeDeployment,
-    EdgePart,
     HybridDeployment,
+    LineDeployment,
     Part,
     PlanSpace,
     RealTimeDeployment,
@@ -61,6 +61,10 @@ class Candidate:
     regions: Mapping[str, Region | None]
 
 
+Whole = BatchDeployment | RealTimeDeployment | EdgeDeployment
+"""Of one stage, which may be put elsewhere."""
+
+
 def candidates(
     asked: ResolvedScenario, runs: Sequence[Runs], profiles: Mapping[str, Profile]
 ) -> Iterator[Candidate]:
@@ -94,22 +98,23 @@ def _with_life_of_spot(space: PlanSpace, deployments: Sequence[Deployment]) -> P
         part.spot
         for deployment in deployments
         for part in deployment.parts.values()
-        if not isinstance(part, EdgePart) and part.spot is not None
+        if part.spot is not None
     )
     return space.model_copy(update={"spot": space.spot or next(said, SPOT)})
 
 
-def _templates(deployments: Sequence[Deployment]) -> Iterator[Deployment]:
-    """The first of each kind; hybrids are two parts that belong together, and stay as they are."""
+def _templates(deployments: Sequence[Deployment]) -> Iterator[Whole]:
+    """The first at each place; stages that belong together stay as they are."""
     seen = set()
     for deployment in deployments:
-        if deployment.kind not in seen and deployment.kind != "hybrid":
-            seen.add(deployment.kind)
-            yield deployment
+        if not isinstance(deployment, HybridDeployment | LineDeployment):
+            if deployment.PLACE not in seen:
+                yield deployment
+            seen.add(deployment.PLACE)
 
 
 def _variants(
-    template: Deployment, offer: Offer, profile: Profile, space: PlanSpace, sites: int,
+    template: Whole, offer: Offer, profile: Profile, space: PlanSpace, sites: int,
     carried: Collection[str],
 ) -> Iterator[Deployment]:  # fmt: skip
     """The template on this offer, in every way that can be chosen."""
@@ -118,13 +123,13 @@ def _variants(
             own = template.battery is not None or {template.offer, offer.name} & set(carried)
             least = template.fleet if own else sites
             yield from _fleets(template, profile, space, least)
-    elif offer.location != "edge" and not isinstance(template, HybridDeployment):
+    elif offer.location != "edge":
         changed = _placed(template, offer, space)
         if isinstance(changed, BatchDeployment):
             for batching in _batching(space, profile, profile.max_batch, waits=False):
                 for nodes in dict.fromkeys(space.nodes):
                     yield changed.model_copy(update={"batching": batching, "nodes": nodes})
-        elif isinstance(changed, RealTimeDeployment):
+        else:
             for batching in _batching(space, profile, LARGEST_ON_LINE, waits=True):
                 for scaling in _scaling(space):
                     yield changed.model_copy(update={"batching": batching, "scaling": scaling})

@@ -20,7 +20,7 @@ from bench.report.drawing import COLOURS, STYLE, mark_times, svg
 from bench.scenario import Objective
 from bench.units import format_seconds, format_usd
 
-KINDS = ("batch", "real_time", "edge", "hybrid")
+KINDS = ("batch", "real_time", "edge", "hybrid", "line")
 """Each has the colour of its place, in every plan."""
 MARKERS = {"measured": "o", "published": "s", "projected": "D", "assumed": "^"}
 """Shapes say what a figure rests on, where colours say the kind."""

@@ -15,11 +15,8 @@ from bench.report.html import environment
 from bench.scenario import (
     AnyPart,
     ArmSpec,
-    BatchDeployment,
     Deployment,
-    EdgePart,
     Part,
-    RealTimePart,
     ResolvedScenario,
 )
 from bench.store import Header
@@ -36,7 +33,7 @@ class PartSaid:
     """One part of a deployment in the words of a table."""
 
     role: str
-    """``edge`` or ``cloud`` of a hybrid; empty where there is one part only."""
+    """Its stage (``edge`` or ``cloud`` of a hybrid); empty where there is one part only."""
     offer: str
     arm: str
     arm_options: str
@@ -73,7 +70,7 @@ def render_plan(header: Header, asked: ResolvedScenario, plan: Plan) -> str:
 
 
 def parts_of(deployment: Deployment) -> Iterator[PartSaid]:
-    """Offer, arm, batching and scaling; twice for a hybrid."""
+    """Offer, arm, batching and scaling of each stage."""
     several = len(deployment.parts) > 1
     for name, part in deployment.parts.items():
         yield PartSaid(
@@ -91,11 +88,8 @@ def _arm_options(part: ArmSpec) -> str:
 
 
 def _scaling(part: AnyPart) -> str:
-    if isinstance(part, BatchDeployment):
-        return _number(part.nodes, "node")
-    if isinstance(part, EdgePart):
-        return _number(part.fleet, "device")
-    assert isinstance(part, RealTimePart)  # noqa: S101
+    if part.scaling is None:
+        return _number(part.number or 0, part.NOUN)
     said = _said(part.scaling)
     return said if part.per_node == 1 else f"{said}; {part.per_node} on a machine"
 

@@ -12,8 +12,10 @@ from bench.scenario.resolve import Extensions
 from bench.scenario.schema import Scenario, Suite
 
 # Which fields of which records hold a part of which role.
-_REAL_TIME = ("RealTimeDeployment", "RealTimePart")
-_PARTS = ("BatchDeployment", *_REAL_TIME, "EdgeDeployment", "EdgePart")
+_REAL_TIME = ("RealTimeDeployment", "RealTimePart", "RealTimeStage")
+_PARTS = (
+    "BatchDeployment", "BatchStage", *_REAL_TIME, "EdgeDeployment", "EdgePart", "EdgeStage",
+)  # fmt: skip
 _PART_FIELDS = {
     "task": [("Scenario", "task"), ("Suite", "task")],
     "backend": [(record, "backend") for record in (*_PARTS, "ArmSpec")],

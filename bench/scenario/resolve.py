@@ -12,14 +12,12 @@ from bench.extensions import is_own_file
 from bench.hardware import Catalogue, check_current
 from bench.record import Record
 from bench.scenario.schema import (
-    AnyPart,
     Arm,
     ArmSpec,
     Asked,
-    BatchDeployment,
+    BatchPart,
     Deployment,
     EdgePart,
-    HybridDeployment,
     MeasurePlan,
     Part,
     PlanSpace,
@@ -141,8 +139,8 @@ def resolve(
     )
     arms: dict[str, Arm] = {}
     for i, written in enumerate(scenario.deployments):
-        for name, part, inner in _parts(written):
-            arms[name] = look_up.arm(part, scenario.task, "deployments", i, *inner)
+        for stage in written.line:
+            arms[stage.name] = look_up.arm(stage.part, scenario.task, "deployments", i, *stage.path)
     offers = {
         name: catalogue.offer(part.offer) for d in deployments for name, part in d.parts.items()
     }
@@ -165,8 +163,8 @@ def _require_names(look_up: _Lookup, deployments: Sequence[Deployment]) -> None:
         for name in dict.fromkeys([deployment.name, *deployment.parts]):
             if name in owner:
                 raise InputError(
-                    f"{name!r} is the name of two things: of a deployment, and of a part of a hybrid "
-                    "of the name before the brackets",
+                    f"{name!r} is the name of two things: of a deployment, and of a stage of "
+                    "one with the name before the brackets",
                     where=where, todo="Call one of them something else",
                 )  # fmt: skip
             owner[name] = deployment.name
@@ -211,25 +209,12 @@ def resolve_suite(
     )
 
 
-def _parts(value: Deployment) -> list[tuple[str, AnyPart, tuple[str, ...]]]:
-    """The parts of a deployment: name, record, and where in the deployment it is written."""
-    inner = [("edge",), ("cloud",)] if isinstance(value, HybridDeployment) else [()]
-    return [(*named, where) for named, where in zip(value.parts.items(), inner, strict=True)]
-
-
 def _deployment(
     look_up: _Lookup, scenario: Scenario, value: Deployment, *here: str | int
 ) -> Deployment:
-    if isinstance(value, HybridDeployment):
-        parts = {
-            "edge": _part(look_up, scenario, value.edge, *here, "edge"),
-            "cloud": _part(look_up, scenario, value.cloud, *here, "cloud"),
-        }
-        return value.model_copy(update=parts)
-    if isinstance(value, BatchDeployment):
-        _require_possible_window(look_up, scenario, value, *here)
-    whole: Deployment = _part(look_up, scenario, value, *here)
-    return whole
+    return value.with_parts(
+        [_part(look_up, scenario, stage.part, *here, *stage.path) for stage in value.line]
+    )
 
 
 def _part(look_up: _Lookup, scenario: Scenario, value: Any, *here: str | int) -> Any:
@@ -249,6 +234,8 @@ def _part(look_up: _Lookup, scenario: Scenario, value: Any, *here: str | int) ->
             where=look_up.where(*here, "offer"),
             allowed=", ".join(n for n, o in offers.items() if o.location == "edge"),
         )
+    if isinstance(value, BatchPart):
+        _require_possible_window(look_up, scenario, value, *here)
     if isinstance(value, EdgePart):
         _require_a_device_at_each_site(look_up, scenario, value, *here)
     return value.model_copy(update=update)
@@ -269,7 +256,7 @@ def _require_a_device_at_each_site(
 
 
 def _require_possible_window(
-    look_up: _Lookup, scenario: Scenario, value: BatchDeployment, *here: str | int
+    look_up: _Lookup, scenario: Scenario, value: BatchPart, *here: str | int
 ) -> None:
     opens, due = value.window.opens, scenario.objective.due
     if opens < scenario.workload.active.end:

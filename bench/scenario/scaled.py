@@ -12,12 +12,8 @@ from pydantic import ValidationError
 from bench import extensions
 from bench.errors import InputError
 from bench.scenario.schema import (
-    BatchDeployment,
     Deployment,
-    EdgePart,
-    HybridDeployment,
     Part,
-    RealTimePart,
     ResolvedScenario,
     Scenario,
     Workload,
@@ -86,24 +82,17 @@ def _follows_sources(arrivals: Part) -> bool:
 
 
 def _deployment(deployment: Deployment, factor: Fraction, grown: Grown) -> Deployment:
-    if isinstance(deployment, HybridDeployment):
-        parts = {
-            "edge": _part(deployment.edge, factor, grown),
-            "cloud": _part(deployment.cloud, factor, grown),
-        }
-        return deployment.model_copy(update=parts)
-    whole: Deployment = _part(deployment, factor, grown)
-    return whole
+    return deployment.with_parts([_part(stage.part, factor, grown) for stage in deployment.line])
 
 
 def _part(part: Any, factor: Fraction, grown: Grown) -> Any:
-    if isinstance(part, EdgePart):
-        return part.model_copy(update={"fleet": _times(part.fleet, factor)})
-    sites = _times(part.network.sites, factor)
-    changes: dict[str, Any] = {"network": part.network.model_copy(update={"sites": sites})}
-    if isinstance(part, BatchDeployment):
-        changes["nodes"] = _times(part.nodes, factor)
-    if isinstance(part, RealTimePart):
+    changes: dict[str, Any] = {}
+    if part.network is not None:
+        sites = _times(part.network.sites, factor)
+        changes["network"] = part.network.model_copy(update={"sites": sites})
+    if part.COUNT is not None:
+        changes[part.COUNT] = _times(part.number, factor)
+    if part.scaling is not None:
         changes["scaling"] = grown(part.scaling, float(factor))
     return part.model_copy(update=changes)
 

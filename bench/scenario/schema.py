@@ -7,7 +7,10 @@ record in that very file, so that an extension is described in one place.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -379,12 +382,28 @@ class ArmSpec(Record):
 
 
 class _Part(ArmSpec):
+    """What all parts share. What a part has not stands in its class as ``None``, so that whoever looks
+    at one need not ask for its kind."""
+
+    PLACE: ClassVar[str]
+    """The file of its place in ``bench/simulate/places``."""
+    COUNT: ClassVar[str | None]
+    """The field that says how many servers there are; ``None`` where a scaling policy does."""
+    NOUN: ClassVar[str]
+    """What one of them is called."""
+    at_sources: ClassVar[bool] = False
+    """Whether each stands at a site, and answers the sources there only."""
     offer: str
     batching: Part = Part(name="none")
     admission: AdmissionPlan = AdmissionPlan()
     failures: MeanTimes | None = None
     in_flight: Literal["retry", "lost"] = "retry"
     """What becomes of requests on a machine that fails."""
+
+    @property
+    def number(self) -> int | None:
+        """How many servers there are; ``None`` where a scaling policy says so."""
+        return None if self.COUNT is None else int(getattr(self, self.COUNT))
 
 
 class _CloudPart(_Part):
@@ -396,6 +415,9 @@ class _CloudPart(_Part):
 class RealTimePart(_CloudPart):
     """Replicas behind a load balancer answer as requests come."""
 
+    PLACE, COUNT, NOUN = "real_time", None, "replica"
+    window: ClassVar[None] = None
+    cellular: ClassVar[None] = None
     scaling: Part
     routing: Literal["central", "round_robin", "shortest_queue", "two_choices", "sticky"] = (
         "central"
@@ -409,6 +431,13 @@ class RealTimePart(_CloudPart):
 class EdgePart(_Part):
     """Each device answers its own sources, with a queue of its own."""
 
+    PLACE, COUNT, NOUN = "edge", "fleet", "device"
+    at_sources = True
+    network: ClassVar[None] = None
+    spot: ClassVar[None] = None
+    scaling: ClassVar[None] = None
+    window: ClassVar[None] = None
+    per_node: ClassVar[int] = 1
     fleet: int = Field(ge=1, le=1_000_000)
     awake: list[Active] = Field(default=[], max_length=48)
     """Hours in which devices serve, every day; by default always."""
@@ -418,44 +447,85 @@ class EdgePart(_Part):
     cellular: Cellular | None = None
 
 
-class _Named(Record):
-    name: Name
-
-
-class BatchDeployment(_CloudPart, _Named):
+class BatchPart(_CloudPart):
     """A day's requests are stored and processed in one go."""
 
-    kind: Literal["batch"]
+    PLACE, COUNT, NOUN = "batch", "nodes", "node"
+    scaling: ClassVar[None] = None
+    cellular: ClassVar[None] = None
+    per_node: ClassVar[int] = 1
     window: Window
     nodes: int = Field(default=1, ge=1, le=1000)
     checkpoint: Checkpoint | None = None
 
+
+AnyPart = BatchPart | RealTimePart | EdgePart
+"""What runs on one kind of machine."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One place that requests pass, and which of them: all that a line is made of."""
+
+    name: str
+    """Of the part, in records and tables."""
+    part: AnyPart
+    takes: SpillPlan | None
+    """Of what the stage before has; ``None``: all."""
+    path: tuple[str | int, ...]
+    """Where in its deployment it is written."""
+
+
+class _Deployment(Record):
+    """A line of stages; the shorter ways to write one are kinds of their own."""
+
+    name: Name
+
+    @property
+    def line(self) -> list[Stage]:
+        raise NotImplementedError
+
     @property
     def parts(self) -> dict[str, AnyPart]:
-        return {self.name: self}
+        """By the name of their stage."""
+        return {stage.name: stage.part for stage in self.line}
+
+    def with_parts(self, parts: Sequence[AnyPart]) -> Self:
+        """The same line through other parts, one for each stage."""
+        raise NotImplementedError
 
 
-class RealTimeDeployment(RealTimePart, _Named):
+class _Whole(_Deployment):
+    """A deployment that is one stage."""
+
+    @property
+    def line(self) -> list[Stage]:
+        return [Stage(self.name, cast("AnyPart", self), None, ())]
+
+    def with_parts(self, parts: Sequence[AnyPart]) -> Self:
+        (whole,) = parts
+        return cast("Self", whole)
+
+
+class BatchDeployment(BatchPart, _Whole):
+    """A day's requests are stored and processed in one go."""
+
+    kind: Literal["batch"]
+
+
+class RealTimeDeployment(RealTimePart, _Whole):
     """Replicas behind a load balancer answer as requests come."""
 
     kind: Literal["real_time"]
 
-    @property
-    def parts(self) -> dict[str, AnyPart]:
-        return {self.name: self}
 
-
-class EdgeDeployment(EdgePart, _Named):
+class EdgeDeployment(EdgePart, _Whole):
     """Each device answers its own sources, with a queue of its own."""
 
     kind: Literal["edge"]
 
-    @property
-    def parts(self) -> dict[str, AnyPart]:
-        return {self.name: self}
 
-
-class HybridDeployment(_Named):
+class HybridDeployment(_Deployment):
     """Devices answer what they can, and pass the rest on to replicas in the cloud."""
 
     kind: Literal["hybrid"]
@@ -464,14 +534,88 @@ class HybridDeployment(_Named):
     spill: SpillPlan
 
     @property
-    def parts(self) -> dict[str, AnyPart]:
-        return {f"{self.name} (edge)": self.edge, f"{self.name} (cloud)": self.cloud}
+    def line(self) -> list[Stage]:
+        return [
+            Stage(f"{self.name} (edge)", self.edge, None, ("edge",)),
+            Stage(f"{self.name} (cloud)", self.cloud, self.spill, ("cloud",)),
+        ]
+
+    def with_parts(self, parts: Sequence[AnyPart]) -> Self:
+        edge, cloud = parts
+        return self.model_copy(update={"edge": edge, "cloud": cloud})
 
 
-AnyPart = BatchDeployment | RealTimePart | EdgePart
-"""What runs on one kind of machine; a deployment has one or several, by name."""
+class _Staged(Record):
+    """A stage of a line, as written."""
+
+    name: Name
+    takes: Literal["all"] | SpillPlan = "all"
+    """Which requests of the stage before: all that it answers, or those that it passes on."""
+
+
+class BatchStage(BatchPart, _Staged):
+    """Stored, and processed in one go."""
+
+    place: Literal["batch"]
+
+
+class RealTimeStage(RealTimePart, _Staged):
+    """Replicas behind a load balancer."""
+
+    place: Literal["real_time"]
+
+
+class EdgeStage(EdgePart, _Staged):
+    """Devices, each with its own sources."""
+
+    place: Literal["edge"]
+
+
+class LineDeployment(_Deployment):
+    """Stages that requests pass one after the other."""
+
+    kind: Literal["line"]
+    stages: list[
+        Annotated[BatchStage | RealTimeStage | EdgeStage, Field(discriminator="place")]
+    ] = Field(min_length=1, max_length=8)
+
+    @model_validator(mode="after")
+    def _can_be_passed(self) -> LineDeployment:
+        names = [stage.name for stage in self.stages]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two stages are called {twice!r}")
+        if self.stages[0].takes != "all":
+            raise ValueError("the first stage takes all requests: leave its 'takes' out")
+        for before, stage in pairwise(self.stages):
+            if stage.place == "edge" and before.place != "edge":
+                raise ValueError(
+                    f"{stage.name!r} is at the edge, after {before.name!r}, which is not: answers go "
+                    "back to the source, and not to another model there"
+                )
+            if stage.takes != "all" and before.place != "edge":
+                raise ValueError(
+                    f"{stage.name!r} takes what devices pass on, and {before.name!r} is not at the "
+                    "edge: say takes: all"
+                )
+        return self
+
+    @property
+    def line(self) -> list[Stage]:
+        return [
+            Stage(
+                f"{self.name} ({stage.name})", stage,
+                None if stage.takes == "all" else stage.takes, ("stages", index),
+            )
+            for index, stage in enumerate(self.stages)
+        ]  # fmt: skip
+
+    def with_parts(self, parts: Sequence[AnyPart]) -> Self:
+        return self.model_copy(update={"stages": list(parts)})
+
+
 Deployment = Annotated[
-    BatchDeployment | RealTimeDeployment | EdgeDeployment | HybridDeployment,
+    BatchDeployment | RealTimeDeployment | EdgeDeployment | HybridDeployment | LineDeployment,
     Field(discriminator="kind"),
 ]
 

@@ -1,15 +1,10 @@
 """Simulated days of requests against a deployment, from measured service times."""
 
-from bench.simulate.bounds import (
-    has_closed_loop,
-    least_response_s,
-    least_usage,
-    why_impossible,
-)
+from bench.simulate.bounds import has_closed_loop, least_response_s, why_impossible
 from bench.simulate.cloud import BATCHING, largest_batch
 from bench.simulate.day import BINS, Day, day_of, days_of, event_trace, table_of_days
 from bench.simulate.demand import expected_requests, mean_rate, sites_of, workload_in_words
-from bench.simulate.rates import server_rate
+from bench.simulate.line import least_usage, server_rate
 from bench.simulate.results import (
     DeploymentResult,
     Holding,

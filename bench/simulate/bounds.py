@@ -8,38 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
-from bench import extensions
 from bench.arrivals import is_closed
 from bench.profile import Profile
-from bench.scenario import BatchDeployment, Deployment, Objective, Workload
+from bench.scenario import Deployment, Objective, Workload
+from bench.simulate import line
 from bench.simulate.demand import expected_requests, is_counted, process_of, repeats
 from bench.simulate.limits import Limit
-from bench.simulate.results import Usage
 from bench.units import DAY_S, format_seconds
 
-KINDS = "bench.simulate.kinds"
 LUCK = 4.0
 """Standard deviations of a number of requests that no replication is to exceed."""
 HAIR = 1e-9
 """Of binary fractions."""
-
-
-def kind_of(deployment: Deployment) -> Any:
-    """The file of a deployment's kind."""
-    return extensions.load(KINDS, deployment.kind.replace("_", "-"))
-
-
-def least_usage(
-    deployment: Deployment, profiles: Mapping[str, Profile], days: int, requests: int = 0
-) -> dict[str, Usage]:
-    """What each part uses at the least, if it answers ``requests`` in all.
-
-    ``profiles``: by the name of the deployment's part.
-    """
-    found: dict[str, Usage] = kind_of(deployment).least_usage(deployment, profiles, days, requests)
-    return found
 
 
 def least_response_s(
@@ -49,10 +30,9 @@ def least_response_s(
 
     ``profiles``: by the name of the deployment's part.
     """
-    quickest = float(kind_of(deployment).quickest(deployment, profiles))
-    if isinstance(deployment, BatchDeployment):
-        quickest += max(deployment.window.opens - workload.active.end, 0.0)
-    return quickest
+    opens = line.opens(deployment)
+    waits = 0.0 if opens is None else max(opens - workload.active.end, 0.0)
+    return line.quickest(deployment, profiles) + waits
 
 
 def why_impossible(
@@ -67,7 +47,7 @@ def why_impossible(
     if exceeded is not None:
         return exceeded
     if objective.response is not None:
-        quickest = float(kind_of(deployment).quickest(deployment, profiles))
+        quickest = line.quickest(deployment, profiles)
         if quickest > objective.response.limit:
             return (
                 f"the limit of {format_seconds(objective.response.limit)} cannot be kept: the "
@@ -90,7 +70,7 @@ def overload(
     """
     if has_closed_loop(workload) or not repeats(workload):
         return None
-    limits: list[Limit] = kind_of(deployment).capacity(deployment, profiles, workload)
+    limits = line.limits(deployment, profiles, workload)
     arrive = expected_requests(workload, 1)
     allowed = 1 - _needed(objective)
     exceeded = [
@@ -125,7 +105,7 @@ def rush(
     arrive = expected_requests(workload, 1)
     # By chance fewer may come, and be served sooner.
     share = _needed(objective) * (1 - LUCK / math.sqrt(max(arrive, LUCK**2)))
-    limits: list[Limit] = kind_of(deployment).capacity(deployment, profiles, workload)
+    limits = line.limits(deployment, profiles, workload)
     for limit in sorted(limits, key=lambda limit: limit.per_day):
         in_time = limit.per_day / DAY_S * (active.length_s + response.limit)
         if limit.waits and limit.steady and limit.share == 1 and in_time < share * arrive:

@@ -14,7 +14,7 @@ from bench.profile import Profile
 from bench.scenario import (
     AdmissionPlan,
     AnyPart,
-    BatchDeployment,
+    BatchPart,
     MeanTimes,
     Network,
     Part,
@@ -100,8 +100,8 @@ def all_wait(part: AnyPart) -> bool:
     """Whether a request that cannot be served yet waits, however long."""
     limits = part.admission
     patient = limits.queue_limit is None and limits.timeout is None and limits.shed is None
-    fails = part.failures is not None or getattr(part, "battery", None) is not None
-    fails |= getattr(part, "spot", None) is not None
+    fails = part.failures is not None or part.spot is not None
+    fails |= getattr(part, "battery", None) is not None
     return patient and (part.in_flight == "retry" or not fails)
 
 
@@ -161,7 +161,7 @@ def servers_for(most: int) -> int:
 def replicas_of(
     env: simpy.Environment,
     pool: Pool,
-    part: RealTimePart | BatchDeployment,
+    part: RealTimePart | BatchPart,
     profile: Profile,
     most: int,
     streams: Streams,
@@ -184,11 +184,11 @@ def replicas_of(
             notice_s=part.spot.notice if part.spot else 0.0,
         ),
         streams.get("breakdowns"),
-        part.per_node if isinstance(part, RealTimePart) else 1,
+        part.per_node,
     )
 
 
-def shortest_start_s(part: RealTimePart | BatchDeployment, profile: Profile) -> float:
+def shortest_start_s(part: RealTimePart | BatchPart, profile: Profile) -> float:
     """No replica on a new node is ready sooner."""
     start = part.start_up
     load = profile.load_s if start.model_load is None else shortest(start.model_load)

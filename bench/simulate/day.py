@@ -17,7 +17,7 @@ from bench.profile import Profile
 from bench.record import Record
 from bench.requests import ANSWER, Answers, Floats, Outcome
 from bench.simulate.control import Event
-from bench.simulate.kinds import Played, until_of
+from bench.simulate.places import Played, until_of
 from bench.simulate.results import Usage
 from bench.simulate.run import Job, play
 from bench.simulate.tally import SERIES

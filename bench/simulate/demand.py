@@ -78,7 +78,7 @@ class Demand:
             time = tick_array(times if self.closed else self.span.clock(times))
             if not self.offered and not self.closed:
                 self.first_arrival = int(time[0])
-            up, down = _delays(network, count, weather)
+            up, down = delays(network, count, weather)
             if not len(own) and self._sizes is not None:
                 own = self._sizes.draw(count, sizes)
             yield Requests(
@@ -187,7 +187,7 @@ def sites_of(workload: Workload) -> int:
     return min(workload.sites or 1, workload.sources)
 
 
-def _delays(network: Network | None, count: int, rng: np.random.Generator) -> tuple[Ticks, Ticks]:
+def delays(network: Network | None, count: int, rng: np.random.Generator) -> tuple[Ticks, Ticks]:
     """Propagation up and down of ``count`` requests: half a round trip each, and retransmissions."""
     if network is None:
         none = np.zeros(count, np.int64)

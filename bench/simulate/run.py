@@ -16,17 +16,16 @@ from bench.record import Caveat, Estimate, Record
 from bench.scenario import (
     Deployment,
     Objective,
-    RealTimePart,
     ResolvedScenario,
     Scenario,
     SimulatePlan,
     Workload,
 )
-from bench.simulate import cloud
-from bench.simulate.bounds import kind_of, why_impossible
+from bench.simulate import cloud, line
+from bench.simulate.bounds import why_impossible
 from bench.simulate.demand import Demand, count_requests, expected_requests, left_out
 from bench.simulate.judged import carried_over, growing, too_few, unjudged
-from bench.simulate.kinds import Played, Setting, next_day_of, until_of
+from bench.simulate.places import Played, Setting, until_of
 from bench.simulate.results import (
     CURVE_POINTS,
     PERCENTILES,
@@ -315,10 +314,9 @@ def play(
     until = until_of(job.workload, job.objective, job.plan.days)
     tally = Tally(
         job.objective, until, since, step_s, sequence=job.plan.start == "steady" and not since,
-        watch=watch, next_day=next_day_of(job.deployment, job.workload, job.plan.days),
+        watch=watch, next_day=line.next_day_of(job.deployment, job.workload, job.plan.days),
     )  # fmt: skip
     setting = Setting(
-        deployment=job.deployment,
         profiles=job.profiles,
         workload=job.workload,
         demand=demand,
@@ -329,8 +327,7 @@ def play(
         tally=tally,
         resample=job.plan.profile_uncertainty,
     )
-    played: Played = kind_of(job.deployment).play(setting)
-    return played, tally, demand
+    return line.play(job.deployment, setting), tally, demand
 
 
 def _effort_s(jobs: Iterable[Job]) -> float:
@@ -341,7 +338,7 @@ def _effort_s(jobs: Iterable[Job]) -> float:
         periods = [
             Scaling(part.scaling).period_s
             for part in job.deployment.parts.values()
-            if isinstance(part, RealTimePart)
+            if part.scaling is not None
         ]
         decisions = sum(DAY_S * job.plan.days / period for period in periods if period)
         total += requests * REQUEST_S + decisions * DECISION_S

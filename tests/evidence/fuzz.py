@@ -38,11 +38,12 @@ CODES = {
 RICH = """\
 schema_version: 1
 name: rich
-task: {name: synthetic, samples: 8, payload_bytes: 5000}
+task: {name: synthetic, samples: 8, payload_bytes: 5000, sizes: [1, 2, 5]}
 workload:
   sources: 4
   arrivals: {name: gamma, rate: 6/min, cv: 2.5}
   active: {start: "08:00", end: "08:30"}
+  sizes: {name: lognormal, p50: 3, p99: 20, most: 50}
 objective:
   response: {percentile: 95, limit: 400 ms}
   accuracy: {metric: error_rate, at_most: 0 %}
@@ -95,6 +96,25 @@ deployments:
     spot: {mean_life: 4 h, notice: 2 min}
     start_up: {node: 60 s}
     network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
+  - name: line
+    kind: line
+    stages:
+      - name: camera
+        place: edge
+        backend: {name: fake, base: 9 ms, per_item: 1 ms}
+        device: this-host-one-thread
+        offer: edge/mini-pc
+        fleet: 4
+      - name: site
+        place: real_time
+        takes: {unsure: 30 %, queue: 2}
+        backend: {name: fake, base: 4 ms, per_item: 1 ms}
+        device: this-host
+        offer: civo/standard-2c-4g/any/on-demand
+        batching: {name: dynamic, max_batch: 8, max_wait: 5 ms}
+        scaling: {name: fixed, replicas: 2}
+        start_up: {node: 60 s}
+        network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
 """
 ARRIVALS = (
     "{name: poisson, rate: 6/min}",
@@ -106,6 +126,7 @@ ARRIVALS = (
     "{name: mmpp, states: [{rate: 1/min, mean_length: 5 min}, {rate: 20/min, mean_length: 1 min}]}",
     "{name: trace, file: trace.csv}",
     "{name: trace, file: trace.csv, rate: 1/s, window: 30 s}",
+    "{name: trace, file: trace.csv, sizes: pages}",
 )
 SCALINGS = (
     "{name: fixed, replicas: 2}",
@@ -122,7 +143,7 @@ purchases:
 assumptions:
   electricity: {value: $0.21/kWh, source: the bill of October}
 """
-TRACE = "time_s,other\n" + "".join(f"{t * 7.3:.3f},x\n" for t in range(120))
+TRACE = "time_s,other,pages\n" + "".join(f"{t * 7.3:.3f},x,{1 + t % 7}\n" for t in range(120))
 
 SCALARS = (
     "", "~", "0", "-1", "1", "2", "1.5", "1e999", "-1e999", "1e308", "5e-324", "NaN", "inf", "true",
@@ -159,7 +180,7 @@ def prepare_base(folder: Path) -> Base:
     """Compile, and make the runs that are mutated."""
     compile_all()
     scenario = folder / "fake.yaml"
-    scenario.write_text(FAKE_SCENARIO)
+    scenario.write_text(FAKE_SCENARIO.replace("5000}", "5000, sizes: [1, 2, 5]}"))
     done = pipeline.run(scenario, folder / "run", Settings(engine="inline"))
     shutil.copytree(done.path, folder / "killed")
     header = json.loads((folder / "killed" / "run.json").read_text())

@@ -3,44 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 
 from bench.errors import InputError
 from bench.profile import Profile
-from bench.scenario import EdgeDeployment, EdgePart, Workload
+from bench.requests import Requests
+from bench.scenario import EdgePart, Stage, Workload
 from bench.simulate import cloud
 from bench.simulate.demand import sites_of
 from bench.simulate.durations import breakdowns, daily, outside
-from bench.simulate.kinds import Played, Setting
 from bench.simulate.limits import Limit, counted
+from bench.simulate.places import Played, Playing, Setting
 from bench.simulate.plane import Battery, FleetPlan, Pool, PoolPlan, Routing, Spill
 from bench.simulate.results import Usage
-from bench.ticks import ticks, to_seconds
+from bench.ticks import FOREVER, ticks, to_seconds
 from bench.units import DAY_S
 
 
-def capacity(
-    deployment: EdgeDeployment, profiles: Mapping[str, Profile], workload: Workload
-) -> list[Limit]:
-    return limits_of(deployment, profiles[deployment.name], workload)
-
-
-def quickest(deployment: EdgeDeployment, profiles: Mapping[str, Profile]) -> float:
-    return shortest_of(deployment, profiles[deployment.name])
-
-
-def least_usage(
-    deployment: EdgeDeployment, profiles: Mapping[str, Profile], days: int, requests: int
-) -> dict[str, Usage]:
-    return {deployment.name: usage_of(deployment, requests, 0)}
-
-
-def shortest_of(part: EdgePart, profile: Profile) -> float:
+def quickest(part: EdgePart, profile: Profile) -> float:
     return cloud.shortest_service_s(part, profile) * part.power_mode.slowdown
 
 
-def limits_of(part: EdgePart, profile: Profile, workload: Workload) -> list[Limit]:
+def least_usage(part: EdgePart, profile: Profile, days: int, requests: int) -> Usage:
+    return usage_of(part, requests, 0)
+
+
+def opens(part: EdgePart) -> None:
+    """Devices work when requests come."""
+
+
+def limits(part: EdgePart, profile: Profile, workload: Workload) -> list[Limit]:
     """Where sources cannot be shared evenly, some devices have more of them than others."""
     served, sources = device_per_day(part, profile), workload.sources
     loads, waits, share = sources_of_each(workload, part.fleet), cloud.all_wait(part), 0.0
@@ -52,6 +45,17 @@ def limits_of(part: EdgePart, profile: Profile, workload: Workload) -> list[Limi
         steady = not part.awake and part.duty_cycle is None
         found.append(Limit(served * sources / each, devices + busiest, waits, share, steady))
     return found
+
+
+def together(part: EdgePart, profile: Profile, workload: Workload) -> Limit:
+    """What all devices do, were the requests spread over them as they can take them."""
+    used = min(part.fleet, workload.sources)
+    return Limit(
+        per_day=used * device_per_day(part, profile),
+        what=counted(used, "device", "serve"),
+        waits=cloud.all_wait(part),
+        steady=not part.awake and part.duty_cycle is None,
+    )
 
 
 def sources_of_each(workload: Workload, fleet: int) -> Counter[int]:
@@ -81,35 +85,55 @@ def device_per_day(part: EdgePart, profile: Profile) -> float:
     return sum(rate * hours.length_s + full for hours in part.awake)
 
 
-def device_rate(part: EdgePart, profile: Profile, workload: Workload) -> float:
+def rate(part: EdgePart, profile: Profile, workload: Workload) -> float:
     """Requests/s of one device that always has work, over the active hours."""
-    rate = cloud.best_rate(part, profile) / part.power_mode.slowdown
+    found = cloud.best_rate(part, profile) / part.power_mode.slowdown
     if part.duty_cycle:
-        rate *= part.duty_cycle.on / part.duty_cycle.period
+        found *= part.duty_cycle.on / part.duty_cycle.period
     if part.awake:
-        rate *= sum(hours.length_s for hours in part.awake) / DAY_S
-        rate *= DAY_S / workload.active.length_s
-    return rate
+        found *= sum(hours.length_s for hours in part.awake) / DAY_S
+        found *= DAY_S / workload.active.length_s
+    return found
 
 
-def play(setting: Setting) -> Played:
-    deployment: EdgeDeployment = setting.deployment
+def play(
+    setting: Setting, stage: Stage, requests: Iterator[Requests], following: Stage | None
+) -> Playing:
+    part: EdgePart = stage.part  # type: ignore[assignment]
     if setting.demand.closed:
-        return _play_users(setting, deployment)
-    plan = plan_of(setting, deployment, deployment.name)
-    requests = setting.demand.requests(choice=plan.draws_choice)
+        return _play_users(setting, part, stage.name, requests)
+    plan = _plan_of(setting, part, stage.name, _spill(setting, following))
     fleet = setting.method.Fleet(plan, requests, setting.tally, setting.until)
-    for _ in fleet.spilled():
-        pass
+    yield from fleet.spilled()
     seen = fleet.seen()
     return Played(
-        ready=deployment.fleet * setting.midnight,
-        available=deployment.fleet * setting.midnight,
+        ready=part.fleet * setting.midnight,
+        available=part.fleet * setting.midnight,
         busy=seen.busy - seen.overtime,
         batches=seen.batches,
         served=seen.served,
-        max_replicas=deployment.fleet,
-        usage={deployment.name: usage_of(deployment, seen.served, seen.busy)},
+        max_replicas=part.fleet,
+        usage={stage.name: usage_of(part, seen.served, seen.busy)},
+        devices=True,
+    )
+
+
+def _spill(setting: Setting, following: Stage | None) -> Spill:
+    """What devices pass on: nothing, all that they answer, or what the following stage takes."""
+    if following is None:
+        return Spill()
+    takes = following.takes
+    if takes is None:
+        return Spill(share=1.0)
+    outages, network = None, following.part.network
+    if network is not None:
+        profile = setting.profiles[following.name]
+        outages = cloud.links(network, profile, setting.until, setting.streams)[0].outages
+    return Spill(
+        queue=FOREVER if takes.queue is None else takes.queue,
+        share=takes.unsure,
+        off_line=outside(takes.on_line, setting.until),
+        outages=outages,
     )
 
 
@@ -126,7 +150,7 @@ def usage_of(part: EdgePart, served: int, busy: int) -> Usage:
     )
 
 
-def plan_of(setting: Setting, part: EdgePart, name: str, spill: Spill | None = None) -> FleetPlan:
+def _plan_of(setting: Setting, part: EdgePart, name: str, spill: Spill) -> FleetPlan:
     used, until = min(part.fleet, setting.workload.sources), setting.until
     service = setting.service(name).slowed(part.power_mode.slowdown)
     limits = cloud.admission(part.admission)
@@ -146,7 +170,7 @@ def plan_of(setting: Setting, part: EdgePart, name: str, spill: Spill | None = N
         duty_on=ticks(duty.on) if duty else 0,
         duty_phase=setting.rng("duty").integers(0, period, used) if duty else None,
         battery=_battery(part, until),
-        spill=spill or Spill(),
+        spill=spill,
         midnight=setting.midnight,
     )
 
@@ -171,18 +195,19 @@ def _battery(part: EdgePart, until: int) -> Battery | None:
     )
 
 
-def _play_users(setting: Setting, deployment: EdgeDeployment) -> Played:
+def _play_users(
+    setting: Setting, part: EdgePart, name: str, requests: Iterator[Requests]
+) -> Played:
     """A closed loop: each user's answers come from one device, which is always there."""
-    if deployment.duty_cycle or deployment.awake or deployment.battery or deployment.failures:
+    if part.duty_cycle or part.awake or part.battery or part.failures:
         raise InputError(
-            f"{deployment.name!r} has devices that are not always there, and the users of a closed "
+            f"{name!r} has devices that are not always there, and the users of a closed "
             "loop would all wait for them",
             where="workload.arrivals",
             allowed="closed-loop with devices that have no duty_cycle, awake, battery or failures",
             todo="Use an open arrival process",
         )
-    name = deployment.name
-    used, sites = min(deployment.fleet, setting.workload.sources), sites_of(setting.workload)
+    used, sites = min(part.fleet, setting.workload.sources), sites_of(setting.workload)
     if used % sites and used < setting.workload.sources:
         raise InputError(
             f"{name!r} has {used} devices at {sites} sites, and users of a closed loop need as many "
@@ -190,17 +215,16 @@ def _play_users(setting: Setting, deployment: EdgeDeployment) -> Played:
             where="fleet",
             allowed=f"a multiple of {sites}, or a device for each source",
         )
-    service = setting.service(name).slowed(deployment.power_mode.slowdown)
+    service = setting.service(name).slowed(part.power_mode.slowdown)
     plan = PoolPlan(
-        rule=cloud.rule_of(deployment.batching, service),
+        rule=cloud.rule_of(part.batching, service),
         service=service,
         servers=used,
         routing=Routing.STICKY,
-        admission=cloud.admission(deployment.admission),
+        admission=cloud.admission(part.admission),
         users=setting.workload.sources,
         away=outside([setting.workload.active], setting.midnight),
     )
-    requests = setting.demand.requests(choice=plan.draws_choice)
     pool: Pool = setting.method.Pool(cloud.environment(), plan, requests, setting.tally)
     for device in range(used):
         pool.add(device)
@@ -209,11 +233,12 @@ def _play_users(setting: Setting, deployment: EdgeDeployment) -> Played:
     pool.run(setting.until)
     seen = pool.seen()
     return Played(
-        ready=deployment.fleet * setting.midnight,
-        available=deployment.fleet * setting.midnight,
+        ready=part.fleet * setting.midnight,
+        available=part.fleet * setting.midnight,
         busy=busy,
         batches=seen.batches,
         served=seen.served,
-        max_replicas=deployment.fleet,
-        usage={name: usage_of(deployment, seen.served, seen.busy)},
+        max_replicas=part.fleet,
+        usage={name: usage_of(part, seen.served, seen.busy)},
+        devices=True,
     )

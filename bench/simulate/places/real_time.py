@@ -4,37 +4,46 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from bench.profile import Profile
 from bench.requests import Requests
-from bench.scenario import Fill, RealTimeDeployment, RealTimePart, Workload
+from bench.scenario import Fill, RealTimePart, Stage, Workload
 from bench.simulate import cloud
 from bench.simulate.control import Replicas, autoscale, sleep_when_empty
 from bench.simulate.durations import outside
-from bench.simulate.kinds import DRAIN_S, Played, Setting, end_of_work, work_off
 from bench.simulate.limits import Limit, counted
 from bench.simulate.moments import Steps
-from bench.simulate.plane import Pool, PoolPlan, Routing, Seen, Windows
+from bench.simulate.places import (
+    DRAIN_S,
+    Counted,
+    Gate,
+    Played,
+    Playing,
+    Setting,
+    end_of_work,
+    work_off,
+)
+from bench.simulate.plane import Link, Pool, PoolPlan, Routing, Seen, Windows
 from bench.simulate.results import OtherWork, Usage
 from bench.simulate.scaling import Scaling
 from bench.ticks import FOREVER, ticks, to_seconds
 from bench.units import DAY_S
 
 
-def capacity(
-    deployment: RealTimeDeployment, profiles: Mapping[str, Profile], workload: Workload
-) -> list[Limit]:
-    return limits_of(deployment, profiles[deployment.name], workload)
+def rate(part: RealTimePart, profile: Profile, workload: Workload) -> float:
+    return cloud.best_rate(part, profile)
 
 
-def quickest(deployment: RealTimeDeployment, profiles: Mapping[str, Profile]) -> float:
-    profile = profiles[deployment.name]
-    way = cloud.shortest_way_s(deployment.network, profile)
-    return way + cloud.shortest_service_s(deployment, profile)
+def quickest(part: RealTimePart, profile: Profile) -> float:
+    return cloud.shortest_way_s(part.network, profile) + cloud.shortest_service_s(part, profile)
 
 
-def limits_of(part: RealTimePart, profile: Profile, workload: Workload) -> list[Limit]:
+def opens(part: RealTimePart) -> None:
+    """Replicas work when requests come."""
+
+
+def limits(part: RealTimePart, profile: Profile, workload: Workload) -> list[Limit]:
     """Those of the most replicas the scaling allows, and of the links."""
     most, waits = Scaling(part.scaling).maximum, cloud.all_wait(part)
     replicas = Limit(
@@ -45,54 +54,22 @@ def limits_of(part: RealTimePart, profile: Profile, workload: Workload) -> list[
     return [replicas, *cloud.link_limits(part.network, profile, workload.sources, waits)]
 
 
-def least_usage(
-    deployment: RealTimeDeployment, profiles: Mapping[str, Profile], days: int, requests: int
-) -> dict[str, Usage]:
-    return {deployment.name: least_of(deployment, profiles[deployment.name], days, requests)}
-
-
-def least_of(part: RealTimePart, profile: Profile, days: int, requests: int) -> Usage:
+def least_usage(part: RealTimePart, profile: Profile, days: int, requests: int) -> Usage:
     """The fewest replicas the scaling keeps, day and night: an evicted node is replaced at once."""
     nodes = math.ceil(Scaling(part.scaling).fewest / part.per_node)
     sent = profile.least_input_bytes * requests
     return Usage.least(nodes, held_s=days * DAY_S, served=requests, uploaded_bytes=sent)
 
 
-def play(setting: Setting) -> Played:
-    deployment: RealTimeDeployment = setting.deployment
-    name = deployment.name
-    plan = plan_of(setting, deployment, name)
-    requests = setting.demand.requests(deployment.network, plan.draws_choice)
-    return play_pool(setting, deployment, name, plan, requests)
-
-
-def plan_of(setting: Setting, part: RealTimePart, name: str) -> PoolPlan:
-    service, profile = setting.service(name), setting.profiles[name]
-    uplink, downlink = cloud.links(part.network, profile, setting.until, setting.streams)
-    return PoolPlan(
-        rule=cloud.rule_of(part.batching, service),
-        service=service,
-        servers=cloud.servers_for(Scaling(part.scaling).maximum),
-        routing=Routing[part.routing.upper()],
-        admission=cloud.admission(part.admission),
-        retry=part.in_flight == "retry",
-        uplink=uplink,
-        downlink=downlink,
-        users=setting.workload.sources if setting.demand.closed else 0,
-        away=outside([setting.workload.active], setting.midnight)
-        if setting.demand.closed
-        else Windows(),
-    )
-
-
-def play_pool(
-    setting: Setting, part: RealTimePart, name: str, plan: PoolPlan,
-    requests: Iterator[Requests],
-) -> Played:  # fmt: skip
+def play(
+    setting: Setting, stage: Stage, requests: Iterator[Requests], following: Stage | None
+) -> Playing:
     """Replicas under an autoscaler, from midnight to midnight, and on until all is answered."""
-    env, profile, midnight = cloud.environment(), setting.profiles[name], setting.midnight
-    offered = _Counted(requests)
-    pool: Pool = setting.method.Pool(env, plan, offered, setting.tally)
+    part: RealTimePart = stage.part  # type: ignore[assignment]
+    env, profile, midnight = cloud.environment(), setting.profiles[stage.name], setting.midnight
+    offered, gate = Counted(requests), Gate(setting.tally, following)
+    plan = _plan_of(setting, part, stage.name, following)
+    pool: Pool = setting.method.Pool(env, plan, offered, gate)
     policy = Scaling(part.scaling)
     replicas = cloud.replicas_of(env, pool, part, profile, policy.maximum, setting.streams)
     replicas.begin_with(policy.initial)
@@ -103,15 +80,21 @@ def play_pool(
     filling = _Filling(part.fill, setting.days) if part.fill else None
     if filling:
         replicas.process(filling.run(replicas, pool))
-    done_before, size_before = setting.tally.done
-    pool.run(midnight)
+    yield from gate.run(pool, midnight)
     busy = pool.seen().busy
-    pool.run(midnight + ticks(DRAIN_S))
+    yield from gate.run(pool, midnight + ticks(DRAIN_S))
     filled = pool.seen()
-    work_off(setting, pool)
-    seen, end = pool.seen(), end_of_work(setting)
-    done, size = setting.tally.done
-    ready = sum(till - since for _, since, till in replicas.ready_spans(midnight))
+    if following is None:
+        work_off(setting, pool)
+    else:
+        yield from gate.run(pool, setting.until)
+    end = end_of_work(setting) if following is None else max(gate.last, midnight)
+    seen, ready = (
+        pool.seen(),
+        sum(till - since for _, since, till in replicas.ready_spans(midnight)),
+    )
+    paid = _paid(replicas.holdings(end), math.ceil(policy.fewest / part.per_node), midnight)
+    downloads = (gate.done, gate.done_size) if following is None else (0, 0.0)
     return Played(
         ready=ready,
         busy=busy,
@@ -120,16 +103,32 @@ def play_pool(
         served=seen.served,
         max_replicas=replicas.peak,
         usage={
-            name: cloud.usage_of(
-                _paid(replicas.holdings(end), math.ceil(policy.fewest / part.per_node), midnight),
-                replicas, seen, profile,
-                (offered.count, offered.size), (done - done_before, size - size_before),
+            stage.name: cloud.usage_of(
+                paid, replicas, seen, profile, (offered.count, offered.size), downloads
             )
         },
         other_work=filling.done(filled) if filling else None,
         events=replicas.events,
         spans=replicas.ready_spans(end),
-    )  # fmt: skip
+    )
+
+
+def _plan_of(setting: Setting, part: RealTimePart, name: str, following: Stage | None) -> PoolPlan:
+    service, profile = setting.service(name), setting.profiles[name]
+    uplink, downlink = cloud.links(part.network, profile, setting.until, setting.streams)
+    closed = setting.demand.closed
+    return PoolPlan(
+        rule=cloud.rule_of(part.batching, service),
+        service=service,
+        servers=cloud.servers_for(Scaling(part.scaling).maximum),
+        routing=Routing[part.routing.upper()],
+        admission=cloud.admission(part.admission),
+        retry=part.in_flight == "retry",
+        uplink=uplink,
+        downlink=downlink if following is None else Link(),
+        users=setting.workload.sources if closed else 0,
+        away=outside([setting.workload.active], setting.midnight) if closed else Windows(),
+    )
 
 
 class _Filling:
@@ -188,19 +187,3 @@ def _paid(held: Sequence[tuple[int, int]], lasting: int, midnight: int) -> list[
         if len(older) > lasting:
             heapq.heappop(older)
     return paid
-
-
-class _Counted:
-    """Passes requests on, counts them, and adds up their sizes."""
-
-    def __init__(self, requests: Iterator[Requests]) -> None:
-        self._requests, self.count, self.size = requests, 0, 0.0
-
-    def __iter__(self) -> Iterator[Requests]:
-        return self
-
-    def __next__(self) -> Requests:
-        chunk = next(self._requests)
-        self.count += len(chunk)
-        self.size += float(chunk.size.sum())
-        return chunk

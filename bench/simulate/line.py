@@ -1,0 +1,200 @@
+"""A line of stages: what bounds it, and how one replication of it is played.
+
+Requests flow forward only. Where a stage takes all of what the one before answers, each request is
+one of both, with luck of its own at each; where devices pass some on (they find a queue, or the answer
+is not sure enough), it is the same request that asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise, takewhile
+from typing import Any
+
+import numpy as np
+
+from bench import extensions
+from bench.errors import InputError
+from bench.profile import Profile
+from bench.requests import Requests
+from bench.scenario import AnyPart, Deployment, Stage, Workload
+from bench.simulate import cloud
+from bench.simulate.demand import delays
+from bench.simulate.limits import Limit
+from bench.simulate.places import Played, Playing, Setting, joined
+from bench.simulate.results import Usage
+from bench.ticks import ticks
+from bench.units import DAY_S, format_percent
+
+PLACES = "bench.simulate.places"
+
+
+def place_of(part: AnyPart) -> Any:
+    """The file of a part's place."""
+    return extensions.load(PLACES, part.PLACE.replace("_", "-"))
+
+
+def server_rate(part: AnyPart, profile: Profile, workload: Workload) -> float:
+    """Requests/s of one server, or one device, that always finds the batch it likes best."""
+    return float(place_of(part).rate(part, profile, workload))
+
+
+def limits(
+    deployment: Deployment, profiles: Mapping[str, Profile], workload: Workload
+) -> list[Limit]:
+    """What bounds the requests of a day, at any of its stages.
+
+    ``profiles``: by the name of the stage.
+    """
+
+    def own(stage: Stage, what: str = "limits") -> Any:
+        part = stage.part
+        return getattr(place_of(part), what)(part, profiles[stage.name], workload)
+
+    found: list[Limit] = own(deployment.line[0])
+    waits = cloud.all_wait(deployment.line[0].part)
+    for before, stage in pairwise(deployment.line):
+        takes, beyond = stage.takes, own(stage)
+        if takes is None:
+            found = found + beyond
+        elif takes.queue is not None:  # what finds no room at one, the other may answer
+            devices = own(before, "together")
+            found = [_both(devices, limit, waits) for limit in beyond]
+        elif not takes.on_line and not _outages(stage.part):
+            # Otherwise, how many are passed on depends on when they come.
+            found = found + [_of_some(limit, takes.unsure, waits) for limit in beyond]
+        waits = waits and cloud.all_wait(stage.part)
+    return found
+
+
+def _both(devices: Limit, beyond: Limit, waits: bool) -> Limit:
+    return Limit(
+        per_day=devices.per_day + beyond.per_day,
+        what=f"{devices.what} and {beyond.what}",
+        waits=waits and beyond.waits,
+        steady=devices.steady,
+    )
+
+
+def _of_some(limit: Limit, share: float, waits: bool) -> Limit:
+    return Limit(
+        per_day=limit.per_day / share,
+        what=f"of these, {format_percent(share)} of which are passed on, {limit.what}",
+        waits=waits and limit.waits,
+    )
+
+
+def _outages(part: AnyPart) -> bool:
+    return part.network is not None and part.network.outages is not None
+
+
+def quickest(deployment: Deployment, profiles: Mapping[str, Profile]) -> float:
+    """No request is answered sooner, in seconds from when it sets out."""
+    return sum(
+        float(place_of(stage.part).quickest(stage.part, profiles[stage.name]))
+        for stage in _passed_by_all(deployment)
+    )
+
+
+def least_usage(
+    deployment: Deployment, profiles: Mapping[str, Profile], days: int, requests: int
+) -> dict[str, Usage]:
+    """What each stage uses at the least, if so many are answered in all.
+
+    Where some are passed on, either stage may have to answer none.
+    """
+    all_pass = len(_passed_by_all(deployment)) == len(deployment.line)
+    answered = requests if all_pass else 0
+    return {
+        stage.name: place_of(stage.part).least_usage(
+            stage.part, profiles[stage.name], days, answered
+        )
+        for stage in deployment.line
+    }
+
+
+def opens(deployment: Deployment) -> float | None:
+    """The time of day before which no answer is made; ``None``: any will do."""
+    found = [place_of(stage.part).opens(stage.part) for stage in _passed_by_all(deployment)]
+    return max((time for time in found if time is not None), default=None)
+
+
+def _passed_by_all(deployment: Deployment) -> list[Stage]:
+    """The stages that every request passes: up to the first that takes but some."""
+    return list(takewhile(lambda stage: stage.takes is None, deployment.line))
+
+
+def next_day_of(deployment: Deployment, workload: Workload, days: int) -> int:
+    """When the work of the day after the last would begin."""
+    begins = opens(deployment)
+    return ticks(days * DAY_S + (workload.active.start if begins is None else begins))
+
+
+def play(deployment: Deployment, setting: Setting) -> Played:
+    """Simulate one replication: every stage draws its requests from the one before."""
+    line = deployment.line
+    if setting.demand.closed and len(line) > 1:
+        raise InputError(
+            f"{deployment.name!r} has {len(line)} stages, which would all have to hold the users of "
+            "a closed loop",
+            where="workload.arrivals",
+            allowed="an open arrival process with deployments of several stages",
+        )
+    flow: Iterable[Requests] = setting.demand.requests(
+        next((stage.part.network for stage in line if stage.part.network is not None), None),
+        any(_draws_choice(stage, following) for stage, following in _with_next(line)),
+    )
+    flows: list[_Flow] = []
+    for stage, following in _with_next(line):
+        if flows and stage.takes is None:
+            flow = _with_own_luck(setting, stage, flow)
+        if following is not None and following.takes is None:
+            flow = _not_back(flow)
+        flow = _Flow(place_of(stage.part).play(setting, stage, iter(flow), following))
+        flows.append(flow)
+    for _ in flows[-1]:
+        raise AssertionError("nothing goes on after the last stage")
+    return joined([one.played for one in flows])
+
+
+class _Flow:
+    """The requests that go on from a stage, and when there are no more, what it used."""
+
+    played: Played
+
+    def __init__(self, playing: Playing) -> None:
+        self._playing = playing
+
+    def __iter__(self) -> Iterator[Requests]:
+        self.played = yield from self._playing
+
+
+def _with_next(line: Sequence[Stage]) -> Iterator[tuple[Stage, Stage | None]]:
+    return zip(line, [*line[1:], None], strict=True)
+
+
+def _draws_choice(stage: Stage, following: Stage | None) -> bool:
+    """Whether something is decided there by a uniform number of each request."""
+    part = stage.part
+    passes_on = following is not None and (following.takes is None or following.takes.unsure > 0)
+    routed = getattr(part, "routing", "") == "two_choices"
+    return passes_on or routed or part.admission.shed is not None
+
+
+def _not_back(flow: Iterable[Requests]) -> Iterator[Requests]:
+    """What goes on is on no way back to its source."""
+    for chunk in flow:
+        yield replace(chunk, down=np.zeros(len(chunk), np.int64))
+
+
+def _with_own_luck(setting: Setting, stage: Stage, flow: Iterable[Requests]) -> Iterator[Requests]:
+    """Another model's work, over another network: none of the luck is that of the stage before."""
+    weather = setting.rng(f"network of {stage.name}")
+    for chunk in flow:
+        up, down = delays(stage.part.network, len(chunk), weather)
+        service, choice = (
+            setting.streams.luck(f"{what} at {stage.name}", chunk.number)
+            for what in ("service", "choice")
+        )
+        yield replace(chunk, service=service, choice=choice, up=up, down=down)

@@ -1,0 +1,413 @@
+"""Lines of stages: against theory, against the shorter ways to write them, and what they refuse."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bench.compare import Comparison
+from bench.cost import Costs
+from bench.pipeline import run
+from bench.prepare import Settings
+from bench.profile import Growth, MeasuredSizes
+from bench.requests import Answers
+from bench.scenario import LineDeployment, Objective, ResponseLimit, SimulatePlan, Workload
+from bench.simulate import Simulation, line, places
+from bench.simulate.run import Job, play, play_replication
+from bench.streams import Streams
+from bench.ticks import PER_SECOND
+from tests.conftest import FAKE_SCENARIO
+from tests.queues import agrees, exponential
+from tests.test_simulation import DEPLOYMENTS, profile
+from tests.test_simulation import job as short_job
+
+MEAN_S, RATE = 0.01, 60.0
+NETWORK = {"uplink": 1e12, "downlink": 1e12, "rtt": 0.0}
+REPLICATIONS = 8
+
+
+@functools.cache
+def exponential_profile(mean_s: float) -> Any:
+    """In no order: consecutive ones that are alike would be drawn together."""
+    times = np.random.default_rng(0).permutation(exponential(mean_s)).tolist()
+    return profile({1: times}, loop_overhead_s=0.0, input_bytes=1.0, output_bytes=1.0)
+
+
+def stage(name: str, place: str = "real_time", **changes: Any) -> dict[str, Any]:
+    part: dict[str, Any] = {
+        "name": name, "place": place, "backend": {"name": "fake"}, "device": "d", "offer": "o",
+    }  # fmt: skip
+    if place == "real_time":
+        part |= {
+            "start_up": {"node": 0.0}, "network": NETWORK,
+            "scaling": {"name": "fixed", "replicas": 1},
+        }  # fmt: skip
+    return part | changes
+
+
+def job(*stages: dict[str, Any], replication: int = 0, method: str = "fast", **changes: Any) -> Job:
+    deployment = LineDeployment.model_validate(
+        {"name": "line", "kind": "line", "stages": list(stages)}
+    )
+    fields = {
+        "deployment": deployment,
+        "profiles": dict.fromkeys(deployment.parts, exponential_profile(MEAN_S)),
+        "workload": Workload.model_validate({"arrivals": {"name": "poisson", "rate": RATE}}),
+        "objective": Objective(response=ResponseLimit(limit=1.0)),
+        "plan": SimulatePlan(profile_uncertainty=False),
+        "method": method,
+        "seed": 3,
+        "replication": replication,
+    }
+    return Job(**(fields | changes))
+
+
+def means(*stages: dict[str, Any], **changes: Any) -> list[tuple[float, float, float]]:
+    """Of each replication: time before the last stage, wait there, and response, in seconds."""
+    found = []
+    for replication in range(REPLICATIONS):
+        sums = np.zeros(4)
+
+        def watch(answers: Answers, sums: Any = sums) -> None:
+            last = answers[answers["batch"] > 0]
+            sums += [
+                (last["reach"] - last["arrival"]).sum(), (last["start"] - last["reach"]).sum(),
+                (last["finished"] - last["arrival"]).sum(), len(last) * PER_SECOND,
+            ]  # fmt: skip
+
+        play(job(*stages, replication=replication, **changes), watch=watch)
+        before, wait, response = (sums[:3] / sums[3]).tolist()
+        found.append((before, wait, response))
+    return found
+
+
+@pytest.mark.slow
+def test_a_tandem_of_two_m_m_1_has_product_form() -> None:
+    """Burke, Operations Research 4, 1956: what leaves the first is a Poisson process again."""
+    rho, free = RATE * MEAN_S, 1 / MEAN_S - RATE
+    seen = means(stage("first"), stage("second"))
+    agrees([before for before, _, _ in seen], 1 / free)
+    agrees([wait for _, wait, _ in seen], rho / free)
+    agrees([response for _, _, response in seen], 2 / free)
+
+
+@pytest.mark.slow
+def test_what_devices_pass_on_is_a_thinned_stream() -> None:
+    """From many devices that answer on their own, a share is asked again in the cloud."""
+    devices, share = 400, 0.3
+    workload = Workload.model_validate(
+        {"sources": devices, "arrivals": {"name": "poisson", "rate": 0.5}}
+    )
+    edge = stage("edge", "edge", fleet=devices)
+    cloud = stage("cloud", takes={"unsure": share})
+    times = {"line (edge)": 1.0, "line (cloud)": MEAN_S}
+    rate = share * 0.5 * devices
+    seen = []
+    for replication in range(REPLICATIONS):
+        sums = np.zeros((2, 2))
+
+        def watch(answers: Answers, sums: Any = sums) -> None:
+            asked_again = answers["reach"] > answers["arrival"]
+            wait = answers["start"] - answers["reach"]
+            for row, of in enumerate((asked_again, ~asked_again)):
+                sums[row] += [wait[of].sum() / PER_SECOND, of.sum()]
+
+        plan = job(
+            edge, cloud, replication=replication, workload=workload,
+            profiles={name: exponential_profile(mean) for name, mean in times.items()},
+        )  # fmt: skip
+        play(plan, watch=watch)
+        seen.append((sums[:, 0] / sums[:, 1]).tolist())
+    rho = rate * MEAN_S
+    agrees([cloud_wait for cloud_wait, _ in seen], rho / (1 / MEAN_S - rate))
+    agrees([edge_wait for _, edge_wait in seen], 0.5 / (1 - 0.5))
+
+
+def test_a_hybrid_written_as_a_line_is_the_same() -> None:
+    short = DEPLOYMENTS["hybrid"]
+    written = {
+        "kind": "line",
+        "stages": [
+            {"name": "edge", "place": "edge", **short["edge"]},
+            {"name": "cloud", "place": "real_time", "takes": short["spill"], **short["cloud"]},
+        ],
+    }
+    one = short_job(short)
+    other = LineDeployment.model_validate({"name": "d", **written})
+    again = one.model_copy(update={"deployment": other})
+    assert list(other.parts) == list(one.deployment.parts)
+    assert play_replication(again) == play_replication(one)
+
+
+def test_luck_at_a_stage_is_the_requests_and_not_that_of_another_stage() -> None:
+    streams, numbers = Streams(1, 0), np.arange(100_000)
+    first, second = streams.luck("a", numbers), streams.luck("b", numbers)
+    assert streams.luck("a", numbers[::-1]).tolist() == first[::-1].tolist()
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.01
+    assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < 0.01
+    for one in (first, second):
+        assert 0 <= one.min() < one.max() < 1
+        assert np.histogram(one, 10, (0, 1))[0] == pytest.approx(10_000, rel=0.05)
+
+
+ODD = [
+    stage("a", network={"uplink": 4e5, "downlink": 1e6, "rtt": 0.03, "jitter": 0.02}),
+    stage(
+        "b", scaling={"name": "hpa", "min_replicas": 1, "max_replicas": 3, "target": 0.5},
+        admission={"queue_limit": 5, "timeout": 0.2}, routing="two_choices",
+    ),
+    stage("c", failures={"mtbf": 300.0, "mttr": 20.0}, scaling={"name": "fixed", "replicas": 2}),
+]  # fmt: skip
+SHORT = {
+    "arrivals": {"name": "poisson", "rate": 30.0},
+    "active": {"start": 82_000.0, "end": 82_200.0},
+}
+LINES = {
+    "three pools": ODD,
+    "devices, then a pool": [stage("e", "edge", fleet=3), stage("c", scaling={"name": "fixed", "replicas": 2})],
+    "devices, devices and a pool": [
+        stage("e", "edge", fleet=3, duty_cycle={"period": 10.0, "on": 7.0}),
+        stage("f", "edge", fleet=2, takes={"unsure": 0.4}),
+        stage("c", takes={"queue": 1}, network=NETWORK | {"outages": {"mtbf": 60.0, "mttr": 5.0}}),
+    ],
+    "a pool, then a batch": [
+        stage("a"),
+        stage(
+            "night", "batch", start_up={"node": 5.0}, network=NETWORK, window={"opens": 82_800.0},
+            batching={"name": "greedy", "max_batch": 1},
+        ),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_both_methods_play_a_line_alike(name: str) -> None:
+    workload = Workload.model_validate({"sources": 3, "sites": 1, **SHORT})
+    fast, slow = (
+        play_replication(job(*LINES[name], method=method, workload=workload))
+        for method in ("fast", "reference")
+    )
+    assert fast == slow
+    day = fast[0]
+    assert day.requests == day.done + day.shed + day.timed_out + day.lost + day.in_flight
+    assert all(used.served > 0 for used in day.usage.values())
+
+
+def test_every_stage_that_all_pass_is_in_the_bounds() -> None:
+    one = job(stage("first"), stage("second", scaling={"name": "fixed", "replicas": 3}))
+    deployment, profiles = one.deployment, one.profiles
+    alone = line.quickest(
+        job(stage("first")).deployment, {"line (first)": profiles["line (first)"]}
+    )
+    assert line.quickest(deployment, profiles) == pytest.approx(2 * alone)
+    replicas = [
+        limit.per_day
+        for limit in line.limits(deployment, profiles, one.workload)
+        if "replica" in limit.what
+    ]
+    assert replicas == pytest.approx([86_400 / MEAN_S, 3 * 86_400 / MEAN_S], rel=1e-3)
+    used = line.least_usage(deployment, profiles, 1, 50)
+    assert [usage.served for usage in used.values()] == [50, 50]
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ([stage("a"), stage("a")], "two stages are called 'a'"),
+        ([stage("a", takes={"queue": 1})], "the first stage takes all"),
+        ([stage("a"), stage("b", "edge", fleet=1)], "at the edge, after 'a'"),
+        ([stage("a"), stage("b", takes={"unsure": 0.5})], "takes: all"),
+        ([], "at least 1"),
+    ],
+)
+def test_lines_that_cannot_be_are_refused(stages: list[dict[str, Any]], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        LineDeployment.model_validate({"name": "x", "kind": "line", "stages": stages})
+
+
+CASCADE = """\
+  - name: cascade
+    kind: line
+    stages:
+      - name: camera
+        place: edge
+        backend: {name: fake, base: 9 ms, per_item: 1 ms}
+        device: this-host-one-thread
+        offer: edge/mini-pc
+        fleet: 4
+      - name: site
+        place: real_time
+        takes: {unsure: 30 %}
+        backend: {name: fake, base: 4 ms, per_item: 1 ms}
+        device: this-host
+        offer: civo/standard-2c-4g/any/on-demand
+        batching: {name: dynamic, max_batch: 8, max_wait: 5 ms}
+        scaling: {name: fixed, replicas: 2}
+        start_up: {node: 60 s}
+        network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
+      - name: archive
+        place: batch
+        backend: {name: fake, base: 4 ms, per_item: 1 ms}
+        device: this-host
+        offer: aws/c7i.xlarge/us-east-1/on-demand
+        batching: {name: greedy, max_batch: 8}
+        window: {opens: "22:00"}
+        start_up: {node: 60 s}
+        network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
+"""
+
+
+def test_a_run_costs_and_reports_every_stage_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "line.yaml"
+    path.write_text(FAKE_SCENARIO + CASCADE)
+    done = run(path, tmp_path / "out", Settings(engine="inline"))
+    costs = done.load("costs.json", Costs)
+    (cascade,) = (one for one in costs.deployments if one.deployment == "cascade")
+    items = {(line.part, line.item.partition(",")[0]) for line in cascade.ledger.lines}
+    assert ("cascade (camera)", "devices") in items
+    assert ("cascade (site)", "compute") in items
+    assert ("cascade (site)", "load balancer") in items
+    assert ("cascade (archive)", "compute") in items
+    assert ("cascade (archive)", "storage") in items
+    page = (done.path / "report.html").read_text()
+    assert "cascade (archive)" in page
+    simulation = done.load("simulation.json", Simulation)
+    (result,) = (one for one in simulation.deployments if one.deployment == "cascade")
+    day = result.replications[0]
+    served = {name: used.served for name, used in day.usage.items()}
+    assert served["cascade (camera)"] == day.requests
+    assert served["cascade (site)"] == pytest.approx(0.3 * day.requests, rel=0.15)
+    assert served["cascade (archive)"] == served["cascade (site)"]
+    assert day.done == day.requests
+    (entry,) = (
+        e for e in done.load("comparison.json", Comparison).ranking if e.deployment == "cascade"
+    )
+    assert entry.kind == "line"
+    assert not entry.feasible  # what the archive answers at night is late
+
+
+# Any line, any sizes: both methods alike --------------------------------------------------------
+
+COUNTS = st.integers(1, 3)
+BATCHING = st.one_of(
+    st.just({"name": "none"}),
+    st.builds(lambda n: {"name": "greedy", "max_batch": n}, COUNTS),
+    st.builds(lambda n: {"name": "dynamic", "max_batch": n, "max_wait": 0.02}, COUNTS),
+)
+ADMISSION = st.sampled_from(
+    [{}, {"queue_limit": 2}, {"timeout": 0.1}, {"queue_limit": 1, "timeout": 0.3}]
+)
+NETWORKS = st.builds(
+    lambda uplink, rtt, jitter, loss: {
+        "uplink": uplink, "downlink": 1e6, "rtt": rtt, "jitter": jitter, "loss": loss,
+    },
+    st.sampled_from([2e4, 1e6, 1e9]), st.sampled_from([0.0, 0.03]), st.sampled_from([0.0, 0.02]),
+    st.sampled_from([0.0, 0.1]),
+)  # fmt: skip
+COMMON = {
+    "batching": BATCHING,
+    "admission": ADMISSION,
+    "in_flight": st.sampled_from(["retry", "lost"]),
+}
+
+
+def edges(name: str, takes: Any) -> Any:
+    return st.builds(
+        lambda **part: stage(name, "edge", **part), fleet=COUNTS, takes=takes,
+        duty_cycle=st.sampled_from([None, {"period": 2.0, "on": 1.0}]), **COMMON,
+    )  # fmt: skip
+
+
+def pools(name: str, takes: Any) -> Any:
+    return st.builds(
+        lambda replicas, **part: stage(
+            name, scaling={"name": "fixed", "replicas": replicas}, **part
+        ),
+        replicas=COUNTS, network=NETWORKS, takes=takes,
+        failures=st.sampled_from([None, {"mtbf": 3000.0, "mttr": 300.0}]),
+        routing=st.sampled_from(["central", "round_robin", "shortest_queue", "two_choices", "sticky"]),
+        **COMMON,
+    )  # fmt: skip
+
+
+@st.composite
+def drawn_lines(draw: st.DrawFn) -> list[dict[str, Any]]:
+    everything = st.just("all")
+    passed_on = st.sampled_from(["all", {"unsure": 0.4}, {"queue": 1}, {"queue": 0, "unsure": 0.5}])
+    found = [draw(st.one_of(edges("e0", everything), pools("p0", everything)))]
+    for number in range(1, draw(COUNTS)):
+        takes = passed_on if found[-1]["place"] == "edge" else everything
+        after = [pools(f"p{number}", takes)]
+        if found[-1]["place"] == "edge":
+            after.append(edges(f"e{number}", takes))
+        found.append(draw(st.one_of(after)))
+    if found[-1]["place"] == "real_time" and draw(st.booleans()):
+        night = stage(
+            "night", "batch", start_up={"node": 5.0}, network=NETWORK, window={"opens": 40_000.0},
+            batching={"name": "greedy", "max_batch": 3},
+        )  # fmt: skip
+        found.append(night)
+    return found
+
+
+@st.composite
+def sized_profiles(draw: st.DrawFn) -> Any:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    times = {size: (rng.uniform(0.01, 0.05, 5) * size**0.5).tolist() for size in (1, 2, 3)}
+    joined = draw(st.sampled_from(["longest", "sum", None]))
+    measured = None
+    if joined is not None:
+        line_of = {
+            size: Growth(work=2.0 * (size if joined == "sum" else 1), rate=rate)
+            for size, rate in zip(times, rng.uniform(0, 0.16, 3).tolist(), strict=True)
+        }
+        measured = MeasuredSizes(
+            unit="u",
+            joined=joined,
+            inputs=[1.0, 2.0, 3.0],
+            least=1.0,
+            work={},
+            growth=line_of,
+            input_bytes=Growth(work=2.0, rate=0.4),
+            output_bytes=Growth(work=2.0, rate=0.0),
+        )
+    return profile(
+        times, loop_overhead_s=0.001, input_bytes=900.0, output_bytes=50.0, sizes=measured
+    )
+
+
+@pytest.mark.slow
+@given(drawn_lines(), st.data())
+@settings(max_examples=400, deadline=None, report_multiple_bugs=False)
+def test_both_methods_play_any_line_alike(stages: list[dict[str, Any]], data: Any) -> None:
+    sizes = data.draw(
+        st.sampled_from(
+            [None, {"name": "histogram", "sizes": [1.0, 3.0, 7.0], "weights": [3.0, 2.0, 1.0]}]
+        )
+    )
+    workload = {
+        "sources": data.draw(st.integers(3, 5)),
+        "arrivals": {"name": "poisson", "rate": data.draw(st.sampled_from([0.5, 3.0]))},
+        "active": {"start": 30_000.0, "end": 30_006.0},
+        "sizes": sizes,
+    }
+    seen = []
+    first = job(*stages, workload=Workload.model_validate(workload))
+    own = {name: data.draw(sized_profiles()) for name in first.profiles}
+    for method in ("fast", "reference"):
+        rows: list[Any] = []
+        one = first.model_copy(update={"method": method, "profiles": own})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(places, "ONWARD_S", 7200.0)  # seconds of it would be most of the time
+            played, _, demand = play(
+                one, watch=lambda answers, rows=rows: rows.extend(answers.tolist())
+            )
+        seen.append((sorted(rows), played.usage, played.batches, played.busy, demand.offered))
+    assert seen[0] == seen[1]
