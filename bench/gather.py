@@ -11,7 +11,7 @@ from bench.hardware import Catalogue, Offer, Refresh, as_patch, expired, live_it
 from bench.measure import FailedArm, task_work
 from bench.plan import Runs
 from bench.profile import Elsewhere, Profile, Refused, file_name, keep
-from bench.scenario import Arm, Part, ResolvedScenario
+from bench.scenario import Arm, Choice, ResolvedScenario
 from bench.store import Run, read_record
 
 MAKERS = "makers-software"
@@ -235,12 +235,12 @@ def _there(
     kept = elsewhere.kept(device.name)
     for name, profile in kept.items():
         profiles[name] = profile
-        yield Arm(name=name, backend=Part(name=name.partition("@")[0]), device=device)
+        yield Arm(name=name, backend=Choice(name=name.partition("@")[0]), device=device)
     if not kept:
         name = f"{MAKERS}@{device.name}"
         if name not in profiles:
             profiles[name] = elsewhere.projected(name, device, base)
-        yield Arm(name=name, backend=Part(name=MAKERS), device=device)
+        yield Arm(name=name, backend=Choice(name=MAKERS), device=device)
 
 
 def _base(measured: Mapping[str, Profile]) -> Profile | None:

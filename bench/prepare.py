@@ -14,8 +14,8 @@ from bench.hardware import Catalogue
 from bench.record import SCHEMA_VERSION, Record
 from bench.scenario import (
     Asked,
+    Choice,
     Extensions,
-    Part,
     ResolvedScenario,
     Scenario,
     Suite,
@@ -205,7 +205,7 @@ def _changes(asked: Scenario | Suite, settings: Settings) -> dict[str, object]:
     if settings.input is not None:
         _require_utf8(settings.input)
         options = {**asked.task.options, "input": str(settings.input.resolve())}
-        changes["task"] = Part.model_validate({"name": asked.task.name, **options})
+        changes["task"] = Choice.model_validate({"name": asked.task.name, **options})
     return changes
 
 

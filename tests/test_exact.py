@@ -19,7 +19,7 @@ from scipy import stats
 
 from bench.batching import constant
 from bench.profile import Growth
-from bench.scenario import Part
+from bench.scenario import Choice
 from bench.simulate import fast
 from bench.simulate.control import Breakdowns, Replicas, StartTimes, sleep_when_empty
 from bench.simulate.plane import Admission, FleetPlan, Link
@@ -182,7 +182,7 @@ def test_the_number_in_m_g_infinity_is_poisson() -> None:
 
 
 def test_a_server_that_sleeps_when_idle_and_must_be_set_up() -> None:
-    policy = Part.model_validate({"name": "scale-to-zero", "max_replicas": 1, "keep_warm": 0.0})
+    policy = Choice.model_validate({"name": "scale-to-zero", "max_replicas": 1, "keep_warm": 0.0})
 
     def control(env: simpy.Environment, pool: Any) -> None:
         times = StartTimes(node=lambda: 0.0, image_pull=lambda: 0.0, model_load=lambda: 3.0)

@@ -26,9 +26,9 @@ from bench.prepare import Settings
 from bench.profile import SampleEnergy
 from bench.record import Origin
 from bench.scenario import (
-    AnyPart,
     BatchDeployment,
     EdgeDeployment,
+    Part,
     RealTimeDeployment,
 )
 from bench.simulate import Holding, Usage
@@ -120,7 +120,7 @@ def used(**changes: Any) -> Usage:
     return Usage.model_validate(nothing | changes)
 
 
-def held(part: AnyPart, offer: Offer, usage: Usage, days: int = 1, **changes: Any) -> Held:
+def held(part: Part, offer: Offer, usage: Usage, days: int = 1, **changes: Any) -> Held:
     name = getattr(part, "name", "part")
     fields: dict[str, Any] = {
         "name": name, "part": part, "offer": offer, "region": None, "assumptions": assumed(),

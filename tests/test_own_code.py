@@ -10,7 +10,7 @@ import pytest
 from bench.errors import InputError
 from bench.pipeline import measure_only, resume
 from bench.prepare import Order, Settings
-from bench.scenario import Part, require_asked_for
+from bench.scenario import Choice, require_asked_for
 from bench.scenario.own_code import named_code
 from bench.work import ASKED
 
@@ -30,14 +30,16 @@ arms: [{backend: fake, device: this-host-one-thread}]
 
 def test_names_of_code_are_found_wherever_a_part_may_be() -> None:
     inner = {"name": "b.py", "rate": 1.0}
-    part = Part.model_validate({"name": "a.py", "arrivals": inner, "many": [{"name": "c.py"}]})
+    part = Choice.model_validate({"name": "a.py", "arrivals": inner, "many": [{"name": "c.py"}]})
     assert sorted(named_code([{"x": part}])) == ["a.py", "b.py", "c.py"]
-    plain = Part.model_validate({"name": "server", "arrivals": {"name": "poisson"}, "file": "d.py"})
+    plain = Choice.model_validate(
+        {"name": "server", "arrivals": {"name": "poisson"}, "file": "d.py"}
+    )
     assert list(named_code(plain)) == []
 
 
 def test_code_that_the_user_names_too_is_allowed(tmp_path: Path) -> None:
-    part = Part(name=str(tmp_path / "mine.py"))
+    part = Choice(name=str(tmp_path / "mine.py"))
     require_asked_for(part, [tmp_path / "x" / ".." / "mine.py"], "here")
     with pytest.raises(InputError, match=r"name Python code, .*mine\.py.*--allow-code .*mine\.py"):
         require_asked_for(part, [tmp_path / "other.py"], "here")

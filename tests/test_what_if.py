@@ -24,7 +24,7 @@ from bench.hardware import Assumptions
 from bench.prepare import Settings, prepare
 from bench.report import View, render_html
 from bench.report.quantities import format_input
-from bench.scenario import Part, ResolvedScenario, scaled
+from bench.scenario import Choice, ResolvedScenario, scaled
 from bench.simulate import grown, mean_rate, simulate_all
 from bench.simulate.scaling import SCALING, fixed, hpa, queue, scale_to_zero, schedule
 from bench.store import Run, to_json
@@ -361,7 +361,7 @@ GROWN = [
 @pytest.mark.parametrize(("options", "factor", "expected"), GROWN)
 def test_policies_for_other_traffic(options: Any, factor: float, expected: dict[str, Any]) -> None:
     name = type(options).__module__.rpartition(".")[2].replace("_", "-")
-    part = Part.model_validate({"name": name, **options.model_dump()})
+    part = Choice.model_validate({"name": name, **options.model_dump()})
     found = grown(part, factor)
     assert found.name == name
     assert found.options == options.model_dump() | expected
@@ -386,7 +386,7 @@ def test_a_policy_of_ones_own_without_it_is_said(tmp_path: Path) -> None:
         )
     )
     with pytest.raises(InputError, match="does not say what it is for other traffic"):
-        grown(Part(name=str(own)), 2.0)
+        grown(Choice(name=str(own)), 2.0)
 
 
 def test_what_a_scenario_may_not_ask_for_is_left_out(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from bench.hardware import Device, Offer
 from bench.profile import Profile
 from bench.record import Record
 from bench.scenario import (
-    AnyPart,
     Deployment,
     Objective,
+    Part,
     ResolvedScenario,
     Workload,
 )
@@ -97,7 +97,7 @@ def capacity_plan(
         )
 
 
-def misfit(part: AnyPart, profile: Profile, offer: Offer, device: Device) -> str | None:
+def misfit(part: Part, profile: Profile, offer: Offer, device: Device) -> str | None:
     """Why a machine of the offer cannot hold the servers that are to share it.
 
     Args:
@@ -110,7 +110,7 @@ def misfit(part: AnyPart, profile: Profile, offer: Offer, device: Device) -> str
     return _crowded(part, profile, offer, device)
 
 
-def _crowded(part: AnyPart, profile: Profile, offer: Offer, device: Device) -> str | None:
+def _crowded(part: Part, profile: Profile, offer: Offer, device: Device) -> str | None:
     """Why replicas would get in each other's way: each was measured with all it needs to itself."""
     replicas, machine = part.per_node, offer.machine
     if replicas == 1:
@@ -137,7 +137,7 @@ def is_accelerator_of(offer: Offer, device: Device) -> bool:
     return offer.machine.accelerators > 0 and offer.machine.device in known
 
 
-def _memory_bytes(part: AnyPart, profile: Profile) -> float:
+def _memory_bytes(part: Part, profile: Profile) -> float:
     return float(profile.memory_bytes * part.per_node)
 
 
@@ -147,7 +147,7 @@ def _arrivals_per_s(
     days: int,
     deployment: Deployment,
     name: str,
-    part: AnyPart,
+    part: Part,
     result: DeploymentResult,
 ) -> float:
     hours_s = _time_for(part, workload, objective)
@@ -161,7 +161,7 @@ def _arrivals_per_s(
     return expected_requests(workload, days) / days / hours_s
 
 
-def _time_for(part: AnyPart, workload: Workload, objective: Objective) -> float:
+def _time_for(part: Part, workload: Workload, objective: Objective) -> float:
     """Seconds of a day in which its requests can be worked at and be in time."""
     active, window = workload.active, part.window
     begin, length_s = active.start, active.length_s
@@ -173,7 +173,7 @@ def _time_for(part: AnyPart, workload: Workload, objective: Objective) -> float:
     return min(DAY_S if window is None else length_s, until_due_s)
 
 
-def _most(part: AnyPart, result: DeploymentResult) -> int | None:
+def _most(part: Part, result: DeploymentResult) -> int | None:
     if not result.replications:
         return None
     if part.at_sources:

@@ -66,7 +66,7 @@ class Comparison(Record):
     excluded: dict[str, str]
     """Deployments that could not be compared, and why."""
     capacity: list[PartCapacity] = Field(default=[])
-    """Part by part, in the order of the scenario."""
+    """Choice by part, in the order of the scenario."""
     caveats: list[Caveat] = Field(default=[])
     """What the figures of all deployments leave out."""
 

@@ -15,9 +15,9 @@ from scipy import special
 from bench.compare.objective import keeps
 from bench.record import Caveat
 from bench.scenario import (
-    AnyPart,
     Deployment,
     MeanTimes,
+    Part,
     Scenario,
 )
 from bench.simulate import DeploymentResult
@@ -83,7 +83,7 @@ def _of_each(what: str, times: MeanTimes, used: int, simulated_s: float, alone: 
     return _Failing(what, times, used * simulated_s / (times.mtbf + times.mttr), alone)
 
 
-def _of_nodes(name: str, part: AnyPart, result: DeploymentResult) -> Iterator[_Failing]:
+def _of_nodes(name: str, part: Part, result: DeploymentResult) -> Iterator[_Failing]:
     held_s = sum(
         holding.end_s - holding.start_s
         for day in result.replications

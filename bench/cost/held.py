@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.hardware import Assumptions, Offer, Region
 from bench.profile import Profile
-from bench.scenario import AnyPart, Deployment, ResolvedScenario
+from bench.scenario import Deployment, Part, ResolvedScenario
 from bench.simulate import Usage
 
 
@@ -16,7 +16,7 @@ class Held:
     """One part of a deployment over one replication: what it is, and what it used."""
 
     name: str
-    part: AnyPart
+    part: Part
     offer: Offer
     region: Region | None
     assumptions: Assumptions

@@ -31,7 +31,7 @@ from bench.measure.plan import ArmRequest, plan_arms
 from bench.measure.procedure import BACKENDS, build_task, measure_replicate, own_faults
 from bench.measure.reference import make_reference
 from bench.measure.summary import summarise
-from bench.scenario import Asked, Part
+from bench.scenario import Asked, Choice
 from bench.store import Run
 
 FOLDER = "replicates"
@@ -105,7 +105,7 @@ def _reference(asked: Asked, run: Run, isolate: Isolate, report: Report) -> dict
     return {"reference": str(path.resolve())}
 
 
-def _make_reference(item: tuple[Part, Path], report: Report) -> None:
+def _make_reference(item: tuple[Choice, Path], report: Report) -> None:
     part, path = item
     task = build_task(part.name, part.options)
     with own_faults(part.name):

@@ -27,7 +27,7 @@ from bench.measure.recorder import Recorder
 from bench.measure.service import Service
 from bench.measure.tasks import ONE_STAGE, synthetic
 from bench.record import Record
-from bench.scenario import Part
+from bench.scenario import Choice
 from bench.stats import early_stopping_floor, queued_quantile, sample_floor
 
 LATE_NS = 1_000_000
@@ -51,7 +51,7 @@ class TakeUp(Record):
 
     max_batch: int = Field(default=1, ge=1, le=1024)
     """So many at most are taken up together, and none waits for company (``greedy``)."""
-    batching: Part | None = None
+    batching: Choice | None = None
     """Another policy, with its options, in place of ``max_batch``."""
     concurrency: int = Field(default=1, ge=1, le=1024)
     """Batches in flight at once, where the backend can."""
@@ -77,7 +77,7 @@ class TakeUp(Record):
         return rule
 
 
-class Objective(Protocol):
+class LatencyLimit(Protocol):
     """What a trial is judged by."""
 
     @property
@@ -252,7 +252,7 @@ def try_rate(
     service: Service,
     phase: str,
     rate: float,
-    objective: Objective,
+    objective: LatencyLimit,
     budget: Budget,
     rule: Rule = ALONE,
     concurrency: int = 1,

@@ -31,7 +31,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Node:
+class GraphNode:
     type: str
     inputs: Sequence[Tensor | None]
     outputs: Sequence[Tensor | None]
@@ -54,31 +54,31 @@ class Node:
         return first.elements if first else 0
 
 
-def _convolution(weights: int = 1, bias: int | None = 2) -> Callable[[Node], float]:
+def _convolution(weights: int = 1, bias: int | None = 2) -> Callable[[GraphNode], float]:
     """Weights are [outputs, inputs ÷ groups, kernel…]."""
 
-    def rule(node: Node) -> float:
+    def rule(node: GraphNode) -> float:
         products = node.written * math.prod(node.shape(weights)[1:])
         return 2.0 * products + (bias is not None and node.has(bias)) * node.written
 
     return rule
 
 
-def _transposed_convolution(node: Node) -> float:
+def _transposed_convolution(node: GraphNode) -> float:
     """Weights are [inputs, outputs ÷ groups, kernel…], and every input element meets them."""
     return 2.0 * node.read * math.prod(node.shape(1)[1:]) + node.has(2) * node.written
 
 
-def _matmul(node: Node) -> float:
+def _matmul(node: GraphNode) -> float:
     inner = node.shape(0)[-2 if node.attributes.get("transA") else -1]
     return 2.0 * node.written * inner
 
 
-def _gemm(node: Node) -> float:
+def _gemm(node: GraphNode) -> float:
     return _matmul(node) + node.has(2) * node.written
 
 
-def _einsum(node: Node) -> float:
+def _einsum(node: GraphNode) -> float:
     """Every point of the index space is one product, and one addition to a sum."""
     equation = node.attributes["equation"].decode().replace(" ", "")
     sizes: dict[str, int] = {}
@@ -93,14 +93,14 @@ def _einsum(node: Node) -> float:
     return float(max(1, len(node.inputs)) * math.prod(sizes.values()))
 
 
-def _recurrent(gates: int, pointwise: int) -> Callable[[Node], float]:
+def _recurrent(gates: int, pointwise: int) -> Callable[[GraphNode], float]:
     """Per step and direction: the gates' products with the input and the state, their biases, and
     ``pointwise`` operations on each element of the state.
 
     Weights are [directions, gates · hidden, inputs] and [directions, gates · hidden, hidden].
     """
 
-    def rule(node: Node) -> float:
+    def rule(node: GraphNode) -> float:
         steps = math.prod(node.shape(0)[:2])  # time and batch, in either order
         directions, rows, inputs = node.shape(1)
         hidden = rows // gates
@@ -110,7 +110,7 @@ def _recurrent(gates: int, pointwise: int) -> Callable[[Node], float]:
     return rule
 
 
-def _attention(node: Node) -> float:
+def _attention(node: GraphNode) -> float:
     """Scores, their softmax, and the weighted sum of the values.
 
     Query, key and value are [batch, heads, steps, width] or [batch, steps, heads · width]; where
@@ -124,7 +124,7 @@ def _attention(node: Node) -> float:
     return float(keys * (2 * node.read + 2 * node.written + _SOFTMAX * rows))
 
 
-def _projected_attention(node: Node) -> float:
+def _projected_attention(node: GraphNode) -> float:
     """Attention with the products that make query, key and value: [batch, steps, inputs] and
     weights [inputs, 3 · hidden]. No past.
     """
@@ -135,7 +135,7 @@ def _projected_attention(node: Node) -> float:
     return float(projections + 4 * steps * node.written + softmax)
 
 
-def _trees(node: Node) -> float:
+def _trees(node: GraphNode) -> float:
     """A comparison at each level of each tree, and an addition for each tree."""
     nodes: dict[int, int] = {}
     for tree in node.attributes["nodes_treeids"]:
@@ -144,25 +144,25 @@ def _trees(node: Node) -> float:
     return float(node.shape(0)[0] * (levels + len(nodes)))
 
 
-def _pooling(node: Node) -> float:
+def _pooling(node: GraphNode) -> float:
     return float(node.written * math.prod(node.attributes["kernel_shape"]))
 
 
-def _per_written(amount: float) -> Callable[[Node], float]:
+def _per_written(amount: float) -> Callable[[GraphNode], float]:
     return lambda node: amount * node.written
 
 
-def _per_read(amount: float) -> Callable[[Node], float]:
+def _per_read(amount: float) -> Callable[[GraphNode], float]:
     return lambda node: amount * node.read
 
 
-def _variadic(node: Node) -> float:
+def _variadic(node: GraphNode) -> float:
     return float(max(1, len(node.inputs) - 1) * node.written)
 
 
 _SOFTMAX = 5
 """Maximum, difference, exponential, sum, quotient."""
-Rule = Callable[[Node], float]
+Rule = Callable[[GraphNode], float]
 
 ASKS_SHAPE = {"Shape", "Size"}
 VIEWS = {"Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}

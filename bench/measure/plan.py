@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.measure.budget import BUDGETS
 from bench.measure.tasks import Task
 from bench.record import Record
-from bench.scenario import Arm, MeasurePlan, Part
+from bench.scenario import Arm, Choice, MeasurePlan
 from bench.streams import Streams
 
 EVERY_SIZE_UP_TO = 16
@@ -17,10 +17,10 @@ class ArmRequest(Record):
     """All that a fresh process needs to measure one arm."""
 
     arm: Arm
-    task: Part
+    task: Choice
     budget: str
     max_batch: int
-    loads: list[Part]
+    loads: list[Choice]
     seed: int
     replicate: int = 0
     reference: str | None = None
@@ -30,12 +30,12 @@ class ArmRequest(Record):
     min_agreement: float | None = None
 
 
-def plan_arms(task: Part, arms: Sequence[Arm], plan: MeasurePlan, seed: int) -> list[ArmRequest]:
+def plan_arms(task: Choice, arms: Sequence[Arm], plan: MeasurePlan, seed: int) -> list[ArmRequest]:
     """Every arm as often as the budget has replicates, in one shuffled order."""
     requests = [
         ArmRequest(
             arm=arm,
-            task=Part.model_validate({"name": task.name, **task.options, **arm.task}),
+            task=Choice.model_validate({"name": task.name, **task.options, **arm.task}),
             budget=plan.budget,
             max_batch=plan.max_batch,
             loads=plan.loads,
@@ -50,9 +50,9 @@ def plan_arms(task: Part, arms: Sequence[Arm], plan: MeasurePlan, seed: int) -> 
     return [requests[index] for index in order]
 
 
-def phases(loads: Sequence[Part]) -> dict[str, Part]:
+def phases(loads: Sequence[Choice]) -> dict[str, Choice]:
     """Load patterns by the name their times are kept under."""
-    named: dict[str, Part] = {}
+    named: dict[str, Choice] = {}
     for part in loads:
         name, number = part.name, 1
         while name in named:

@@ -30,7 +30,7 @@ from bench.measure.procedure import LOADS
 from bench.measure.service import PROFILE
 from bench.measure.tasks import STEPS
 from bench.record import Estimate
-from bench.scenario import Part
+from bench.scenario import Choice
 from bench.stats import block_mean, mean_interval, quantile, queued_quantile
 
 PERCENTILES = (50, 90, 95, 99, 99.9)
@@ -112,7 +112,7 @@ def _verdicts(
 
 def _load_result(
     phase: str,
-    part: Part,
+    part: Choice,
     budget: Budget,
     replicates: Sequence[Replicate],
     requests: pd.DataFrame,

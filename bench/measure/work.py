@@ -24,8 +24,8 @@ from bench.measure.operations import (
     KINDS,
     UNKNOWN,
     VIEWS,
+    GraphNode,
     Kind,
-    Node,
     Tensor,
     rule_of,
 )
@@ -96,7 +96,7 @@ def _counted(
         if not alive.intersection(node.output):
             made.update(_made_by(node, tensors))
             continue
-        seen = Node(
+        seen = GraphNode(
             type=node.op_type,
             inputs=[tensors.get(name) for name in node.input],
             outputs=[tensors.get(name) for name in node.output],

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import extensions
 from bench.scenario import (
     NAME_LENGTH,
-    AnyPart,
+    Choice,
     Deployment,
     Part,
 )
@@ -35,7 +35,7 @@ def name_of(deployment: Deployment, offer: str, arm: str, taken: set[str]) -> st
     return name[: NAME_LENGTH - len(number)] + number
 
 
-def _chosen(part: AnyPart) -> Iterator[str]:
+def _chosen(part: Part) -> Iterator[str]:
     """Batching, and scaling, nodes or fleet."""
     yield _said(part.batching, BATCHING)
     if part.scaling is not None:
@@ -44,7 +44,7 @@ def _chosen(part: AnyPart) -> Iterator[str]:
         yield f"{part.COUNT}={part.number}"
 
 
-def _said(part: Part, folder: str) -> str:
+def _said(part: Choice, folder: str) -> str:
     """The policy, with the options that are not its defaults."""
     fields = extensions.load(folder, part.name).Options.model_fields
     options = ",".join(

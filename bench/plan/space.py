@@ -17,11 +17,11 @@ from bench.profile import Profile
 from bench.scenario import (
     Arm,
     BatchDeployment,
+    Choice,
     Deployment,
     EdgeDeployment,
     HybridDeployment,
     LineDeployment,
-    Part,
     PlanSpace,
     RealTimeDeployment,
     ResolvedScenario,
@@ -163,7 +163,7 @@ def _placed(
     return changed
 
 
-def _batching(space: PlanSpace, profile: Profile, largest: int, *, waits: bool) -> Iterator[Part]:
+def _batching(space: PlanSpace, profile: Profile, largest: int, *, waits: bool) -> Iterator[Choice]:
     """What the profile covers; without waiting where nobody else may come for hours."""
     asked = space.batching if space.batching is not None else list(_usual(largest, waits))
     for part in _once(asked):
@@ -171,28 +171,28 @@ def _batching(space: PlanSpace, profile: Profile, largest: int, *, waits: bool) 
             yield part
 
 
-def _usual(largest: int, waits: bool) -> Iterator[Part]:
-    yield Part(name="none")
+def _usual(largest: int, waits: bool) -> Iterator[Choice]:
+    yield Choice(name="none")
     for size in BATCHES:
         if size <= largest:
-            yield Part.model_validate({"name": "greedy", "max_batch": size})
+            yield Choice.model_validate({"name": "greedy", "max_batch": size})
     for size in (4, 8) if waits else ():
         for wait in WAITS_S:
-            yield Part.model_validate({"name": "dynamic", "max_batch": size, "max_wait": wait})
+            yield Choice.model_validate({"name": "dynamic", "max_batch": size, "max_wait": wait})
 
 
-def _once(parts: Sequence[Part]) -> list[Part]:
+def _once(parts: Sequence[Choice]) -> list[Choice]:
     return [part for place, part in enumerate(parts) if part not in parts[:place]]
 
 
-def _scaling(space: PlanSpace) -> Iterator[Part]:
+def _scaling(space: PlanSpace) -> Iterator[Choice]:
     if space.scaling is not None:
         yield from _once(space.scaling)
         return
     for replicas in REPLICAS:
-        yield Part.model_validate({"name": "fixed", "replicas": replicas})
+        yield Choice.model_validate({"name": "fixed", "replicas": replicas})
     for least, most in AUTOSCALED:
-        yield Part.model_validate(
+        yield Choice.model_validate(
             {"name": "hpa", "min_replicas": least, "max_replicas": most, "target": TARGET}
         )
 

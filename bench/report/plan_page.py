@@ -13,8 +13,8 @@ from bench.plan import Plan, Planned
 from bench.report import plan_charts
 from bench.report.html import environment
 from bench.scenario import (
-    AnyPart,
     ArmSpec,
+    Choice,
     Deployment,
     Part,
     ResolvedScenario,
@@ -87,7 +87,7 @@ def _arm_options(part: ArmSpec) -> str:
     return _options({**part.backend.options, **part.task})
 
 
-def _scaling(part: AnyPart) -> str:
+def _scaling(part: Part) -> str:
     if part.scaling is None:
         return _number(part.number or 0, part.NOUN)
     said = _said(part.scaling)
@@ -98,7 +98,7 @@ def _number(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def _said(part: Part) -> str:
+def _said(part: Choice) -> str:
     options = _options(part.options)
     return f"{part.name}: {options}" if options else part.name
 

@@ -41,7 +41,7 @@ def json_schema(extensions: Extensions) -> dict[str, Any]:
             place = definitions[record]["properties"]
             one = {"anyOf": variants[role]}
             place[field] = one if role != "load" else {**place[field], "items": one}
-    definitions.pop("Part", None)
+    definitions.pop("Choice", None)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "inference-testbed scenario",
@@ -72,7 +72,7 @@ def _variant(
     for field, value in own.get("properties", {}).items():
         if _refers_to_part(value):
             own["properties"][field] = {"type": ["string", "object"]}
-    definitions.update({k: v for k, v in document["$defs"].items() if k != "Part"})
+    definitions.update({k: v for k, v in document["$defs"].items() if k != "Choice"})
     return {
         "title": f"{role} {name}",
         "type": "object",
@@ -83,4 +83,4 @@ def _variant(
 
 
 def _refers_to_part(value: dict[str, Any]) -> bool:
-    return any(kind.get("$ref") == "#/$defs/Part" for kind in value.get("anyOf", [value]))
+    return any(kind.get("$ref") == "#/$defs/Choice" for kind in value.get("anyOf", [value]))

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from bench.errors import InputError
 from bench.extensions import is_own_file
-from bench.scenario.schema import Part
+from bench.scenario.schema import Choice
 
 
 def require_asked_for(record: BaseModel, allowed: Collection[Path], where: str) -> None:
@@ -34,7 +34,7 @@ def require_asked_for(record: BaseModel, allowed: Collection[Path], where: str) 
 
 def named_code(value: Any) -> Iterator[str]:
     """The paths of all Python files that the parts of a record name."""
-    if isinstance(value, Part):
+    if isinstance(value, Choice):
         if is_own_file(value.name):
             yield value.name
         yield from _in_options(value.options)

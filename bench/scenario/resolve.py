@@ -16,10 +16,10 @@ from bench.scenario.schema import (
     ArmSpec,
     Asked,
     BatchPart,
+    Choice,
     Deployment,
     EdgePart,
     MeasurePlan,
-    Part,
     PlanSpace,
     RealTimePart,
     ResolvedScenario,
@@ -41,12 +41,12 @@ class _Lookup:
     def where(self, *location: str | int) -> str:
         return self._source.where(location)
 
-    def part(self, role: str, value: Part, *location: str | int) -> Part:
+    def part(self, role: str, value: Choice, *location: str | int) -> Choice:
         """``value`` with every default of its options filled, and the parts inside them."""
         names, options_of = self._extensions[role]
         if is_own_file(value.name):
             own = (self._source.path.parent / value.name).resolve()
-            value = Part.model_validate({"name": str(own), **value.options})
+            value = Choice.model_validate({"name": str(own), **value.options})
         elif value.name not in names:
             has_name = isinstance(_at(self._source.data, location), dict)
             raise UnknownName(
@@ -56,12 +56,12 @@ class _Lookup:
         filled = options.model_copy(
             update={
                 field: self.part(field, written, *location, field)
-                if isinstance(written, Part)
+                if isinstance(written, Choice)
                 else self._beside(written)
                 for field, written in options
             }
         )
-        return Part.model_validate({"name": value.name, **filled.model_dump()})
+        return Choice.model_validate({"name": value.name, **filled.model_dump()})
 
     def _beside(self, value: Any) -> Any:
         """Paths in a scenario are relative to its file.
@@ -76,7 +76,7 @@ class _Lookup:
             return {key: self._beside(item) for key, item in value.items()}
         return value
 
-    def task(self, value: Part) -> Part:
+    def task(self, value: Choice) -> Choice:
         return self.part("task", value, "task")
 
     def plan(self, value: MeasurePlan) -> MeasurePlan:
@@ -86,7 +86,7 @@ class _Lookup:
         ]
         return value.model_copy(update={"loads": loads})
 
-    def arm(self, written: ArmSpec, task: Part, *location: str | int) -> Arm:
+    def arm(self, written: ArmSpec, task: Choice, *location: str | int) -> Arm:
         """An arm is named after the backend, the options as written, and the device."""
         device = self.catalogue.device(written.device, self.where(*location, "device"))
         backend = self.part("backend", written.backend, *location, "backend")
@@ -273,8 +273,8 @@ def _require_possible_window(
         )
 
 
-def _merged(task: Part, changes: dict[str, Any]) -> Part:
-    return Part.model_validate({"name": task.name, **task.options, **changes})
+def _merged(task: Choice, changes: dict[str, Any]) -> Choice:
+    return Choice.model_validate({"name": task.name, **task.options, **changes})
 
 
 def _at(data: Any, location: tuple[str | int, ...]) -> Any:

@@ -12,15 +12,15 @@ from pydantic import ValidationError
 from bench import extensions
 from bench.errors import InputError
 from bench.scenario.schema import (
+    Choice,
     Deployment,
-    Part,
     ResolvedScenario,
     Scenario,
     Workload,
 )
 
 ARRIVALS = "bench.arrivals"
-Grown = Callable[[Part, float], Part]
+Grown = Callable[[Choice, float], Choice]
 """A scaling policy for so many times the traffic."""
 
 
@@ -70,12 +70,12 @@ def _workload(workload: Workload, sources: int, factor: Fraction) -> Workload:
                 where="workload.arrivals", todo="Give a rate, to which it is resampled",
             )  # fmt: skip
         options = {**arrivals.options, "rate": rate * float(factor)}
-        arrivals = Part.model_validate({"name": arrivals.name, **options})
+        arrivals = Choice.model_validate({"name": arrivals.name, **options})
     sites = None if workload.sites is None else _times(workload.sites, factor)
     return workload.model_copy(update={"sources": sources, "sites": sites, "arrivals": arrivals})
 
 
-def _follows_sources(arrivals: Part) -> bool:
+def _follows_sources(arrivals: Choice) -> bool:
     module = extensions.load(ARRIVALS, arrivals.name)
     options = module.Options.model_validate(arrivals.options)
     return bool(module.mean_rate(options, 2) != module.mean_rate(options, 1))

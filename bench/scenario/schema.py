@@ -1,6 +1,6 @@
 """The records of a scenario file.
 
-A :class:`Part` names a file of an extension folder (a task, a backend, an arrival process, a
+A :class:`Choice` names a file of an extension folder (a task, a backend, an arrival process, a
 batching or scaling policy) and carries its options; those are checked against the ``Options``
 record in that very file, so that an extension is described in one place.
 """
@@ -42,7 +42,7 @@ NAME_LENGTH = 200
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH)]
 
 
-class Part(Record):
+class Choice(Record):
     """``{name: dynamic, max_batch: 8}``, or just ``none`` where no option is needed."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -86,8 +86,8 @@ class Workload(Record):
     sites: int | None = Field(default=None, ge=1, le=1_000_000)
     """Places the sources are spread over, evenly. A device at the edge serves the sources of its own
     place. By default as many as the ``network.sites`` of the deployment that has the most."""
-    arrivals: Part
-    sizes: Part | None = None
+    arrivals: Choice
+    sizes: Choice | None = None
     """How large requests are. By default as large as the inputs that were measured, where the task has
     sizes, or as the trace says."""
     active: Active = Active(start=0.0, end=DAY_S)
@@ -147,7 +147,7 @@ class MeasurePlan(Record):
 
     budget: BudgetName = "smoke"
     max_batch: int = Field(default=8, ge=1, le=1024)
-    loads: list[Part] = Field(default=[Part(name="single-stream")], max_length=20)
+    loads: list[Choice] = Field(default=[Choice(name="single-stream")], max_length=20)
     """Load patterns beside the service profile."""
     min_agreement: Fraction | None = None
     """Share of answers that must be the fp32 reference's; by default 95 % for fp32, 50 % else."""
@@ -349,8 +349,8 @@ class PlanSpace(Record):
 
     offers: list[str] = Field(default=["*"], min_length=1, max_length=100)
     """Patterns of names: ``aws/*``, ``*/eu-west-1/*``."""
-    batching: list[Part] | None = Field(default=None, min_length=1, max_length=100)
-    scaling: list[Part] | None = Field(default=None, min_length=1, max_length=100)
+    batching: list[Choice] | None = Field(default=None, min_length=1, max_length=100)
+    scaling: list[Choice] | None = Field(default=None, min_length=1, max_length=100)
     """Of real-time deployments."""
     nodes: list[Annotated[int, Field(ge=1, le=1000)]] = Field(
         default=[1, 2, 4, 8], min_length=1, max_length=50
@@ -374,7 +374,7 @@ class PlanSpace(Record):
 class ArmSpec(Record):
     """A backend with its options, a device, and what differs in the task (a lighter model)."""
 
-    backend: Part
+    backend: Choice
     device: str
     """Whose measured service times stand for this deployment's machines."""
     task: dict[str, Any] = Field(default={})
@@ -394,7 +394,7 @@ class _Part(ArmSpec):
     at_sources: ClassVar[bool] = False
     """Whether each stands at a site, and answers the sources there only."""
     offer: str
-    batching: Part = Part(name="none")
+    batching: Choice = Choice(name="none")
     admission: AdmissionPlan = AdmissionPlan()
     failures: MeanTimes | None = None
     in_flight: Literal["retry", "lost"] = "retry"
@@ -418,7 +418,7 @@ class RealTimePart(_CloudPart):
     PLACE, COUNT, NOUN = "real_time", None, "replica"
     window: ClassVar[None] = None
     cellular: ClassVar[None] = None
-    scaling: Part
+    scaling: Choice
     routing: Literal["central", "round_robin", "shortest_queue", "two_choices", "sticky"] = (
         "central"
     )
@@ -459,7 +459,7 @@ class BatchPart(_CloudPart):
     checkpoint: Checkpoint | None = None
 
 
-AnyPart = BatchPart | RealTimePart | EdgePart
+Part = BatchPart | RealTimePart | EdgePart
 """What runs on one kind of machine."""
 
 
@@ -469,7 +469,7 @@ class Stage:
 
     name: str
     """Of the part, in records and tables."""
-    part: AnyPart
+    part: Part
     takes: SpillPlan | None
     """Of what the stage before has; ``None``: all."""
     path: tuple[str | int, ...]
@@ -486,11 +486,11 @@ class _Deployment(Record):
         raise NotImplementedError
 
     @property
-    def parts(self) -> dict[str, AnyPart]:
+    def parts(self) -> dict[str, Part]:
         """By the name of their stage."""
         return {stage.name: stage.part for stage in self.line}
 
-    def with_parts(self, parts: Sequence[AnyPart]) -> Self:
+    def with_parts(self, parts: Sequence[Part]) -> Self:
         """The same line through other parts, one for each stage."""
         raise NotImplementedError
 
@@ -500,9 +500,9 @@ class _Whole(_Deployment):
 
     @property
     def line(self) -> list[Stage]:
-        return [Stage(self.name, cast("AnyPart", self), None, ())]
+        return [Stage(self.name, cast("Part", self), None, ())]
 
-    def with_parts(self, parts: Sequence[AnyPart]) -> Self:
+    def with_parts(self, parts: Sequence[Part]) -> Self:
         (whole,) = parts
         return cast("Self", whole)
 
@@ -540,7 +540,7 @@ class HybridDeployment(_Deployment):
             Stage(f"{self.name} (cloud)", self.cloud, self.spill, ("cloud",)),
         ]
 
-    def with_parts(self, parts: Sequence[AnyPart]) -> Self:
+    def with_parts(self, parts: Sequence[Part]) -> Self:
         edge, cloud = parts
         return self.model_copy(update={"edge": edge, "cloud": cloud})
 
@@ -610,7 +610,7 @@ class LineDeployment(_Deployment):
             for index, stage in enumerate(self.stages)
         ]  # fmt: skip
 
-    def with_parts(self, parts: Sequence[AnyPart]) -> Self:
+    def with_parts(self, parts: Sequence[Part]) -> Self:
         return self.model_copy(update={"stages": list(parts)})
 
 
@@ -624,7 +624,7 @@ class _Asked(Record):
     schema_version: Literal[1]
     name: Name
     title: str = Field(default="", max_length=300)
-    task: Part
+    task: Choice
     measure: MeasurePlan = MeasurePlan()
 
 
@@ -651,7 +651,7 @@ class Arm(Record):
     """One thing to measure: a backend with its options on a device, for one variant of a task."""
 
     name: str
-    backend: Part
+    backend: Choice
     device: Device
     task: dict[str, Any] = Field(default={})
     """Options of the task in place of the scenario's."""
@@ -661,7 +661,7 @@ class Asked(Record):
     """What is to be measured: all that a measurement needs to know of a scenario or a suite."""
 
     name: str
-    task: Part
+    task: Choice
     plan: MeasurePlan
     arms: list[Arm]
 

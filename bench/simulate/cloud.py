@@ -13,8 +13,8 @@ from bench.batching import Rule
 from bench.profile import Profile
 from bench.scenario import (
     AdmissionPlan,
-    AnyPart,
     BatchPart,
+    Choice,
     MeanTimes,
     Network,
     Part,
@@ -38,14 +38,14 @@ FARTHEST = 4.0
 """No projection is taken to be further from the truth than so many of its standard deviations."""
 
 
-def rule_of(part: Part, service: ServiceTimes) -> Rule:
+def rule_of(part: Choice, service: ServiceTimes) -> Rule:
     """The table of a batching policy."""
     module = extensions.load(BATCHING, part.name)
     found: Rule = module.rule(module.Options.model_validate(part.options), service.mean)
     return found
 
 
-def largest_batch(part: Part) -> int:
+def largest_batch(part: Choice) -> int:
     """The largest batch a policy can form."""
     module = extensions.load(BATCHING, part.name)
     options = module.Options.model_validate(part.options)
@@ -53,7 +53,7 @@ def largest_batch(part: Part) -> int:
     return found.full
 
 
-def best_rate(part: AnyPart, profile: Profile) -> float:
+def best_rate(part: Part, profile: Profile) -> float:
     """Requests/s of one server that always finds the batch it likes best."""
     overhead = profile.loop_overhead_s or 0.0
     sizes = range(1, largest_batch(part.batching) + 1)
@@ -62,7 +62,7 @@ def best_rate(part: AnyPart, profile: Profile) -> float:
     )
 
 
-def shortest_service_s(part: AnyPart, profile: Profile) -> float:
+def shortest_service_s(part: Part, profile: Profile) -> float:
     sizes = range(1, largest_batch(part.batching) + 1)
     quickest = min(profile.shortest_s(size) for size in sizes)
     return math.exp(-FARTHEST * profile.log_error) * quickest
@@ -96,7 +96,7 @@ def link_limits(network: Network, profile: Profile, sources: int, waits: bool) -
     ]
 
 
-def all_wait(part: AnyPart) -> bool:
+def all_wait(part: Part) -> bool:
     """Whether a request that cannot be served yet waits, however long."""
     limits = part.admission
     patient = limits.queue_limit is None and limits.timeout is None and limits.shed is None

@@ -12,7 +12,7 @@ from bench.arrivals import NO_SIZES, Chunk, Span, is_closed
 from bench.errors import InputError
 from bench.record import Caveat
 from bench.requests import Floats, Requests
-from bench.scenario import Network, Part, Workload
+from bench.scenario import Choice, Network, Workload
 from bench.simulate.durations import drawn
 from bench.sizes import Distribution, listed
 from bench.streams import Streams
@@ -121,7 +121,7 @@ def recorded_sizes(workload: Workload) -> Floats:
     return found
 
 
-def _distribution(sizes: Part) -> Distribution:
+def _distribution(sizes: Choice) -> Distribution:
     module = extensions.load(SIZES, sizes.name)
     found: Distribution = module.distribution(module.Options.model_validate(sizes.options))
     return found

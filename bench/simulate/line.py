@@ -18,7 +18,7 @@ from bench import extensions
 from bench.errors import InputError
 from bench.profile import Profile
 from bench.requests import Requests
-from bench.scenario import AnyPart, Deployment, Stage, Workload
+from bench.scenario import Deployment, Part, Stage, Workload
 from bench.simulate import cloud
 from bench.simulate.demand import delays
 from bench.simulate.limits import Limit
@@ -30,12 +30,12 @@ from bench.units import DAY_S, format_percent
 PLACES = "bench.simulate.places"
 
 
-def place_of(part: AnyPart) -> Any:
+def place_of(part: Part) -> Any:
     """The file of a part's place."""
     return extensions.load(PLACES, part.PLACE.replace("_", "-"))
 
 
-def server_rate(part: AnyPart, profile: Profile, workload: Workload) -> float:
+def server_rate(part: Part, profile: Profile, workload: Workload) -> float:
     """Requests/s of one server, or one device, that always finds the batch it likes best."""
     return float(place_of(part).rate(part, profile, workload))
 
@@ -85,7 +85,7 @@ def _of_some(limit: Limit, share: float, waits: bool) -> Limit:
     )
 
 
-def _outages(part: AnyPart) -> bool:
+def _outages(part: Part) -> bool:
     return part.network is not None and part.network.outages is not None
 
 

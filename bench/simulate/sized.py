@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from bench.errors import InputError
 from bench.profile import MeasuredSizes, Profile
 from bench.record import Caveat
-from bench.scenario import Part, ResolvedScenario, Workload
+from bench.scenario import Choice, ResolvedScenario, Workload
 from bench.simulate.demand import distribution_of, recorded_sizes
 from bench.sizes import Distribution
 from bench.units import DAY_S, format_percent, format_seconds
@@ -116,7 +116,7 @@ def _with_sizes(workload: Workload, learnt: MeasuredSizes | None) -> Workload:
             allowed="measured, for a task whose inputs have sizes",
             todo="Leave it out, or measure again",
         )
-    part = Part.model_validate({"name": MEASURED, "sizes": learnt.inputs})
+    part = Choice.model_validate({"name": MEASURED, "sizes": learnt.inputs})
     return workload.model_copy(update={"sizes": part})
 
 

@@ -8,10 +8,10 @@ from bench.profile import Profile
 from bench.record import Origin
 from bench.scenario import (
     Active,
+    Choice,
     EdgeDeployment,
     Network,
     Objective,
-    Part,
     RealTimeDeployment,
     ResponseLimit,
     SimulatePlan,
@@ -46,13 +46,13 @@ def real_time(
     """4 to 16 autoscaled replicas, batches of up to 8 that wait 5 ms, a link with jitter."""
     policy = scaling or {"name": "hpa", "min_replicas": 4, "max_replicas": 16, "target": 0.6}
     deployment = RealTimeDeployment(
-        name="standard", kind="real_time", backend=Part(name="fake"), device="none", offer="none",
-        batching=Part.model_validate({"name": "dynamic", "max_batch": 8, "max_wait": 0.005}),
-        scaling=Part.model_validate(policy),
+        name="standard", kind="real_time", backend=Choice(name="fake"), device="none", offer="none",
+        batching=Choice.model_validate({"name": "dynamic", "max_batch": 8, "max_wait": 0.005}),
+        scaling=Choice.model_validate(policy),
         start_up=StartUp(node=60.0, image_pull=20.0),
         network=Network(uplink=1e10, downlink=1e10, rtt=0.02, jitter=0.005),
     )  # fmt: skip
-    arrivals = Part.model_validate({"name": "poisson", "rate": rate / 1000})
+    arrivals = Choice.model_validate({"name": "poisson", "rate": rate / 1000})
     workload = Workload(
         sources=1000, arrivals=arrivals, active=Active(start=0.0, end=hours * HOUR_S)
     )
@@ -62,10 +62,10 @@ def real_time(
 def fleet(devices: int, rate: float) -> Job:
     """A day of devices that answer on the spot, ``rate`` requests a second each."""
     deployment = EdgeDeployment(
-        name="fleet", kind="edge", backend=Part(name="fake"), device="none", offer="none",
+        name="fleet", kind="edge", backend=Choice(name="fake"), device="none", offer="none",
         fleet=devices,
     )  # fmt: skip
-    arrivals = Part.model_validate({"name": "poisson", "rate": rate})
+    arrivals = Choice.model_validate({"name": "poisson", "rate": rate})
     return _job(deployment, Workload(sources=devices, arrivals=arrivals), 1, "fast")
 
 

@@ -13,7 +13,7 @@ from bench.measure.budget import Budget
 from bench.measure.loads import Aim, Facts
 from bench.measure.open_loop import TakeUp, ask, check_generator
 from bench.measure.service import Service
-from bench.scenario import Part
+from bench.scenario import Choice
 from bench.stats import sample_floor
 from bench.units import PositiveSeconds
 
@@ -25,7 +25,7 @@ MARGIN = 1.05
 class Options(TakeUp):
     """The arrivals, the limit on the response time, and how requests are taken up."""
 
-    arrivals: Part
+    arrivals: Choice
     percentile: float = Field(default=99, gt=0, lt=100)
     limit: PositiveSeconds | None = None
     duration: PositiveSeconds | None = None
@@ -56,11 +56,11 @@ def drive(service: Service, options: Options, budget: Budget, phase: str) -> Fac
     return Facts(generator=check.model_copy(update={"sends": len(schedule_s), "late_share": late}))
 
 
-def _rate(arrivals: Part) -> float:
+def _rate(arrivals: Choice) -> float:
     module, options = _process(arrivals)
     return float(module.mean_rate(options, 1))
 
 
-def _process(arrivals: Part) -> tuple[Any, Any]:
+def _process(arrivals: Choice) -> tuple[Any, Any]:
     module = extensions.load(ARRIVALS, arrivals.name)
     return module, module.Options.model_validate(arrivals.options)

@@ -36,7 +36,7 @@ _SUMS = np.dtype(
 )
 
 
-class Settings(NamedTuple):
+class FleetConstants(NamedTuple):
     """The plan as numbers that compiled code can read."""
 
     full: int
@@ -165,7 +165,7 @@ def _by_device(source: np.ndarray, devices: int, sites: int) -> tuple[Ticks, Tic
 
 @compiled
 def _play(
-    devices: Structured, settings: Settings, rows: Input, order: Ticks, first: Ticks,
+    devices: Structured, settings: FleetConstants, rows: Input, order: Ticks, first: Ticks,
     fate: Ticks, leaves: Ticks, out: Answers, sums: Structured, limit: int,
 ) -> None:  # fmt: skip
     for device in range(len(devices)):
@@ -177,7 +177,7 @@ def _play(
 
 @compiled
 def _play_device(  # type: ignore[no-untyped-def]
-    one, device: int, settings: Settings, rows: Input, mine: Ticks,
+    one, device: int, settings: FleetConstants, rows: Input, mine: Ticks,
     fate: Ticks, leaves: Ticks, out: Answers, sums, limit: int,
 ) -> None:  # fmt: skip
     """Advance one device: at a moment it wakes or ends first, then requests come, then it asks.
@@ -232,7 +232,7 @@ def _play_device(  # type: ignore[no-untyped-def]
 
 @compiled
 def _start(  # type: ignore[no-untyped-def]
-    one, device: int, settings: Settings, rows: Input, mine: Ticks, head: int, tail: int, now: int,
+    one, device: int, settings: FleetConstants, rows: Input, mine: Ticks, head: int, tail: int, now: int,
     fate: Ticks, leaves: Ticks, out: Answers, sums,
 ) -> int:  # fmt: skip
     """Start a batch if one can start; the queue's new head."""
@@ -282,7 +282,7 @@ def _start(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _awake(one, device: int, settings: Settings, now: int) -> int:  # type: ignore[no-untyped-def]
+def _awake(one, device: int, settings: FleetConstants, now: int) -> int:  # type: ignore[no-untyped-def]
     """The earliest moment from ``now`` on at which the device can start a batch."""
     begin, end = settings.failure_first[device], settings.failure_first[device + 1]
     while True:
@@ -299,7 +299,7 @@ def _awake(one, device: int, settings: Settings, now: int) -> int:  # type: igno
 
 
 @compiled
-def _on_line(settings: Settings, source: int, now: int) -> bool:
+def _on_line(settings: FleetConstants, source: int, now: int) -> bool:
     if len(settings.out_start):
         site = source % (len(settings.out_first) - 1)
         begin, end = settings.out_first[site], settings.out_first[site + 1]
@@ -309,7 +309,7 @@ def _on_line(settings: Settings, source: int, now: int) -> bool:
 
 
 @compiled
-def _ran_flat(one, settings: Settings, now: int, sums) -> bool:  # type: ignore[no-untyped-def]
+def _ran_flat(one, settings: FleetConstants, now: int, sums) -> bool:  # type: ignore[no-untyped-def]
     """Let idle power drain the battery up to ``now``; whether that changed what can be done."""
     if one.seen_at >= now:
         return False
@@ -325,7 +325,7 @@ def _ran_flat(one, settings: Settings, now: int, sums) -> bool:  # type: ignore[
 
 
 @compiled
-def _die(one, settings: Settings, flat: int, sums) -> None:  # type: ignore[no-untyped-def]
+def _die(one, settings: FleetConstants, flat: int, sums) -> None:  # type: ignore[no-untyped-def]
     sums.flat += 1
     one.level = settings.restart
     one.dead_until = _charged_at(
@@ -335,7 +335,7 @@ def _die(one, settings: Settings, flat: int, sums) -> None:  # type: ignore[no-u
 
 
 @compiled
-def _length(one, settings: Settings, rows: Input, batch: Ticks) -> tuple[int, float]:  # type: ignore[no-untyped-def]
+def _length(one, settings: FleetConstants, rows: Input, batch: Ticks) -> tuple[int, float]:  # type: ignore[no-untyped-def]
     """How long the requests in these rows take together, and the power drawn meanwhile."""
     work = 0.0
     if len(rows.size):
@@ -349,7 +349,7 @@ def _length(one, settings: Settings, rows: Input, batch: Ticks) -> tuple[int, fl
 
 @compiled
 def _stops(  # type: ignore[no-untyped-def]
-    one, device: int, settings: Settings, start: int, end: int, load: float, sums
+    one, device: int, settings: FleetConstants, start: int, end: int, load: float, sums
 ) -> int:
     """When a failure or a flat battery cuts a batch off; ``FOREVER``: neither does."""
     begin, last = settings.failure_first[device], settings.failure_first[device + 1]
@@ -389,12 +389,12 @@ def _write(  # type: ignore[no-untyped-def]
     sums.written += 1
 
 
-def _settings_of(plan: FleetPlan) -> Settings:
+def _settings_of(plan: FleetPlan) -> FleetConstants:
     cell, spill = plan.battery, plan.spill
     outages = spill.outages_of_each
     none = np.zeros(0, np.int64)
     zeros, failures = np.zeros(plan.devices, np.int64), plan.failures_of_each
-    return Settings(
+    return FleetConstants(
         full=plan.rule.full,
         patience=np.array(plan.rule.patience, np.int64),
         service=plan.service,

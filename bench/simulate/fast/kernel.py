@@ -12,7 +12,16 @@ from bench.requests import Answers, Outcome
 from bench.simulate.compiled import compiled
 from bench.simulate.fast.heap import put, remove, take, top_key
 from bench.simulate.fast.link import message, site_of, transmit
-from bench.simulate.fast.state import BUSY, IDLE, OFF, Input, Settings, Slots, State, Structured
+from bench.simulate.fast.state import (
+    BUSY,
+    IDLE,
+    OFF,
+    Input,
+    PoolConstants,
+    Slots,
+    State,
+    Structured,
+)
 from bench.simulate.fast.windows import after_window
 from bench.simulate.plane import Routing
 from bench.simulate.service import draw, joined_work
@@ -36,7 +45,7 @@ _joined_work = compiled(joined_work)
 
 @compiled
 def advance(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, until: int
+    state: State, slots: Slots, settings: PoolConstants, rows: Input, out: Answers, until: int
 ) -> int:
     """Go on to the end of the moment ``until``, or to where something is needed.
 
@@ -94,7 +103,9 @@ def remaining(servers: Structured, now: int) -> tuple[int, int]:
 
 
 @compiled
-def start_users(state: State, slots: Slots, settings: Settings, rows: Input, users: int) -> None:
+def start_users(
+    state: State, slots: Slots, settings: PoolConstants, rows: Input, users: int
+) -> None:
     """Closed loop: every user begins to think."""
     for user in range(users):
         _think(state, slots, settings, rows, user, 0)
@@ -102,7 +113,13 @@ def start_users(state: State, slots: Slots, settings: Settings, rows: Input, use
 
 @compiled
 def add_server(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, server: int, now: int
+    state: State,
+    slots: Slots,
+    settings: PoolConstants,
+    rows: Input,
+    out: Answers,
+    server: int,
+    now: int,
 ) -> None:
     """The server is ready from now on."""
     r = state.registers[0]
@@ -136,7 +153,13 @@ def add_server(
 
 @compiled
 def retire_server(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, server: int, now: int
+    state: State,
+    slots: Slots,
+    settings: PoolConstants,
+    rows: Input,
+    out: Answers,
+    server: int,
+    now: int,
 ) -> None:
     """The server takes no more; it is off once it has done what it has."""
     one = state.servers[server]
@@ -151,7 +174,13 @@ def retire_server(
 
 @compiled
 def fail_server(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, server: int, now: int
+    state: State,
+    slots: Slots,
+    settings: PoolConstants,
+    rows: Input,
+    out: Answers,
+    server: int,
+    now: int,
 ) -> None:
     """The server stops at once; what it had in hand is tried again, or lost."""
     r = state.registers[0]
@@ -189,7 +218,13 @@ def fail_server(
 
 @compiled
 def give_work(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, items: int, now: int
+    state: State,
+    slots: Slots,
+    settings: PoolConstants,
+    rows: Input,
+    out: Answers,
+    items: int,
+    now: int,
 ) -> None:
     """Other work for servers that would be idle."""
     r = state.registers[0]
@@ -203,7 +238,7 @@ def give_work(
 
 @compiled
 def _next_request(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, now: int
+    state: State, slots: Slots, settings: PoolConstants, rows: Input, out: Answers, now: int
 ) -> None:
     r = state.registers[0]
     if settings.closed:
@@ -241,7 +276,7 @@ def _next_request(
 
 @compiled
 def _join_freely(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, before: int
+    state: State, slots: Slots, settings: PoolConstants, rows: Input, out: Answers, before: int
 ) -> bool:
     """Requests that come earlier than ``before`` and change nothing but the queue's length.
 
@@ -286,7 +321,7 @@ def _fill(slots: Slots, rows: Input, slot: int, row: int) -> None:
 
 @compiled
 def _think(
-    state: State, slots: Slots, settings: Settings, rows: Input, user: int, now: int
+    state: State, slots: Slots, settings: PoolConstants, rows: Input, user: int, now: int
 ) -> None:
     r = state.registers[0]
     if r.cursor == r.rows:  # the users' last requests have been made
@@ -306,7 +341,7 @@ def _think(
 
 
 @compiled
-def _route(state: State, slots: Slots, settings: Settings, slot: int) -> int:
+def _route(state: State, slots: Slots, settings: PoolConstants, slot: int) -> int:
     """The queue a request joins: 0 where all share one, or none is ready."""
     r = state.registers[0]
     ready = r.ready
@@ -344,7 +379,9 @@ def _load(state: State, place: int) -> int:
 
 
 @compiled
-def _turned_away(state: State, slots: Slots, settings: Settings, queue: int, slot: int) -> bool:
+def _turned_away(
+    state: State, slots: Slots, settings: PoolConstants, queue: int, slot: int
+) -> bool:
     if settings.queue_limit == FOREVER and settings.shed_from == FOREVER:
         return False
     waiting = state.queues[queue].length
@@ -359,14 +396,14 @@ def _turned_away(state: State, slots: Slots, settings: Settings, queue: int, slo
 
 
 @compiled
-def _has_idle(state: State, settings: Settings, queue: int) -> bool:
+def _has_idle(state: State, settings: PoolConstants, queue: int) -> bool:
     if settings.routing == _CENTRAL:
         return state.idle.size[0] > 0
     return queue > 0 and state.servers[queue - 1].state == IDLE
 
 
 @compiled
-def _join(state: State, slots: Slots, settings: Settings, queue: int, slot: int) -> None:
+def _join(state: State, slots: Slots, settings: PoolConstants, queue: int, slot: int) -> None:
     q = state.queues[queue]
     slots.row[slot].next = -1
     if q.length == 0:
@@ -382,7 +419,13 @@ def _join(state: State, slots: Slots, settings: Settings, queue: int, slot: int)
 
 @compiled
 def _try_again(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, slot: int, now: int
+    state: State,
+    slots: Slots,
+    settings: PoolConstants,
+    rows: Input,
+    out: Answers,
+    slot: int,
+    now: int,
 ) -> None:
     """Back into a queue, at the place its age gives it."""
     queue = _route(state, slots, settings, slot)
@@ -408,7 +451,13 @@ def _try_again(
 
 @compiled
 def _give_up(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, queue: int, now: int
+    state: State,
+    slots: Slots,
+    settings: PoolConstants,
+    rows: Input,
+    out: Answers,
+    queue: int,
+    now: int,
 ) -> None:
     """The oldest of a queue has waited as long as it is allowed to."""
     q = state.queues[queue]
@@ -423,7 +472,7 @@ def _give_up(
 
 
 @compiled
-def _head_changed(state: State, slots: Slots, settings: Settings, queue: int) -> None:
+def _head_changed(state: State, slots: Slots, settings: PoolConstants, queue: int) -> None:
     """Keep in mind when the oldest of a queue gives up."""
     if settings.timeout == FOREVER:
         return
@@ -437,7 +486,13 @@ def _head_changed(state: State, slots: Slots, settings: Settings, queue: int) ->
 
 @compiled
 def _dispatch(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, queue: int, now: int
+    state: State,
+    slots: Slots,
+    settings: PoolConstants,
+    rows: Input,
+    out: Answers,
+    queue: int,
+    now: int,
 ) -> None:
     """Start the batches that can start, and set the alarm for the next one."""
     q = state.queues[queue]
@@ -469,7 +524,13 @@ def _dispatch(
 
 @compiled
 def _start_batch(
-    state: State, slots: Slots, settings: Settings, queue: int, server: int, size: int, now: int
+    state: State,
+    slots: Slots,
+    settings: PoolConstants,
+    queue: int,
+    server: int,
+    size: int,
+    now: int,
 ) -> None:
     r, q, one = state.registers[0], state.queues[queue], state.servers[server]
     first = q.head
@@ -500,7 +561,7 @@ def _start_batch(
 
 
 @compiled
-def _start_work(state: State, settings: Settings, server: int, now: int) -> None:
+def _start_work(state: State, settings: PoolConstants, server: int, now: int) -> None:
     r, one = state.registers[0], state.servers[server]
     size = min(r.work, settings.full)
     luck = (r.work_serial * _GOLDEN) % 1.0
@@ -514,7 +575,13 @@ def _start_work(state: State, settings: Settings, server: int, now: int) -> None
 
 @compiled
 def _end_service(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, server: int, now: int
+    state: State,
+    slots: Slots,
+    settings: PoolConstants,
+    rows: Input,
+    out: Answers,
+    server: int,
+    now: int,
 ) -> None:
     r, one = state.registers[0], state.servers[server]
     one.state = IDLE
@@ -560,7 +627,13 @@ def _keep_unsaved(state: State, slots: Slots, one) -> None:  # type: ignore[no-u
 
 @compiled
 def _save(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, server: int, now: int
+    state: State,
+    slots: Slots,
+    settings: PoolConstants,
+    rows: Input,
+    out: Answers,
+    server: int,
+    now: int,
 ) -> None:
     one = state.servers[server]
     first, one.unsaved, one.saved_at = one.unsaved, -1, now
@@ -569,7 +642,13 @@ def _save(
 
 @compiled
 def _off(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers, server: int, now: int
+    state: State,
+    slots: Slots,
+    settings: PoolConstants,
+    rows: Input,
+    out: Answers,
+    server: int,
+    now: int,
 ) -> None:
     one = state.servers[server]
     if one.unsaved >= 0:
@@ -579,7 +658,7 @@ def _off(
 
 @compiled
 def _answer_all(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers,
+    state: State, slots: Slots, settings: PoolConstants, rows: Input, out: Answers,
     first: int, server: int, now: int,
 ) -> None:  # fmt: skip
     slot = first
@@ -591,7 +670,7 @@ def _answer_all(
 
 @compiled
 def _leave(
-    state: State, slots: Slots, settings: Settings, rows: Input, out: Answers,
+    state: State, slots: Slots, settings: PoolConstants, rows: Input, out: Answers,
     slot: int, outcome: int, at: int, server: int, batch: int,
 ) -> None:  # fmt: skip
     """Write what became of a request, and let its place go."""
@@ -640,7 +719,7 @@ def _not_ready(state: State, server: int) -> None:
 
 
 @compiled
-def _own(state: State, settings: Settings, server: int) -> int:
+def _own(state: State, settings: PoolConstants, server: int) -> int:
     """The requests in a server's own queue, which is empty afterwards."""
     if settings.routing == _CENTRAL:
         return -1

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from bench import extensions
 from bench.errors import InputError
 from bench.record import Record
-from bench.scenario import Part
+from bench.scenario import Choice
 
 CONTRACT = ("Options", "bounds", "fewest", "period_s", "idle_s", "desired")
 SCALING = "bench.simulate.scaling"
@@ -47,7 +47,7 @@ class Observed:
 class Scaling:
     """A scaling policy with its options bound, and its memory of one day."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Choice) -> None:
         module = extensions.load(SCALING, part.name)
         options = module.Options.model_validate(part.options)
         self.initial: int
@@ -66,7 +66,7 @@ class Scaling:
         return wish
 
 
-def grown(part: Part, factor: float) -> Part:
+def grown(part: Choice, factor: float) -> Choice:
     """The policy for ``factor`` times the traffic.
 
     Raises:
@@ -80,7 +80,7 @@ def grown(part: Part, factor: float) -> Part:
             todo="Give it grown(options, factor) -> Options",
         )  # fmt: skip
     options: Record = module.grown(module.Options.model_validate(part.options), factor)
-    return Part.model_validate({"name": part.name, **options.model_dump()})
+    return Choice.model_validate({"name": part.name, **options.model_dump()})
 
 
 def times(replicas: int, factor: float) -> int:
