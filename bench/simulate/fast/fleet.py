@@ -168,6 +168,7 @@ def _play(
     devices: Structured, settings: FleetConstants, rows: Input, order: Ticks, first: Ticks,
     fate: Ticks, leaves: Ticks, out: Answers, sums: Structured, limit: int,
 ) -> None:  # fmt: skip
+    """Advance every device, one after the other: none knows of another."""
     for device in range(len(devices)):
         _play_device(
             devices[device], device, settings, rows, order[first[device] : first[device + 1]],
@@ -300,6 +301,7 @@ def _awake(one, device: int, settings: FleetConstants, now: int) -> int:  # type
 
 @compiled
 def _on_line(settings: FleetConstants, source: int, now: int) -> bool:
+    """Whether a request of this source could go on: within the hours, and with its site's link up."""
     if len(settings.out_start):
         site = source % (len(settings.out_first) - 1)
         begin, end = settings.out_first[site], settings.out_first[site + 1]
@@ -326,6 +328,7 @@ def _ran_flat(one, settings: FleetConstants, now: int, sums) -> bool:  # type: i
 
 @compiled
 def _die(one, settings: FleetConstants, flat: int, sums) -> None:  # type: ignore[no-untyped-def]
+    """The battery has run flat: the device starts again when it holds enough."""
     sums.flat += 1
     one.level = settings.restart
     one.dead_until = _charged_at(
@@ -375,6 +378,7 @@ def _write(  # type: ignore[no-untyped-def]
     out: Answers, sums, rows: Input, row: int, outcome: int, start: int, at: int,
     device: int, batch: int,
 ) -> None:  # fmt: skip
+    """One answer."""
     answer = out[sums.written]
     answer.number, answer.arrival, answer.reach = (
         rows.number[row],

@@ -240,6 +240,8 @@ def give_work(
 def _next_request(
     state: State, slots: Slots, settings: PoolConstants, rows: Input, out: Answers, now: int
 ) -> None:
+    """Of an open loop, the next of the chunk joins a queue; of a closed one, a user's sets out or
+    reaches it."""
     r = state.registers[0]
     if settings.closed:
         if top_key(state.sends) == now:
@@ -308,6 +310,7 @@ def _join_freely(
 
 @compiled
 def _fill(slots: Slots, rows: Input, slot: int, row: int) -> None:
+    """A request's luck and size, from the chunk to its slot."""
     one = slots.row[slot]
     one.number = rows.number[row]
     one.service = rows.service[row]
@@ -323,6 +326,7 @@ def _fill(slots: Slots, rows: Input, slot: int, row: int) -> None:
 def _think(
     state: State, slots: Slots, settings: PoolConstants, rows: Input, user: int, now: int
 ) -> None:
+    """A user draws the next request, and sets out when the thinking is over: not while users are away."""
     r = state.registers[0]
     if r.cursor == r.rows:  # the users' last requests have been made
         return
@@ -372,6 +376,7 @@ def _route(state: State, slots: Slots, settings: PoolConstants, slot: int) -> in
 
 @compiled
 def _load(state: State, place: int) -> int:
+    """Requests that a ready server has waiting and in service."""
     server = state.ready[place]
     one = state.servers[server]
     in_service = one.taken if one.state == BUSY and not one.work else 0
@@ -382,6 +387,7 @@ def _load(state: State, place: int) -> int:
 def _turned_away(
     state: State, slots: Slots, settings: PoolConstants, queue: int, slot: int
 ) -> bool:
+    """Whether the queue is full and no server of it free, or the request falls to early drop."""
     if settings.queue_limit == FOREVER and settings.shed_from == FOREVER:
         return False
     waiting = state.queues[queue].length
@@ -397,6 +403,7 @@ def _turned_away(
 
 @compiled
 def _has_idle(state: State, settings: PoolConstants, queue: int) -> bool:
+    """Whether a server that this queue feeds has nothing to do."""
     if settings.routing == _CENTRAL:
         return state.idle.size[0] > 0
     return queue > 0 and state.servers[queue - 1].state == IDLE
@@ -404,6 +411,7 @@ def _has_idle(state: State, settings: PoolConstants, queue: int) -> bool:
 
 @compiled
 def _join(state: State, slots: Slots, settings: PoolConstants, queue: int, slot: int) -> None:
+    """At the end of the queue."""
     q = state.queues[queue]
     slots.row[slot].next = -1
     if q.length == 0:
@@ -532,6 +540,7 @@ def _start_batch(
     size: int,
     now: int,
 ) -> None:
+    """The oldest requests of the queue, as many as were decided, go into service together."""
     r, q, one = state.registers[0], state.queues[queue], state.servers[server]
     first = q.head
     slot, last, work = first, first, 0.0
@@ -562,6 +571,7 @@ def _start_batch(
 
 @compiled
 def _start_work(state: State, settings: PoolConstants, server: int, now: int) -> None:
+    """Work that has no requests goes into service, with luck of its own."""
     r, one = state.registers[0], state.servers[server]
     size = min(r.work, settings.full)
     luck = (r.work_serial * _GOLDEN) % 1.0
@@ -583,6 +593,7 @@ def _end_service(
     server: int,
     now: int,
 ) -> None:
+    """What was served is answered, or kept until it is saved; the server takes what waits."""
     r, one = state.registers[0], state.servers[server]
     one.state = IDLE
     if one.work:
@@ -615,6 +626,7 @@ def _end_service(
 
 @compiled
 def _keep_unsaved(state: State, slots: Slots, one) -> None:  # type: ignore[no-untyped-def]
+    """Append the batch to what the server has done and not yet saved."""
     last = one.batch
     while slots.row[last].next >= 0:
         last = slots.row[last].next
@@ -635,6 +647,7 @@ def _save(
     server: int,
     now: int,
 ) -> None:
+    """All that the server has done is safe, and is answered."""
     one = state.servers[server]
     first, one.unsaved, one.saved_at = one.unsaved, -1, now
     _answer_all(state, slots, settings, rows, out, first, server, now)
@@ -650,6 +663,7 @@ def _off(
     server: int,
     now: int,
 ) -> None:
+    """A server that was retired is done."""
     one = state.servers[server]
     if one.unsaved >= 0:
         _save(state, slots, settings, rows, out, server, now)
@@ -661,6 +675,7 @@ def _answer_all(
     state: State, slots: Slots, settings: PoolConstants, rows: Input, out: Answers,
     first: int, server: int, now: int,
 ) -> None:  # fmt: skip
+    """Answer a chain of requests, from its first slot on."""
     slot = first
     while slot >= 0:
         following = slots.row[slot].next
@@ -699,6 +714,7 @@ def _leave(
 
 @compiled
 def _note_empty(state: State) -> None:
+    """Remember that the last request has left, if that is watched for."""
     r = state.registers[0]
     if r.watch_empty and r.waiting == 0 and r.in_service == 0:
         r.triggers += 1
@@ -707,6 +723,7 @@ def _note_empty(state: State) -> None:
 
 @compiled
 def _not_ready(state: State, server: int) -> None:
+    """Take a server out of those that take requests."""
     r = state.registers[0]
     place = 0
     while place < r.ready and state.ready[place] != server:
