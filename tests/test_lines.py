@@ -28,7 +28,7 @@ from tests.queues import agrees, exponential
 from tests.test_simulation import DEPLOYMENTS, profile
 from tests.test_simulation import job as short_job
 
-MEAN_S, RATE = 0.01, 60.0
+MEAN_S, RATE = 0.03, 20.0
 NETWORK = {"uplink": 1e12, "downlink": 1e12, "rtt": 0.0}
 REPLICATIONS = 8
 
@@ -101,14 +101,14 @@ def test_a_tandem_of_two_m_m_1_has_product_form() -> None:
 @pytest.mark.slow
 def test_what_devices_pass_on_is_a_thinned_stream() -> None:
     """From many devices that answer on their own, a share is asked again in the cloud."""
-    devices, share = 400, 0.3
+    devices, share, each, beyond_s = 400, 0.3, 0.1, 0.05
     workload = Workload.model_validate(
-        {"sources": devices, "arrivals": {"name": "poisson", "rate": 0.5}}
+        {"sources": devices, "arrivals": {"name": "poisson", "rate": each}}
     )
     edge = stage("edge", "edge", fleet=devices)
     cloud = stage("cloud", takes={"unsure": share})
-    times = {"line (edge)": 1.0, "line (cloud)": MEAN_S}
-    rate = share * 0.5 * devices
+    times = {"line (edge)": 0.5 / each, "line (cloud)": beyond_s}
+    rate = share * each * devices
     seen = []
     for replication in range(REPLICATIONS):
         sums = np.zeros((2, 2))
@@ -125,9 +125,8 @@ def test_what_devices_pass_on_is_a_thinned_stream() -> None:
         )  # fmt: skip
         play(plan, watch=watch)
         seen.append((sums[:, 0] / sums[:, 1]).tolist())
-    rho = rate * MEAN_S
-    agrees([cloud_wait for cloud_wait, _ in seen], rho / (1 / MEAN_S - rate))
-    agrees([edge_wait for _, edge_wait in seen], 0.5 / (1 - 0.5))
+    agrees([wait for wait, _ in seen], rate * beyond_s / (1 / beyond_s - rate))
+    agrees([wait for _, wait in seen], 0.5 / each * 0.5 / (1 - 0.5))
 
 
 def test_a_hybrid_written_as_a_line_is_the_same() -> None:
