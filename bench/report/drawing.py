@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import escape
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from bench.errors import shorten
@@ -58,7 +59,10 @@ def mark_times(axes: Any) -> None:
 def svg(figure: Figure, title: str, description: str = "") -> str:
     """The figure for a page; ``description`` is for those who do not see it."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata=_no_metadata())
+    for part in (figure, *figure.axes):
+        part.patch.set_facecolor("none")
+    # Figure.savefig would draw everything twice, the first time for the layout alone.
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=_no_metadata())
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ from bench.report.view import View
 from bench.units import format_percent, format_seconds, format_usd
 
 
+@functools.cache
 def environment() -> Environment:
     """What every page is made with: autoescaped, figures as ``bench.units`` writes them."""
     page = Environment(
