@@ -26,7 +26,7 @@ BUDGET = {
     "profile": 1650,
     "report": 1300,
     "scenario": 1600,
-    "simulate": 7300,
+    "simulate": 7400,
     "sizes": 200,
     MODULES: 4600,
 }

@@ -129,7 +129,7 @@ def test_what_devices_pass_on_is_a_thinned_stream() -> None:
     agrees([wait for _, wait in seen], 0.5 / each * 0.5 / (1 - 0.5))
 
 
-def test_a_hybrid_written_as_a_line_is_the_same() -> None:
+def test_a_hybrid_written_as_a_line_passes_on_the_same() -> None:
     short = DEPLOYMENTS["hybrid"]
     written = {
         "kind": "line",
@@ -142,7 +142,10 @@ def test_a_hybrid_written_as_a_line_is_the_same() -> None:
     other = LineDeployment.model_validate({"name": "d", **written})
     again = one.model_copy(update={"deployment": other})
     assert list(other.parts) == list(one.deployment.parts)
-    assert play_replication(again) == play_replication(one)
+    (found, _), (expected, _) = play_replication(again), play_replication(one)
+    assert found.usage["d (edge)"] == expected.usage["d (edge)"]
+    assert found.usage["d (cloud)"].served == expected.usage["d (cloud)"].served > 0
+    assert (found.requests, found.done) == (expected.requests, expected.done)
 
 
 def test_luck_at_a_stage_is_the_requests_and_not_that_of_another_stage() -> None:
@@ -214,6 +217,23 @@ def test_every_stage_that_all_pass_is_in_the_bounds() -> None:
     assert replicas == pytest.approx([86_400 / MEAN_S, 3 * 86_400 / MEAN_S], rel=1e-3)
     used = line.least_usage(deployment, profiles, 1, 50)
     assert [usage.served for usage in used.values()] == [50, 50]
+
+
+def test_a_share_of_a_share_goes_on() -> None:
+    workload = Workload.model_validate({"sources": 3, "sites": 1, **SHORT})
+    some = {"unsure": 0.5}
+    one = job(
+        stage("e", "edge", fleet=3), stage("f", "edge", fleet=3, takes=some),
+        stage("c", takes=some), stage("d"), workload=workload,
+    )  # fmt: skip
+    served = [used.served for used in play_replication(one)[0].usage.values()]
+    assert served[1] == pytest.approx(served[0] / 2, rel=0.1)
+    assert served[2] == pytest.approx(served[0] / 4, rel=0.15)
+    assert served[3] == served[2]
+    # ... and the bounds of those behind are of a quarter.
+    found = line.limits(one.deployment, one.profiles, workload)
+    replicas = [limit.per_day for limit in found if "1 replica" in limit.what]
+    assert replicas == pytest.approx([4 * 86_400 / MEAN_S] * 2, rel=1e-3)
 
 
 @pytest.mark.parametrize(

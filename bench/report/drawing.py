@@ -59,10 +59,10 @@ def mark_times(axes: Any) -> None:
 def svg(figure: Figure, title: str, description: str = "") -> str:
     """The figure for a page; ``description`` is for those who do not see it."""
     buffer = io.StringIO()
-    for part in (figure, *figure.axes):
-        part.patch.set_facecolor("none")
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set_facecolor("none")
     # Figure.savefig would draw everything twice, the first time for the layout alone.
-    FigureCanvasSVG(figure).print_svg(buffer, metadata=_no_metadata())
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=_no_metadata())  # type: ignore[no-untyped-call]
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -474,6 +474,9 @@ class Stage:
     """Of what the stage before has; ``None``: all."""
     path: tuple[str | int, ...]
     """Where in its deployment it is written."""
+    own_luck: bool = True
+    """Whether times and decisions there have nothing to do with those of the stage before. The cloud of
+    a hybrid is asked by the request as it is, with the luck that it had at the device."""
 
 
 class _Deployment(Record):
@@ -537,7 +540,7 @@ class HybridDeployment(_Deployment):
     def line(self) -> list[Stage]:
         return [
             Stage(f"{self.name} (edge)", self.edge, None, ("edge",)),
-            Stage(f"{self.name} (cloud)", self.cloud, self.spill, ("cloud",)),
+            Stage(f"{self.name} (cloud)", self.cloud, self.spill, ("cloud",), own_luck=False),
         ]
 
     def with_parts(self, parts: Sequence[Part]) -> Self:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy import special
 
 from bench import extensions
 from bench.arrivals import NO_SIZES, Chunk, Span, is_closed
@@ -13,7 +15,7 @@ from bench.errors import InputError
 from bench.record import Caveat
 from bench.requests import Floats, Requests
 from bench.scenario import Choice, Network, Workload
-from bench.simulate.durations import drawn
+from bench.simulate.durations import at_scores, drawn
 from bench.sizes import Distribution, listed
 from bench.streams import Streams
 from bench.ticks import Ticks, tick_array
@@ -78,7 +80,7 @@ class Demand:
             time = tick_array(times if self.closed else self.span.clock(times))
             if not self.offered and not self.closed:
                 self.first_arrival = int(time[0])
-            up, down = delays(network, count, weather)
+            up, down = _delays(network, count, weather)
             if not len(own) and self._sizes is not None:
                 own = self._sizes.draw(count, sizes)
             yield Requests(
@@ -187,7 +189,7 @@ def sites_of(workload: Workload) -> int:
     return min(workload.sites or 1, workload.sources)
 
 
-def delays(network: Network | None, count: int, rng: np.random.Generator) -> tuple[Ticks, Ticks]:
+def _delays(network: Network | None, count: int, rng: np.random.Generator) -> tuple[Ticks, Ticks]:
     """Propagation up and down of ``count`` requests: half a round trip each, and retransmissions."""
     if network is None:
         none = np.zeros(count, np.int64)
@@ -206,7 +208,28 @@ def delays(network: Network | None, count: int, rng: np.random.Generator) -> tup
 
 
 def _retransmissions(network: Network, count: int, rng: np.random.Generator) -> Floats:
+    return _sent_again(network, rng.geometric(1 - network.loss, count) - 1)
+
+
+def _sent_again(network: Network, losses: npt.NDArray[Any]) -> Floats:
     """A lost message is sent again after a time-out, which doubles every time (RFC 6298, §5.5)."""
-    losses = np.minimum(rng.geometric(1 - network.loss, count) - 1, _MOST_LOSSES)
-    waits: Floats = network.retransmission * (2.0**losses - 1)
+    waits: Floats = network.retransmission * (2.0 ** np.minimum(losses, _MOST_LOSSES) - 1)
     return waits
+
+
+def delays_of(network: Network | None, numbers: Ticks, streams: Streams) -> tuple[Ticks, Ticks]:
+    """As :func:`_delays`, of requests of these numbers, in whatever order they are asked for."""
+    if network is None:
+        none = np.zeros(len(numbers), np.int64)
+        return none, none
+    half = at_scores(network.rtt, special.ndtri(streams.luck("rtt", numbers))) / 2
+    if network.jitter:
+        half -= np.log1p(-streams.luck("jitter", numbers)) * (network.jitter / 2)
+    if not network.loss:
+        both = tick_array(half)
+        return both, both
+    up, down = (
+        half + _sent_again(network, np.log1p(-streams.luck(way, numbers)) // np.log(network.loss))
+        for way in ("losses up", "losses down")
+    )
+    return tick_array(up), tick_array(down)

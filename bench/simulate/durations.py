@@ -22,17 +22,23 @@ CELLS = 1 << 20
 
 
 def drawn(duration: Duration, count: int, rng: np.random.Generator) -> Floats:
-    """``count`` durations in seconds.
-
-    A spread is a straight line through its percentiles on the scale of a normal distribution,
-    carried on beyond them, never below zero, and never beyond what a scenario may say.
-    """
+    """``count`` durations in seconds."""
     if not isinstance(duration, Spread):
         return np.full(count, float(duration))
+    return at_scores(duration, rng.standard_normal(count))
+
+
+def at_scores(duration: Duration, score: Floats) -> Floats:
+    """Durations in seconds, at these standard scores of a normal distribution.
+
+    A spread is a straight line through its percentiles on that scale, carried on beyond them, never
+    below zero, and never beyond what a scenario may say.
+    """
+    if not isinstance(duration, Spread):
+        return np.full(len(score), float(duration))
     marks = special.ndtri([0.5, 0.9, 0.99])
     values = np.array([duration.p50, duration.p90, duration.p99])
     slopes = np.diff(values) / np.diff(marks)
-    score = rng.standard_normal(count)
     low = values[0] + slopes[0] * (score - marks[0])
     high = values[1] + slopes[1] * (score - marks[1])
     found: Floats = np.clip(np.where(score < marks[1], low, high), 0.0, LONGEST_S)

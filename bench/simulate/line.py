@@ -1,8 +1,8 @@
 """A line of stages: what bounds it, and how one replication of it is played.
 
-Requests flow forward only. Where a stage takes all of what the one before answers, each request is
-one of both, with luck of its own at each; where devices pass some on (they find a queue, or the answer
-is not sure enough), it is the same request that asks again.
+Requests flow forward only: a stage takes all of what the one before answers, or what devices pass on,
+since it finds a queue or the answer is not sure enough. A request keeps its number, source and size; its
+luck is another at each stage.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.profile import Profile
 from bench.requests import Requests
 from bench.scenario import Deployment, Part, Stage, Workload
 from bench.simulate import cloud
-from bench.simulate.demand import delays
+from bench.simulate.demand import delays_of
 from bench.simulate.limits import Limit
 from bench.simulate.places import Played, Playing, Setting, joined
 from bench.simulate.results import Usage
@@ -52,35 +52,41 @@ def limits(
         part = stage.part
         return getattr(place_of(part), what)(part, profiles[stage.name], workload)
 
-    found: list[Limit] = own(deployment.line[0])
-    waits = cloud.all_wait(deployment.line[0].part)
+    first = deployment.line[0]
+    earlier: list[Limit] = []
+    found: list[Limit] = own(first)
+    waits, share = cloud.all_wait(first.part), 1.0
     for before, stage in pairwise(deployment.line):
-        takes, beyond = stage.takes, own(stage)
-        if takes is None:
-            found = found + beyond
-        elif takes.queue is not None:  # what finds no room at one, the other may answer
+        takes = stage.takes
+        if takes is not None and (takes.on_line or _outages(stage.part)) and takes.queue is None:
+            break  # how many are passed on depends on when they come
+        beyond = own(stage)
+        if takes is not None and takes.queue is not None:
+            # What finds no room at one, the other may answer; nobody knows how many go on.
             devices = own(before, "together")
-            found = [_both(devices, limit, waits) for limit in beyond]
-        elif not takes.on_line and not _outages(stage.part):
-            # Otherwise, how many are passed on depends on when they come.
-            found = found + [_of_some(limit, takes.unsure, waits) for limit in beyond]
+            return earlier + [_of_some(_both(devices, one), share, waits) for one in beyond]
+        share *= 1.0 if takes is None else takes.unsure
+        earlier, found = earlier + found, [_of_some(one, share, waits) for one in beyond]
         waits = waits and cloud.all_wait(stage.part)
-    return found
+    return earlier + found
 
 
-def _both(devices: Limit, beyond: Limit, waits: bool) -> Limit:
+def _both(devices: Limit, beyond: Limit) -> Limit:
     return Limit(
         per_day=devices.per_day + beyond.per_day,
         what=f"{devices.what} and {beyond.what}",
-        waits=waits and beyond.waits,
+        waits=beyond.waits,
         steady=devices.steady,
     )
 
 
 def _of_some(limit: Limit, share: float, waits: bool) -> Limit:
-    return Limit(
+    """The same of a stage that this share of the requests comes to; ``waits``: all of them do."""
+    some = "" if share == 1 else f"of these, {format_percent(share)} of which are passed on, "
+    return replace(
+        limit,
         per_day=limit.per_day / share,
-        what=f"of these, {format_percent(share)} of which are passed on, {limit.what}",
+        what=some + limit.what,
         waits=waits and limit.waits,
     )
 
@@ -147,11 +153,13 @@ def play(deployment: Deployment, setting: Setting) -> Played:
     )
     flows: list[_Flow] = []
     for stage, following in _with_next(line):
-        if flows and stage.takes is None:
-            flow = _with_own_luck(setting, stage, flow)
+        own = setting
+        if flows and stage.own_luck:
+            own = replace(setting, streams=setting.streams.of(stage.name))
+            flow = _with_own_luck(own, stage, flow)
         if following is not None and following.takes is None:
             flow = _not_back(flow)
-        flow = _Flow(place_of(stage.part).play(setting, stage, iter(flow), following))
+        flow = _Flow(place_of(stage.part).play(own, stage, iter(flow), following))
         flows.append(flow)
     for _ in flows[-1]:
         raise AssertionError("nothing goes on after the last stage")
@@ -190,11 +198,9 @@ def _not_back(flow: Iterable[Requests]) -> Iterator[Requests]:
 
 def _with_own_luck(setting: Setting, stage: Stage, flow: Iterable[Requests]) -> Iterator[Requests]:
     """Another model's work, over another network: none of the luck is that of the stage before."""
-    weather = setting.rng(f"network of {stage.name}")
     for chunk in flow:
-        up, down = delays(stage.part.network, len(chunk), weather)
+        up, down = delays_of(stage.part.network, chunk.number, setting.streams)
         service, choice = (
-            setting.streams.luck(f"{what} at {stage.name}", chunk.number)
-            for what in ("service", "choice")
+            setting.streams.luck(role, chunk.number) for role in ("service", "choice")
         )
         yield replace(chunk, service=service, choice=choice, up=up, down=down)

@@ -67,9 +67,9 @@ class Setting:
 
     def service(self, stage: str) -> ServiceTimes:
         """Deployments that share an arm share its luck in being measured."""
-        profile = self.profiles[stage]
+        profile, streams = self.profiles[stage], self.streams.shared
         return service_times(
-            profile, self.streams.get(f"profile {profile.arm}") if self.resample else None
+            profile, streams.get(f"profile {profile.arm}") if self.resample else None
         )
 
     def rng(self, role: str) -> np.random.Generator:
