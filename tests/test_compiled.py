@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 from enum import EnumMeta
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
 
-from bench import batching
+from bench import batching, extensions
 from bench.simulate import battery, compiled, tally
 from bench.simulate.fast import fleet, heap, kernel, link, windows
 
@@ -90,3 +91,21 @@ def test_the_kernels_are_made_of_what_they_call(
     monkeypatch.setattr(compiled, "_versions", {})
     monkeypatch.setattr(source, "ANOTHER_CONSTANT", 1, raising=False)
     assert compiled.version(vars(module)) != before
+
+
+def test_a_version_does_not_depend_on_what_else_was_imported() -> None:
+    """Else a process that had read a batching policy before compiled everything anew."""
+    told = "from bench.simulate.fast import fleet, kernel; from bench.simulate import compiled; "
+    told += "print(sorted(compiled._versions.items()))"
+    members = [
+        f"bench.{folder}.{name.replace('-', '_')}"
+        for folder in ("batching", "sizes", "arrivals", "simulate.scaling", "simulate.places")
+        for name in extensions.names(f"bench.{folder}")
+    ]
+    first, last = (
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        ).stdout
+        for code in (told, f"import {', '.join(members)}; {told}")
+    )
+    assert first == last

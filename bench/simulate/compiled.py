@@ -38,7 +38,9 @@ def version(namespace: Mapping[str, Any]) -> str:
         _versions[name] = ""  # a module that is reached again adds nothing
         parts = [Path(namespace["__file__"]).read_text(encoding="utf-8")]
         for key, value in sorted(namespace.items()):
-            if not key.startswith("__"):
+            # A package has those of its members among its globals that somebody has imported.
+            is_member = isinstance(value, ModuleType) and value.__name__ == f"{name}.{key}"
+            if not key.startswith("__") and not is_member:
                 parts.append(f"{key}={_part(value, name)}")
         _versions[name] = f"{zlib.crc32(''.join(parts).encode()):08x}"
     return _versions[name]
