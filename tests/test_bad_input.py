@@ -11,6 +11,8 @@ import pytest
 from bench.errors import InputError
 from bench.prepare import Settings, prepare
 
+pytestmark = pytest.mark.slow
+
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join(['*' + before] * 10)}]\n"
     for before, name in zip("abcde", "bcdef", strict=True)

@@ -19,6 +19,8 @@ from bench.scenario import ResolvedScenario
 from bench.simulate import simulate
 from bench.simulate.service import ServiceTimes, service_times
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[1] / "reports" / "example"
 MEASURED = (*range(1, 17), 24, 32)
 """As `bench measure` chooses them for measure.max_batch: 32."""

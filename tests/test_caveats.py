@@ -13,6 +13,8 @@ from bench.gather import load_profiles
 from bench.report.terminal import ranking_table
 from bench.store import Run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PROFILES = ROOT / "reports" / "example"
 SCENARIO = """

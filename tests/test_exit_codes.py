@@ -17,6 +17,8 @@ from bench import cli, errors
 from bench.errors import EXIT_CODES, BenchError
 from bench.measure import Measurement
 
+pytestmark = pytest.mark.slow
+
 README = Path(__file__).parents[1] / "README.md"
 SUITE = """\
 schema_version: 1

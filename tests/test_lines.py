@@ -28,6 +28,8 @@ from tests.queues import agrees, exponential
 from tests.test_simulation import DEPLOYMENTS, profile
 from tests.test_simulation import job as short_job
 
+pytestmark = pytest.mark.slow
+
 MEAN_S, RATE = 0.05, 12.0
 NETWORK = {"uplink": 1e12, "downlink": 1e12, "rtt": 0.0}
 REPLICATIONS = 8

@@ -14,6 +14,8 @@ from bench.scenario import Choice, require_asked_for
 from bench.scenario.own_code import named_code
 from bench.work import ASKED
 
+pytestmark = pytest.mark.slow
+
 TASK = """
 from pathlib import Path
 Path(__file__).with_suffix(".ran").touch()

@@ -26,6 +26,8 @@ from bench.measure.tasks import Sample, names_of
 from bench.measure.worker import serve, serve_or_fail
 from bench.prepare import ROLES, Settings, prepare_measurement
 
+pytestmark = pytest.mark.slow
+
 TASKS = "bench.measure.tasks"
 HEAD = """\
 from bench.measure.tasks.synthetic import SyntheticTask

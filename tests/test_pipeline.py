@@ -24,6 +24,8 @@ from bench.simulate import Simulation
 from bench.store import Run, to_json
 from bench.units import format_percent, format_seconds, format_usd
 
+pytestmark = pytest.mark.slow
+
 INLINE = Settings(engine="inline")
 
 

@@ -31,6 +31,8 @@ from bench.store import Run
 from bench.streams import Streams
 from tests.test_simulation import profile
 
+pytestmark = pytest.mark.slow
+
 SHARES = (np.arange(200_000) + 0.5) / 200_000
 
 

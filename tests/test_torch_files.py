@@ -23,6 +23,8 @@ from bench.measure.backends._torch_sizes import is_arithmetic
 from bench.measure.clock import WallClock
 from tests import models
 
+pytestmark = pytest.mark.slow
+
 torch: Any = pytest.importorskip("torch", reason="torch is not installed")
 X = np.random.default_rng(1).standard_normal((4, 4)).astype(np.float32)
 
