@@ -59,6 +59,37 @@ deployments:
     offer: edge/mini-pc
     fleet: 4
 """
+CASCADE = """\
+  - name: cascade
+    kind: line
+    stages:
+      - name: camera
+        place: edge
+        backend: {name: fake, base: 9 ms, per_item: 1 ms}
+        device: this-host-one-thread
+        offer: edge/mini-pc
+        fleet: 4
+      - name: site
+        place: real_time
+        takes: {unsure: 30 %}
+        backend: {name: fake, base: 4 ms, per_item: 1 ms}
+        device: this-host
+        offer: civo/standard-2c-4g/any/on-demand
+        batching: {name: dynamic, max_batch: 8, max_wait: 5 ms}
+        scaling: {name: fixed, replicas: 2}
+        start_up: {node: 60 s}
+        network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
+      - name: archive
+        place: batch
+        backend: {name: fake, base: 4 ms, per_item: 1 ms}
+        device: this-host
+        offer: aws/c7i.xlarge/us-east-1/on-demand
+        batching: {name: greedy, max_batch: 8}
+        window: {opens: "22:00"}
+        start_up: {node: 60 s}
+        network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
+"""
+"""One more deployment of that scenario: a line of three places."""
 
 
 @pytest.fixture

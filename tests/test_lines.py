@@ -23,7 +23,7 @@ from bench.simulate import Simulation, line, places
 from bench.simulate.run import Job, play, play_replication
 from bench.streams import Streams
 from bench.ticks import PER_SECOND
-from tests.conftest import FAKE_SCENARIO
+from tests.conftest import CASCADE, FAKE_SCENARIO
 from tests.queues import agrees, exponential
 from tests.test_simulation import DEPLOYMENTS, profile
 from tests.test_simulation import job as short_job
@@ -260,38 +260,6 @@ def test_a_share_of_a_share_goes_on() -> None:
 def test_lines_that_cannot_be_are_refused(stages: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         LineDeployment.model_validate({"name": "x", "kind": "line", "stages": stages})
-
-
-CASCADE = """\
-  - name: cascade
-    kind: line
-    stages:
-      - name: camera
-        place: edge
-        backend: {name: fake, base: 9 ms, per_item: 1 ms}
-        device: this-host-one-thread
-        offer: edge/mini-pc
-        fleet: 4
-      - name: site
-        place: real_time
-        takes: {unsure: 30 %}
-        backend: {name: fake, base: 4 ms, per_item: 1 ms}
-        device: this-host
-        offer: civo/standard-2c-4g/any/on-demand
-        batching: {name: dynamic, max_batch: 8, max_wait: 5 ms}
-        scaling: {name: fixed, replicas: 2}
-        start_up: {node: 60 s}
-        network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
-      - name: archive
-        place: batch
-        backend: {name: fake, base: 4 ms, per_item: 1 ms}
-        device: this-host
-        offer: aws/c7i.xlarge/us-east-1/on-demand
-        batching: {name: greedy, max_batch: 8}
-        window: {opens: "22:00"}
-        start_up: {node: 60 s}
-        network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
-"""
 
 
 def test_a_run_costs_and_reports_every_stage_of_a_line(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from bench.simulate.bounds import least_response_s
 from bench.simulate.demand import Demand
 from bench.simulate.plane import occupied
 from bench.simulate.service import ServiceTimes, draw, joined_work, service_times
-from bench.sizes import Distribution, fixed, histogram, listed, lognormal, measured
+from bench.sizes import fixed, histogram, lognormal, measured
 from bench.store import Run
 from bench.streams import Streams
 from tests.test_simulation import profile
@@ -356,20 +355,15 @@ def test_bounds_are_those_of_the_sizes_asked_for(measured_run: Run, tmp_path: Pa
 
 
 def test_sizes_of_a_task_without_any_are_said_to_count_for_nothing(tmp_path: Path) -> None:
-    plain = {"fake,base=0.002@this-host": with_sizes().model_copy(update={"sizes": None})}
     asked = prepare(written(tmp_path, "sizes: {name: fixed, size: 5}"), Settings())
     (arm,) = asked.arms.values()
-    plain = {arm.name: replace_arm(next(iter(plain.values())), arm.name)}
+    plain = {arm.name: with_sizes().model_copy(update={"sizes": None, "arm": arm.name})}
     found = simulate(asked, plain, 1, Inline())
     assert [caveat.kind for caveat in found.caveats] == ["sizes-ignored"]
     with pytest.raises(InputError, match="no arm was measured with sizes"):
         simulate(
             prepare(written(tmp_path, "sizes: {name: measured}"), Settings()), plain, 1, Inline()
         )
-
-
-def replace_arm(found: Profile, name: str) -> Profile:
-    return found.model_copy(update={"arm": name})
 
 
 def test_a_request_that_takes_days_is_refused(measured_run: Run, tmp_path: Path) -> None:
@@ -400,11 +394,3 @@ def test_a_padded_backend_is_found_to_pad(tmp_path: Path) -> None:
     assert found.sizes.joined == "longest"
     line, mean = found.sizes.growth[2], float(np.mean(found.at_average()[2]))
     assert line.rate * mean == pytest.approx(2 * 0.004, rel=0.01)
-
-
-def test_a_distribution_draws_what_its_quantiles_say() -> None:
-    one: Distribution = listed([3.0, 1.0])
-    same = replace(one)
-    assert same.draw(10, np.random.default_rng(0)).tolist() == (
-        one.quantile(np.random.default_rng(0).random(10)).tolist()
-    )

@@ -7,6 +7,7 @@ record in that very file, so that an extension is described in one place.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -485,17 +486,18 @@ class _Deployment(Record):
     name: Name
 
     @property
+    @abstractmethod
     def line(self) -> list[Stage]:
-        raise NotImplementedError
+        """The stages, in the order in which requests pass them."""
 
     @property
     def parts(self) -> dict[str, Part]:
         """By the name of their stage."""
         return {stage.name: stage.part for stage in self.line}
 
+    @abstractmethod
     def with_parts(self, parts: Sequence[Part]) -> Self:
         """The same line through other parts, one for each stage."""
-        raise NotImplementedError
 
 
 class _Whole(_Deployment):

@@ -38,17 +38,17 @@ FARTHEST = 4.0
 """No projection is taken to be further from the truth than so many of its standard deviations."""
 
 
-def rule_of(part: Choice, service: ServiceTimes) -> Rule:
+def rule_of(batching: Choice, service: ServiceTimes) -> Rule:
     """The table of a batching policy."""
-    module = extensions.load(BATCHING, part.name)
-    found: Rule = module.rule(module.Options.model_validate(part.options), service.mean)
+    module = extensions.load(BATCHING, batching.name)
+    found: Rule = module.rule(module.Options.model_validate(batching.options), service.mean)
     return found
 
 
-def largest_batch(part: Choice) -> int:
+def largest_batch(batching: Choice) -> int:
     """The largest batch a policy can form."""
-    module = extensions.load(BATCHING, part.name)
-    options = module.Options.model_validate(part.options)
+    module = extensions.load(BATCHING, batching.name)
+    options = module.Options.model_validate(batching.options)
     found: Rule = module.rule(options, lambda size: 0.0)
     return found.full
 

@@ -26,7 +26,7 @@ from bench.errors import BenchError, InputError, Interrupted, OutputClosed, Work
 from bench.folders import data_folder
 from bench.prepare import Settings
 from bench.simulate.run import prepare as compile_all
-from tests.conftest import FAKE_SCENARIO
+from tests.conftest import CASCADE, FAKE_SCENARIO
 
 LIMIT_S = 20
 """Of processor time, in one case; a busy machine takes longer by the clock."""
@@ -96,26 +96,8 @@ deployments:
     spot: {mean_life: 4 h, notice: 2 min}
     start_up: {node: 60 s}
     network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
-  - name: line
-    kind: line
-    stages:
-      - name: camera
-        place: edge
-        backend: {name: fake, base: 9 ms, per_item: 1 ms}
-        device: this-host-one-thread
-        offer: edge/mini-pc
-        fleet: 4
-      - name: site
-        place: real_time
-        takes: {unsure: 30 %, queue: 2}
-        backend: {name: fake, base: 4 ms, per_item: 1 ms}
-        device: this-host
-        offer: civo/standard-2c-4g/any/on-demand
-        batching: {name: dynamic, max_batch: 8, max_wait: 5 ms}
-        scaling: {name: fixed, replicas: 2}
-        start_up: {node: 60 s}
-        network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
 """
+RICH += CASCADE
 ARRIVALS = (
     "{name: poisson, rate: 6/min}",
     "{name: weibull, rate: 6/min, cv: 2}",

@@ -81,8 +81,15 @@ class Task(ABC):
     """What a reader must know of the weights or the data (``"seeded weights: …"``)."""
 
     def size(self, sample: Sample) -> float:
-        """How much work an input is, in :attr:`size_unit`; not timed, and called when all is."""
-        raise NotImplementedError(f"{type(self).__name__} has a size_unit, and no size")
+        """How much work an input is, in :attr:`size_unit`; not timed, and called when all is.
+
+        Raises:
+            InputError: a task of the user's own says a unit, and no size.
+        """
+        raise InputError(
+            "the task has a size_unit and does not say how large an input is",
+            where=f"task {type(self).__name__}", todo="Give it size(sample), or leave size_unit out",
+        )  # fmt: skip
 
     @property
     def stages(self) -> tuple[str, ...]:

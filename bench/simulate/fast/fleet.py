@@ -36,7 +36,7 @@ _SUMS = np.dtype(
 )
 
 
-class FleetConstants(NamedTuple):
+class FleetFixed(NamedTuple):
     """The plan as numbers that compiled code can read."""
 
     full: int
@@ -165,7 +165,7 @@ def _by_device(source: np.ndarray, devices: int, sites: int) -> tuple[Ticks, Tic
 
 @compiled
 def _play(
-    devices: Structured, settings: FleetConstants, rows: Input, order: Ticks, first: Ticks,
+    devices: Structured, settings: FleetFixed, rows: Input, order: Ticks, first: Ticks,
     fate: Ticks, leaves: Ticks, out: Answers, sums: Structured, limit: int,
 ) -> None:  # fmt: skip
     """Advance every device, one after the other: none knows of another."""
@@ -178,7 +178,7 @@ def _play(
 
 @compiled
 def _play_device(  # type: ignore[no-untyped-def]
-    one, device: int, settings: FleetConstants, rows: Input, mine: Ticks,
+    one, device: int, settings: FleetFixed, rows: Input, mine: Ticks,
     fate: Ticks, leaves: Ticks, out: Answers, sums, limit: int,
 ) -> None:  # fmt: skip
     """Advance one device: at a moment it wakes or ends first, then requests come, then it asks.
@@ -233,7 +233,7 @@ def _play_device(  # type: ignore[no-untyped-def]
 
 @compiled
 def _start(  # type: ignore[no-untyped-def]
-    one, device: int, settings: FleetConstants, rows: Input, mine: Ticks, head: int, tail: int, now: int,
+    one, device: int, settings: FleetFixed, rows: Input, mine: Ticks, head: int, tail: int, now: int,
     fate: Ticks, leaves: Ticks, out: Answers, sums,
 ) -> int:  # fmt: skip
     """Start a batch if one can start; the queue's new head."""
@@ -283,7 +283,7 @@ def _start(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _awake(one, device: int, settings: FleetConstants, now: int) -> int:  # type: ignore[no-untyped-def]
+def _awake(one, device: int, settings: FleetFixed, now: int) -> int:  # type: ignore[no-untyped-def]
     """The earliest moment from ``now`` on at which the device can start a batch."""
     begin, end = settings.failure_first[device], settings.failure_first[device + 1]
     while True:
@@ -300,7 +300,7 @@ def _awake(one, device: int, settings: FleetConstants, now: int) -> int:  # type
 
 
 @compiled
-def _on_line(settings: FleetConstants, source: int, now: int) -> bool:
+def _on_line(settings: FleetFixed, source: int, now: int) -> bool:
     """Whether a request of this source could go on: within the hours, and with its site's link up."""
     if len(settings.out_start):
         site = source % (len(settings.out_first) - 1)
@@ -311,7 +311,7 @@ def _on_line(settings: FleetConstants, source: int, now: int) -> bool:
 
 
 @compiled
-def _ran_flat(one, settings: FleetConstants, now: int, sums) -> bool:  # type: ignore[no-untyped-def]
+def _ran_flat(one, settings: FleetFixed, now: int, sums) -> bool:  # type: ignore[no-untyped-def]
     """Let idle power drain the battery up to ``now``; whether that changed what can be done."""
     if one.seen_at >= now:
         return False
@@ -327,7 +327,7 @@ def _ran_flat(one, settings: FleetConstants, now: int, sums) -> bool:  # type: i
 
 
 @compiled
-def _die(one, settings: FleetConstants, flat: int, sums) -> None:  # type: ignore[no-untyped-def]
+def _die(one, settings: FleetFixed, flat: int, sums) -> None:  # type: ignore[no-untyped-def]
     """The battery has run flat: the device starts again when it holds enough."""
     sums.flat += 1
     one.level = settings.restart
@@ -338,7 +338,7 @@ def _die(one, settings: FleetConstants, flat: int, sums) -> None:  # type: ignor
 
 
 @compiled
-def _length(one, settings: FleetConstants, rows: Input, batch: Ticks) -> tuple[int, float]:  # type: ignore[no-untyped-def]
+def _length(one, settings: FleetFixed, rows: Input, batch: Ticks) -> tuple[int, float]:  # type: ignore[no-untyped-def]
     """How long the requests in these rows take together, and the power drawn meanwhile."""
     work = 0.0
     if len(rows.size):
@@ -352,7 +352,7 @@ def _length(one, settings: FleetConstants, rows: Input, batch: Ticks) -> tuple[i
 
 @compiled
 def _stops(  # type: ignore[no-untyped-def]
-    one, device: int, settings: FleetConstants, start: int, end: int, load: float, sums
+    one, device: int, settings: FleetFixed, start: int, end: int, load: float, sums
 ) -> int:
     """When a failure or a flat battery cuts a batch off; ``FOREVER``: neither does."""
     begin, last = settings.failure_first[device], settings.failure_first[device + 1]
@@ -393,12 +393,12 @@ def _write(  # type: ignore[no-untyped-def]
     sums.written += 1
 
 
-def _settings_of(plan: FleetPlan) -> FleetConstants:
+def _settings_of(plan: FleetPlan) -> FleetFixed:
     cell, spill = plan.battery, plan.spill
     outages = spill.outages_of_each
     none = np.zeros(0, np.int64)
     zeros, failures = np.zeros(plan.devices, np.int64), plan.failures_of_each
-    return FleetConstants(
+    return FleetFixed(
         full=plan.rule.full,
         patience=np.array(plan.rule.patience, np.int64),
         service=plan.service,

@@ -17,7 +17,7 @@ from bench.simulate.fast.state import (
     IDLE,
     OFF,
     Input,
-    PoolConstants,
+    PoolFixed,
     Slots,
     State,
     Structured,
@@ -45,7 +45,7 @@ _joined_work = compiled(joined_work)
 
 @compiled
 def advance(
-    state: State, slots: Slots, settings: PoolConstants, rows: Input, out: Answers, until: int
+    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, until: int
 ) -> int:
     """Go on to the end of the moment ``until``, or to where something is needed.
 
@@ -103,9 +103,7 @@ def remaining(servers: Structured, now: int) -> tuple[int, int]:
 
 
 @compiled
-def start_users(
-    state: State, slots: Slots, settings: PoolConstants, rows: Input, users: int
-) -> None:
+def start_users(state: State, slots: Slots, settings: PoolFixed, rows: Input, users: int) -> None:
     """Closed loop: every user begins to think."""
     for user in range(users):
         _think(state, slots, settings, rows, user, 0)
@@ -115,7 +113,7 @@ def start_users(
 def add_server(
     state: State,
     slots: Slots,
-    settings: PoolConstants,
+    settings: PoolFixed,
     rows: Input,
     out: Answers,
     server: int,
@@ -155,7 +153,7 @@ def add_server(
 def retire_server(
     state: State,
     slots: Slots,
-    settings: PoolConstants,
+    settings: PoolFixed,
     rows: Input,
     out: Answers,
     server: int,
@@ -176,7 +174,7 @@ def retire_server(
 def fail_server(
     state: State,
     slots: Slots,
-    settings: PoolConstants,
+    settings: PoolFixed,
     rows: Input,
     out: Answers,
     server: int,
@@ -218,13 +216,7 @@ def fail_server(
 
 @compiled
 def give_work(
-    state: State,
-    slots: Slots,
-    settings: PoolConstants,
-    rows: Input,
-    out: Answers,
-    items: int,
-    now: int,
+    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, items: int, now: int
 ) -> None:
     """Other work for servers that would be idle."""
     r = state.registers[0]
@@ -238,7 +230,7 @@ def give_work(
 
 @compiled
 def _next_request(
-    state: State, slots: Slots, settings: PoolConstants, rows: Input, out: Answers, now: int
+    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, now: int
 ) -> None:
     """Of an open loop, the next of the chunk joins a queue; of a closed one, a user's sets out or
     reaches it."""
@@ -278,7 +270,7 @@ def _next_request(
 
 @compiled
 def _join_freely(
-    state: State, slots: Slots, settings: PoolConstants, rows: Input, out: Answers, before: int
+    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, before: int
 ) -> bool:
     """Requests that come earlier than ``before`` and change nothing but the queue's length.
 
@@ -324,7 +316,7 @@ def _fill(slots: Slots, rows: Input, slot: int, row: int) -> None:
 
 @compiled
 def _think(
-    state: State, slots: Slots, settings: PoolConstants, rows: Input, user: int, now: int
+    state: State, slots: Slots, settings: PoolFixed, rows: Input, user: int, now: int
 ) -> None:
     """A user draws the next request, and sets out when the thinking is over: not while users are away."""
     r = state.registers[0]
@@ -345,7 +337,7 @@ def _think(
 
 
 @compiled
-def _route(state: State, slots: Slots, settings: PoolConstants, slot: int) -> int:
+def _route(state: State, slots: Slots, settings: PoolFixed, slot: int) -> int:
     """The queue a request joins: 0 where all share one, or none is ready."""
     r = state.registers[0]
     ready = r.ready
@@ -384,9 +376,7 @@ def _load(state: State, place: int) -> int:
 
 
 @compiled
-def _turned_away(
-    state: State, slots: Slots, settings: PoolConstants, queue: int, slot: int
-) -> bool:
+def _turned_away(state: State, slots: Slots, settings: PoolFixed, queue: int, slot: int) -> bool:
     """Whether the queue is full and no server of it free, or the request falls to early drop."""
     if settings.queue_limit == FOREVER and settings.shed_from == FOREVER:
         return False
@@ -402,7 +392,7 @@ def _turned_away(
 
 
 @compiled
-def _has_idle(state: State, settings: PoolConstants, queue: int) -> bool:
+def _has_idle(state: State, settings: PoolFixed, queue: int) -> bool:
     """Whether a server that this queue feeds has nothing to do."""
     if settings.routing == _CENTRAL:
         return state.idle.size[0] > 0
@@ -410,7 +400,7 @@ def _has_idle(state: State, settings: PoolConstants, queue: int) -> bool:
 
 
 @compiled
-def _join(state: State, slots: Slots, settings: PoolConstants, queue: int, slot: int) -> None:
+def _join(state: State, slots: Slots, settings: PoolFixed, queue: int, slot: int) -> None:
     """At the end of the queue."""
     q = state.queues[queue]
     slots.row[slot].next = -1
@@ -427,13 +417,7 @@ def _join(state: State, slots: Slots, settings: PoolConstants, queue: int, slot:
 
 @compiled
 def _try_again(
-    state: State,
-    slots: Slots,
-    settings: PoolConstants,
-    rows: Input,
-    out: Answers,
-    slot: int,
-    now: int,
+    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, slot: int, now: int
 ) -> None:
     """Back into a queue, at the place its age gives it."""
     queue = _route(state, slots, settings, slot)
@@ -459,13 +443,7 @@ def _try_again(
 
 @compiled
 def _give_up(
-    state: State,
-    slots: Slots,
-    settings: PoolConstants,
-    rows: Input,
-    out: Answers,
-    queue: int,
-    now: int,
+    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, queue: int, now: int
 ) -> None:
     """The oldest of a queue has waited as long as it is allowed to."""
     q = state.queues[queue]
@@ -480,7 +458,7 @@ def _give_up(
 
 
 @compiled
-def _head_changed(state: State, slots: Slots, settings: PoolConstants, queue: int) -> None:
+def _head_changed(state: State, slots: Slots, settings: PoolFixed, queue: int) -> None:
     """Keep in mind when the oldest of a queue gives up."""
     if settings.timeout == FOREVER:
         return
@@ -494,13 +472,7 @@ def _head_changed(state: State, slots: Slots, settings: PoolConstants, queue: in
 
 @compiled
 def _dispatch(
-    state: State,
-    slots: Slots,
-    settings: PoolConstants,
-    rows: Input,
-    out: Answers,
-    queue: int,
-    now: int,
+    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, queue: int, now: int
 ) -> None:
     """Start the batches that can start, and set the alarm for the next one."""
     q = state.queues[queue]
@@ -532,13 +504,7 @@ def _dispatch(
 
 @compiled
 def _start_batch(
-    state: State,
-    slots: Slots,
-    settings: PoolConstants,
-    queue: int,
-    server: int,
-    size: int,
-    now: int,
+    state: State, slots: Slots, settings: PoolFixed, queue: int, server: int, size: int, now: int
 ) -> None:
     """The oldest requests of the queue, as many as were decided, go into service together."""
     r, q, one = state.registers[0], state.queues[queue], state.servers[server]
@@ -570,7 +536,7 @@ def _start_batch(
 
 
 @compiled
-def _start_work(state: State, settings: PoolConstants, server: int, now: int) -> None:
+def _start_work(state: State, settings: PoolFixed, server: int, now: int) -> None:
     """Work that has no requests goes into service, with luck of its own."""
     r, one = state.registers[0], state.servers[server]
     size = min(r.work, settings.full)
@@ -587,7 +553,7 @@ def _start_work(state: State, settings: PoolConstants, server: int, now: int) ->
 def _end_service(
     state: State,
     slots: Slots,
-    settings: PoolConstants,
+    settings: PoolFixed,
     rows: Input,
     out: Answers,
     server: int,
@@ -641,7 +607,7 @@ def _keep_unsaved(state: State, slots: Slots, one) -> None:  # type: ignore[no-u
 def _save(
     state: State,
     slots: Slots,
-    settings: PoolConstants,
+    settings: PoolFixed,
     rows: Input,
     out: Answers,
     server: int,
@@ -657,7 +623,7 @@ def _save(
 def _off(
     state: State,
     slots: Slots,
-    settings: PoolConstants,
+    settings: PoolFixed,
     rows: Input,
     out: Answers,
     server: int,
@@ -672,7 +638,7 @@ def _off(
 
 @compiled
 def _answer_all(
-    state: State, slots: Slots, settings: PoolConstants, rows: Input, out: Answers,
+    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers,
     first: int, server: int, now: int,
 ) -> None:  # fmt: skip
     """Answer a chain of requests, from its first slot on."""
@@ -685,7 +651,7 @@ def _answer_all(
 
 @compiled
 def _leave(
-    state: State, slots: Slots, settings: PoolConstants, rows: Input, out: Answers,
+    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers,
     slot: int, outcome: int, at: int, server: int, batch: int,
 ) -> None:  # fmt: skip
     """Write what became of a request, and let its place go."""
@@ -736,7 +702,7 @@ def _not_ready(state: State, server: int) -> None:
 
 
 @compiled
-def _own(state: State, settings: PoolConstants, server: int) -> int:
+def _own(state: State, settings: PoolFixed, server: int) -> int:
     """The requests in a server's own queue, which is empty afterwards."""
     if settings.routing == _CENTRAL:
         return -1

@@ -41,7 +41,7 @@ _SERVER = np.dtype(
 _QUEUE = np.dtype([(name, "i8") for name in ("head", "tail", "length")])
 
 
-class PoolConstants(NamedTuple):
+class PoolFixed(NamedTuple):
     """The plan as numbers that compiled code can read."""
 
     full: int
@@ -116,11 +116,11 @@ class Input(NamedTuple):
     size: Floats
 
 
-def settings_of(plan: PoolPlan) -> PoolConstants:
+def settings_of(plan: PoolPlan) -> PoolFixed:
     admission = plan.admission
     up, down = plan.uplink, plan.downlink
     up_outages, down_outages = up.outages_of_each, down.outages_of_each
-    return PoolConstants(
+    return PoolFixed(
         full=plan.rule.full,
         patience=np.array(plan.rule.patience, np.int64),
         service=plan.service,
