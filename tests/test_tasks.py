@@ -11,9 +11,7 @@ import pytest
 
 from bench import extensions
 from bench.errors import InputError, MissingRequirement
-from bench.measure.clock import WallClock
-from bench.measure.models import fetch
-from bench.measure.reference import BY_FORMAT, run_one
+from bench.measure.reference import plain_sessions, run_one
 from bench.measure.tasks import (
     Sample,
     Task,
@@ -47,17 +45,7 @@ def loaded(name: str, options: dict[str, Any]) -> tuple[Task, dict[str, Any]]:
     module = extensions.load(TASKS, name)
     try:
         task: Task = module.build(module.Options(**options))
-        format_ = task.formats[0]
-        backend = extensions.load("bench.measure.backends", BY_FORMAT[format_])
-        if reason := backend.missing():
-            pytest.skip(f"needs {reason}")
-        sessions = {
-            stage: backend.load(
-                fetch(task.model(stage, format_)), backend.Options(), 2, WallClock()
-            )
-            for stage in task.stages
-        }
-        task.prepare(sessions)
+        sessions, _ = plain_sessions(task, 2)
     except MissingRequirement as error:
         pytest.skip(str(error))
     return task, sessions

@@ -27,10 +27,11 @@ from bench.measure.measurement import (
     Measurement,
     Replicate,
 )
-from bench.measure.plan import ArmRequest, plan_arms
+from bench.measure.plan import ArmRequest, plan_arms, stage_of
 from bench.measure.procedure import BACKENDS, build_task, measure_replicate, own_faults
 from bench.measure.reference import make_reference
 from bench.measure.summary import summarise
+from bench.measure.tasks import STAGE
 from bench.scenario import Asked, Choice
 from bench.store import Run
 
@@ -62,8 +63,10 @@ def measure_all(asked: Asked, run: Run, seed: int, isolate: Isolate, notify: Not
     (run.path / FOLDER).mkdir(exist_ok=True)
     plan = plan_arms(asked.task, asked.arms, asked.plan, seed)
     failed: dict[str, BenchError] = {}
-    known = _reference(asked, run, isolate, partial(_report, notify, 0, len(plan), "reference"))
-    plan = [request.model_copy(update=known) for request in plan]
+    report = partial(_report, notify, 0, len(plan), "reference")
+    stages = dict.fromkeys(stage_of(request.arm) for request in plan)
+    known = {stage: _reference(asked, stage, run, isolate, report) for stage in stages}
+    plan = [request.model_copy(update=known[stage_of(request.arm)]) for request in plan]
     for done, request in enumerate(plan):
         if request.arm.name in failed or run.has(_file(request, "json")):
             continue
@@ -94,12 +97,21 @@ def missing_backends(asked: Asked) -> dict[str, str]:
     return reasons
 
 
-def _reference(asked: Asked, run: Run, isolate: Isolate, report: Report) -> dict[str, str]:
-    """The fp32 answers that every arm is held against, or why there are none."""
-    path = run.path / REFERENCE
+def _reference(
+    asked: Asked, stage: str | None, run: Run, isolate: Isolate, report: Report
+) -> dict[str, str]:
+    """The fp32 answers that every arm is held against, or why there are none.
+
+    ``stage``: which task of a chain, whose answers are of a kind of their own.
+    """
+    path = run.path / (
+        REFERENCE if stage is None else f"{FOLDER}/reference-{plain_name(stage)}.json"
+    )
+    own = {} if stage is None else {STAGE: stage}
+    task = Choice.model_validate({"name": asked.task.name, **asked.task.options, **own})
     try:
         if not path.is_file():
-            isolate(_make_reference, (asked.task, path), asked.plan.stall_limit, report)
+            isolate(_make_reference, (task, path), asked.plan.stall_limit, report)
     except BenchError as error:
         return {"no_reference": str(error)}
     return {"reference": str(path.resolve())}

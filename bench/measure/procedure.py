@@ -29,7 +29,7 @@ from bench.measure.loads import Facts
 from bench.measure.measurement import Accuracy, Agreement, Columns, Parity, Replicate, WarmUp
 from bench.measure.metering import Meters
 from bench.measure.models import ModelFile, fetch
-from bench.measure.plan import ArmRequest, phases, profile_sizes
+from bench.measure.plan import ArmRequest, is_lighter, phases, profile_sizes
 from bench.measure.recorder import Recorder
 from bench.measure.reference import compare_outputs, count_agreement, read_reference, run_one
 from bench.measure.service import PROFILE, Note, Service
@@ -122,21 +122,7 @@ class _Loader:
         """The file of each stage, fetched, verified, and converted where that is needed."""
         if not self.backend.FORMATS:  # the server has the model
             return {stage: Path() for stage in self.task.stages}
-        offered = self.task.formats
-        if not offered:
-            raise InputError(
-                "the task names no model file", where="task",
-                todo="Name one (file, files or origin), or measure a server that has the model "
-                "(backend: open-inference)",
-            )  # fmt: skip
-        format_ = next((f for f in self.backend.FORMATS if f in offered), None)
-        if format_ is None:
-            raise InputError(
-                f"the task comes as {', '.join(offered)}, which the backend does not read",
-                where=self.backend.__name__.rpartition(".")[2].replace("_", "-"),
-                allowed=", ".join(self.backend.FORMATS),
-            )
-        self.models = {stage: self.task.model(stage, format_) for stage in self.task.stages}
+        self.models = {stage: self._model(stage) for stage in self.task.stages}
         files = {stage: fetch(model) for stage, model in self.models.items()}
         if not hasattr(self.backend, "convert"):
             return files
@@ -144,6 +130,26 @@ class _Loader:
             stage: self.backend.convert(path, self.options, self._calibration(files, stage))
             for stage, path in files.items()
         }
+
+    def _model(self, stage: str) -> ModelFile:
+        """Raises:
+        InputError: no model there is, or none that the backend reads.
+        """
+        model, offered = self.task.model(stage, self.backend.FORMATS), self.task.formats(stage)
+        if not offered:
+            raise InputError(
+                "the task names no model file", where="task",
+                todo="Name one (file, files or origin), or measure a server that has the model "
+                "(backend: open-inference)",
+            )  # fmt: skip
+        if model is None:
+            what = "the task" if len(self.task.stages) == 1 else f"the model {stage!r} of the task"
+            raise InputError(
+                f"{what} comes as {', '.join(offered)}, which the backend does not read",
+                where=self.backend.__name__.rpartition(".")[2].replace("_", "-"),
+                allowed=", ".join(self.backend.FORMATS),
+            )
+        return model
 
     def wait_until_ready(self) -> None:
         """Let a server start; it is not loading the model that takes so long."""
@@ -292,7 +298,7 @@ class _Procedure:
         for sample in self.task.samples[len(pairs) : CALIBRATION_SAMPLES]:
             run_one(self.task, sessions, sample)
         # A model that is lighter than the reference's may well have other outputs.
-        return compare_outputs(pairs) if not self.request.arm.task else []
+        return compare_outputs(pairs) if not is_lighter(self.request.arm) else []
 
     def _warm_up(self, service: Service) -> WarmUp:
         """Until the medians of two consecutive windows agree, or the limit is reached.

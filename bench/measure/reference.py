@@ -16,7 +16,7 @@ from bench.executor import Report, signs_of_life
 from bench.measure.backends import Session, clock_of
 from bench.measure.measurement import Agreement, Parity
 from bench.measure.message import as_text, is_text
-from bench.measure.models import fetch
+from bench.measure.models import fetch, format_of
 from bench.measure.tasks import Sample, Task, printable
 from bench.record import Record
 from bench.store import atomic_write
@@ -53,19 +53,8 @@ def make_reference(task: Task, path: Path, note: Report, threads: int = 1) -> Re
         MissingRequirement: no reference backend can run here, or the model cannot be had.
         InputError: the model or the inputs cannot be used.
     """
-    if not task.formats:
-        raise MissingRequirement("the task names no model file to make one with")
-    format_ = next((f for f in task.formats if _usable(f)), None)
-    if format_ is None:
-        raise MissingRequirement("no reference backend can run here")
-    name = BY_FORMAT[format_]
-    backend = extensions.load(BACKENDS, name)
-    options = backend.Options()
-    clock = clock_of(backend, options)
     with signs_of_life(note, "getting the model"):
-        files = {stage: fetch(task.model(stage, format_)) for stage in task.stages}
-    sessions = {stage: backend.load(file, options, threads, clock) for stage, file in files.items()}
-    task.prepare(sessions)
+        sessions, made_by = plain_sessions(task, threads)
     answers: dict[str, dict[str, Any]] = {}
     kept: dict[str, Any] = {}
     for index, sample in enumerate(task.samples):
@@ -75,12 +64,37 @@ def make_reference(task: Task, path: Path, note: Report, threads: int = 1) -> Re
         (sent,) = task.output(task.postprocess(task.predict(outputs)))
         answers[printable(sample.path)] = task.read(task.keep(sent))
         note("answers", (index + 1) / len(task.samples))
-    reference = Reference(made_by=f"{name}, fp32, one by one", answers=answers)
+    reference = Reference(made_by=f"{made_by}, fp32, one by one", answers=answers)
     with atomic_write(path.with_suffix(".npz")) as file:
         np.savez(file, **kept)
     with atomic_write(path) as file:
         file.write(reference.model_dump_json().encode())
     return reference
+
+
+def plain_sessions(task: Task, threads: int = 1) -> tuple[dict[str, Session], str]:
+    """The task's models as their authors run them, prepared, and the backends in words.
+
+    Raises:
+        MissingRequirement: no reference backend can run here, or the model cannot be had.
+    """
+    sessions: dict[str, Session] = {}
+    used: list[str] = []
+    for stage in task.stages:
+        offered = task.formats(stage)
+        if not offered:
+            raise MissingRequirement("the task names no model file to make one with")
+        model = task.model(stage, [name for name in offered if _usable(name)])
+        if model is None:
+            raise MissingRequirement("no reference backend can run here")
+        name = BY_FORMAT[format_of(model)]
+        backend = extensions.load(BACKENDS, name)
+        options = backend.Options()
+        clock = clock_of(backend, options)
+        sessions[stage] = backend.load(fetch(model), options, threads, clock)
+        used.append(name)
+    task.prepare(sessions)
+    return sessions, " and ".join(dict.fromkeys(used))
 
 
 def read_reference(path: Path) -> tuple[Reference, list[Outputs]]:

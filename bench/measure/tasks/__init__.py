@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from bench.measure.models import ModelFile, format_of
 CONTRACT = ("Options", "build")
 STEPS = ("input", "preprocess", "execute", "predict", "postprocess", "output")
 ONE_STAGE = "model"
+STAGE = "stage"
+"""The option of a chain that says which of its tasks is meant: by default all, as one program."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ class Task(ABC):
     """``None``: the model takes any batch."""
     size_unit: str | None = None
     """What :meth:`size` counts (``"s of sound"``); ``None``: one input is as large as another."""
+    skipped: Collection[int] = ()
+    """Of the inputs of a whole chain, those with which this task of it has nothing to do: their places.
+    :attr:`samples` leaves them out."""
+    outputs_vary: bool = False
+    """Whether the shapes of raw outputs follow from what was decided on the way, so that two backends
+    can be compared by their answers only."""
     caveat: str | None = None
     """What a reader must know of the weights or the data (``"seeded weights: …"``)."""
 
@@ -95,15 +103,14 @@ class Task(ABC):
     def stages(self) -> tuple[str, ...]:
         return tuple(self.files)
 
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """The formats that every stage can be had in."""
-        offered = [[format_of(file) for file in files] for files in self.files.values()]
-        return tuple(f for f in offered[0] if all(f in others for others in offered))
+    def formats(self, stage: str) -> tuple[str, ...]:
+        """Those that a model can be had in."""
+        return tuple(format_of(file) for file in self.files[stage])
 
-    def model(self, stage: str, format_: str) -> ModelFile:
-        """The file of one stage in one of :attr:`formats`."""
-        return next(file for file in self.files[stage] if format_of(file) == format_)
+    def model(self, stage: str, formats: Sequence[str]) -> ModelFile | None:
+        """The file of one model in the first of these formats that there is."""
+        by_format = {format_of(file): file for file in reversed(self.files[stage])}
+        return next((by_format[name] for name in formats if name in by_format), None)
 
     def prepare(self, sessions: Mapping[str, Session]) -> None:  # noqa: B027
         """Take what the loaded models say of themselves (names, labels); not timed."""
@@ -154,6 +161,10 @@ class Task(ABC):
         """The answer, as it is compared and scored, in what :meth:`keep` kept of it."""
         answer: dict[str, Any] = json.loads(kept)
         return answer
+
+    def found(self, answer: Mapping[str, Any]) -> int | None:
+        """How much was found that a following task goes on with; ``None``: this is no such task."""
+        return None
 
     @abstractmethod
     def agrees(self, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:

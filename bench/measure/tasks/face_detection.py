@@ -120,6 +120,10 @@ class FaceDetection(Task):
             }
         ]
 
+    def found(self, answer: Mapping[str, Any]) -> int:
+        """Faces."""
+        return len(answer["faces"])
+
     def agrees(self, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
         """As many faces, each overlapping its counterpart by at least 0.8."""
         ours = [np.array(face["box"]) for face in answer["faces"]]

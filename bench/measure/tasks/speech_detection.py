@@ -100,6 +100,10 @@ class SpeechDetection(Task):
             for row in prediction
         ]
 
+    def found(self, answer: Mapping[str, Any]) -> int:
+        """Stretches of speech."""
+        return len(answer["speech"])
+
     def agrees(self, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
         """The probability of every chunk within 0.05."""
         ours, theirs = answer["probabilities"], reference["probabilities"]

@@ -92,17 +92,11 @@ class TextRecognition(Task):
     def size(self, sample: Sample) -> float:
         """How wide the line is when it is as high as the model wants it."""
         with Image.open(sample.path) as image:
-            return _width(image)
+            return width_of(image)
 
     def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
         """Decode, resize to 48 pixels high, normalise, pad to the widest of the batch."""
-        images = [_decode(item) for item in encoded]
-        width = max(image.shape[2] for image in images)
-        width = math.ceil(width / WIDTH_STEP) * WIDTH_STEP
-        batch = np.zeros((len(images), 3, HEIGHT, width), dtype=np.float32)
-        for row, image in zip(batch, images, strict=True):
-            row[:, :, : image.shape[2]] = image
-        return {"x": batch}
+        return {"x": padded([_decode(item) for item in encoded])}
 
     def predict(self, outputs: Sequence[npt.NDArray[Any]]) -> Any:
         """Probabilities → best path: the likeliest character at every place, and how likely."""
@@ -126,7 +120,7 @@ class TextRecognition(Task):
                 groups.setdefault("all", []).append(pair)
                 groups.setdefault(sample.group, []).append(pair)
         return [
-            Score("character_error_rate", _error_rate(pairs), group, len(pairs))
+            Score("character_error_rate", error_rate(pairs), group, len(pairs))
             for group, pairs in groups.items()
         ]
 
@@ -142,16 +136,33 @@ class TextRecognition(Task):
 
 def _decode(encoded: bytes) -> npt.NDArray[np.float32]:
     with Image.open(io.BytesIO(encoded)) as image:
-        size = (_width(image), HEIGHT)
-        resized = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        return as_line(image)
+
+
+def as_line(image: Image.Image) -> npt.NDArray[np.float32]:
+    """An image as the model wants it, ``[3, 48, W]``."""
+    size = (width_of(image), HEIGHT)
+    resized = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
     pixels = np.asarray(resized, dtype=np.float32)[:, :, ::-1]
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(127.5) - np.float32(1)
 
 
-def _width(image: Image.Image) -> int:
+def padded(lines: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Lines side by side, filled up to the widest of them: ``[N, 3, 48, W]``."""
+    width = max(line.shape[2] for line in lines)
+    width = math.ceil(width / WIDTH_STEP) * WIDTH_STEP
+    batch = np.zeros((len(lines), 3, HEIGHT, width), dtype=np.float32)
+    for row, line in zip(batch, lines, strict=True):
+        row[:, :, : line.shape[2]] = line
+    return batch
+
+
+def width_of(image: Image.Image) -> int:
+    """How wide it is when it is as high as the model wants it."""
     return max(1, min(MAX_WIDTH, math.ceil(HEIGHT * image.width / image.height)))
 
 
-def _error_rate(pairs: Sequence[tuple[str, str]]) -> float:
+def error_rate(pairs: Sequence[tuple[str, str]]) -> float:
+    """Edits that lead from what was read to the truth ÷ characters of the truth."""
     edits = sum(Levenshtein.distance(truth, read) for truth, read in pairs)
     return edits / sum(len(truth) for truth, _ in pairs)

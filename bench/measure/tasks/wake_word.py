@@ -75,8 +75,7 @@ class WakeWord(Task):
 
     def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
         """One clip as ``sound [1, T]``, in the range of 16-bit integers."""
-        sound, _ = read_wav(encoded[0], "clip")
-        return {"sound": (sound * np.float32(32767))[None, :]}
+        return as_heard(read_wav(encoded[0], "clip")[0])
 
     def execute(self, sessions: Mapping[str, Session], feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
         """The chain: scores of the word, one for every 16 embeddings in a row ``[S]``."""
@@ -104,6 +103,11 @@ class WakeWord(Task):
     def score(self, answered: Sequence[tuple[Sample, Mapping[str, Any]]]) -> list[Score]:
         alarms = sum(answer["said"] for _, answer in answered)
         return [Score("false_alarm_rate", alarms / len(answered), "all", len(answered))]
+
+
+def as_heard(sound: npt.NDArray[np.float32]) -> Feeds:
+    """``sound [1, T]``, in the range of 16-bit integers, of sound in -1…1."""
+    return {"sound": (sound * np.float32(32767))[None, :]}
 
 
 def _ask(session: Session, array: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
