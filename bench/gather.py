@@ -11,7 +11,7 @@ from bench.hardware import Catalogue, Offer, Refresh, as_patch, expired, live_it
 from bench.measure import FailedArm, task_work
 from bench.plan import Runs
 from bench.profile import Elsewhere, Profile, Refused, file_name, keep
-from bench.scenario import Arm, Choice, ResolvedScenario
+from bench.scenario import STAGE, Arm, Choice, ResolvedScenario
 from bench.store import Run, read_record
 
 MAKERS = "makers-software"
@@ -126,15 +126,18 @@ def from_elsewhere(
 
     ``measured``: by arm; one of them stands for all that does not depend on the device.
     """
-    elsewhere, found, refused = _elsewhere(asked, catalogue), {}, {}
+    by_stage = {arm.stage: _elsewhere(asked, catalogue, arm.stage) for arm in asked.distinct_arms}
+    stages = {arm.name: arm.stage for arm in asked.distinct_arms}
+    found, refused = {}, {}
     for arm in asked.distinct_arms:
         if arm.device.here or arm.name in measured:
             continue
+        elsewhere = by_stage[arm.stage]
         kept = elsewhere.kept(arm.device.name)
         if arm.name in kept:
             found[arm.name] = kept[arm.name]
             continue
-        base = _base(measured)
+        base = _base({n: p for n, p in measured.items() if stages.get(n) == arm.stage})
         if base is None:
             refused[arm.name] = (
                 f"no profile of {arm.name} is kept, and a projection needs one arm that was "
@@ -183,14 +186,14 @@ def runs_of(
     for it; the other offers run what was kept of their device, or what can be projected to it.
     """
     elsewhere, profiles = _elsewhere(asked, catalogue), dict(measured)
-    base, country = _base(measured), asked.scenario.workload.country
+    whole = [arm for arm in asked.distinct_arms if arm.stage is None]
+    base = _base({arm.name: measured[arm.name] for arm in whole if arm.name in measured})
+    country = asked.scenario.workload.country
     runs, refused = [], expired(catalogue.offers)
     for offer in catalogue.offers.values():
         if offer.name in refused:
             continue
-        arms = [
-            arm for arm in asked.distinct_arms if arm.name in profiles and _fits(asked, arm, offer)
-        ]
+        arms = [arm for arm in whole if arm.name in profiles and _fits(asked, arm, offer)]
         try:
             if not arms and offer.machine.device is not None and base is not None:
                 arms = list(_there(offer, elsewhere, base, catalogue, profiles))
@@ -206,9 +209,12 @@ def runs_of(
     return runs, profiles, refused
 
 
-def _elsewhere(asked: ResolvedScenario, catalogue: Catalogue) -> Elsewhere:
+def _elsewhere(
+    asked: ResolvedScenario, catalogue: Catalogue, stage: str | None = None
+) -> Elsewhere:
     task = asked.scenario.task
-    return Elsewhere(catalogue, task.name, task.options, lambda: task_work(task.name, task.options))
+    options = task.options if stage is None else {**task.options, STAGE: stage}
+    return Elsewhere(catalogue, task.name, options, lambda: task_work(task.name, options))
 
 
 def _is_phone(offer: Offer, catalogue: Catalogue) -> bool:

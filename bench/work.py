@@ -50,7 +50,7 @@ class Work:
         asked = self.order.simulated
         profiles, unknown = gather.all_profiles(self.run, asked, failed)
         usable, excluded = gather.usable(asked, profiles, unknown)
-        return *sized(usable, profiles), excluded
+        return usable, sized(usable, profiles), excluded
 
     @cached_property
     def simulation(self) -> Simulation:

@@ -161,7 +161,8 @@ def placed(
         profile = profiles[arm.name]
         unfit = misfit(part, profile, offer, arm.device)
         accelerated = is_accelerator_of(offer, arm.device)
-        found.append(Placed(profile, offer, scenario.regions[name], unfit, accelerated))
+        answers = name in deployment.answering
+        found.append(Placed(profile, offer, scenario.regions[name], unfit, answers, accelerated))
     return found
 
 

@@ -30,6 +30,8 @@ class Placed:
     """``None`` where nothing is known of it."""
     misfit: str | None
     """Why the machine cannot hold it."""
+    answers: bool = True
+    """Whether its answers go back to the source, and not only on to the next stage."""
     accelerated: bool = False
     """Whether an accelerator answers, and not the machine's own processor."""
 
@@ -39,8 +41,8 @@ def violations(
 ) -> list[str]:
     """Every reason why the objective is missed, or not shown to be kept; none where it is kept.
 
-    Each part of a deployment must fit its machine and keep the accuracy and the residency: any may
-    answer.
+    Each part of a deployment must fit its machine and keep the residency, and each that answers the
+    accuracy.
     An interval that reaches over a limit is a miss: feasible means shown, not hoped.
     """
     if result.impossible is not None:
@@ -65,7 +67,7 @@ def lasting(objective: Objective, parts: Sequence[Placed]) -> list[str]:
     for part in parts:
         if part.misfit:
             found.append(part.misfit)
-        if objective.accuracy:
+        if objective.accuracy and part.answers:
             found += _accuracy(objective.accuracy, part.profile)
         found += _residency(objective, part)
     return list(dict.fromkeys(found))

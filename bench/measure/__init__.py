@@ -1,7 +1,14 @@
 """The real model on the real backend, timed step by step, and held to validity rules."""
 
 from bench.measure.campaign import measure_all, missing_backends, plain_name
-from bench.measure.measurement import ArmMeasurement, FailedArm, LoadResult, Measurement, Verdict
+from bench.measure.measurement import (
+    ArmMeasurement,
+    FailedArm,
+    LoadResult,
+    Measurement,
+    Replicate,
+    Verdict,
+)  # fmt: skip
 from bench.measure.metering import PowerReading
 from bench.measure.models import ModelFile
 from bench.measure.task_work import task_work
@@ -16,6 +23,7 @@ __all__ = [
     "Measurement",
     "ModelFile",
     "PowerReading",
+    "Replicate",
     "Verdict",
     "Work",
     "measure_all",

@@ -27,12 +27,11 @@ from bench.measure.measurement import (
     Measurement,
     Replicate,
 )
-from bench.measure.plan import ArmRequest, plan_arms, stage_of
+from bench.measure.plan import ArmRequest, plan_arms
 from bench.measure.procedure import BACKENDS, build_task, measure_replicate, own_faults
 from bench.measure.reference import make_reference
 from bench.measure.summary import summarise
-from bench.measure.tasks import STAGE
-from bench.scenario import Asked, Choice
+from bench.scenario import STAGE, Asked, Choice
 from bench.store import Run
 
 FOLDER = "replicates"
@@ -64,9 +63,9 @@ def measure_all(asked: Asked, run: Run, seed: int, isolate: Isolate, notify: Not
     plan = plan_arms(asked.task, asked.arms, asked.plan, seed)
     failed: dict[str, BenchError] = {}
     report = partial(_report, notify, 0, len(plan), "reference")
-    stages = dict.fromkeys(stage_of(request.arm) for request in plan)
+    stages = dict.fromkeys(request.task.options.get(STAGE) for request in plan)
     known = {stage: _reference(asked, stage, run, isolate, report) for stage in stages}
-    plan = [request.model_copy(update=known[stage_of(request.arm)]) for request in plan]
+    plan = [request.model_copy(update=known[request.task.options.get(STAGE)]) for request in plan]
     for done, request in enumerate(plan):
         if request.arm.name in failed or run.has(_file(request, "json")):
             continue

@@ -135,6 +135,12 @@ class Replicate(Record):
     """Relative difference between the clock and the independent one over the process's life."""
     size_unit: str | None = None
     """Of the column ``size`` of the requests; ``None`` where inputs have no sizes."""
+    sizes: list[float] = Field(default=[])
+    """Of each input, in the order of the task."""
+    found: list[int] | None = None
+    """Of each input, how much in it a following task would go on with; ``None``: nothing is counted."""
+    skipped: list[int] = Field(default=[])
+    """Places among the inputs of a whole chain of those that this task of it is not asked about."""
     caveat: str | None
     environment: dict[str, Any]
     started_utc: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.measure.budget import BUDGETS
-from bench.measure.tasks import STAGE, Task
+from bench.measure.tasks import Task
 from bench.record import Record
 from bench.scenario import Arm, Choice, MeasurePlan
 from bench.streams import Streams
@@ -48,16 +48,6 @@ def plan_arms(task: Choice, arms: Sequence[Arm], plan: MeasurePlan, seed: int) -
     ]
     order = Streams(seed, 0).get("order of the processes").permutation(len(requests))
     return [requests[index] for index in order]
-
-
-def stage_of(arm: Arm) -> str | None:
-    """Which task of a chain it runs; ``None`` where it runs what the scenario names."""
-    return arm.task.get(STAGE)
-
-
-def is_lighter(arm: Arm) -> bool:
-    """Whether its model, or its data, are not those that the scenario names."""
-    return bool(arm.task.keys() - {STAGE})
 
 
 def phases(loads: Sequence[Choice]) -> dict[str, Choice]:

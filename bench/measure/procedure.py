@@ -29,7 +29,7 @@ from bench.measure.loads import Facts
 from bench.measure.measurement import Accuracy, Agreement, Columns, Parity, Replicate, WarmUp
 from bench.measure.metering import Meters
 from bench.measure.models import ModelFile, fetch
-from bench.measure.plan import ArmRequest, is_lighter, phases, profile_sizes
+from bench.measure.plan import ArmRequest, phases, profile_sizes
 from bench.measure.recorder import Recorder
 from bench.measure.reference import compare_outputs, count_agreement, read_reference, run_one
 from bench.measure.service import PROFILE, Note, Service
@@ -135,21 +135,22 @@ class _Loader:
         """Raises:
         InputError: no model there is, or none that the backend reads.
         """
-        model, offered = self.task.model(stage, self.backend.FORMATS), self.task.formats(stage)
+        offered = self.task.formats(stage)
+        format_ = self.task.format_for(stage, self.backend.FORMATS)
         if not offered:
             raise InputError(
                 "the task names no model file", where="task",
                 todo="Name one (file, files or origin), or measure a server that has the model "
                 "(backend: open-inference)",
             )  # fmt: skip
-        if model is None:
+        if format_ is None:
             what = "the task" if len(self.task.stages) == 1 else f"the model {stage!r} of the task"
             raise InputError(
                 f"{what} comes as {', '.join(offered)}, which the backend does not read",
                 where=self.backend.__name__.rpartition(".")[2].replace("_", "-"),
                 allowed=", ".join(self.backend.FORMATS),
             )
-        return model
+        return self.task.model(stage, format_)
 
     def wait_until_ready(self) -> None:
         """Let a server start; it is not loading the model that takes so long."""
@@ -239,6 +240,8 @@ class _Procedure:
             facts = self._loads(service)
         answered = self.recorder.answers()
         scores = self.task.score(_for_scoring(self.task, answered))
+        sized = self.task.samples if self.task.size_unit else []
+        sizes = {sample: self.task.size(sample) for sample in sized}
         now_ns, later_ns = at_once(self.clock)
         drift = (now_ns - anchor_ns) / max(later_ns - reference_ns, 1) - 1
         record = Replicate(
@@ -263,13 +266,15 @@ class _Procedure:
             power=meters.readings(answered.total()),
             clock_drift=drift,
             size_unit=self.task.size_unit,
+            sizes=list(sizes.values()),
+            found=self._found(answered, service.patient),
+            skipped=sorted(self.task.skipped),
             caveat=self.task.caveat,
             environment=environment.describe(),
             started_utc=started_utc,
             anchor_ns=anchor_ns,
         )
-        size_of = None if self.task.size_unit is None else self.task.size
-        return record, self.recorder.batches(), self.recorder.requests(size_of)
+        return record, self.recorder.batches(), self.recorder.requests(sizes)
 
     def _service(self, sessions: dict[str, Session]) -> Service:
         return Service(
@@ -298,7 +303,7 @@ class _Procedure:
         for sample in self.task.samples[len(pairs) : CALIBRATION_SAMPLES]:
             run_one(self.task, sessions, sample)
         # A model that is lighter than the reference's may well have other outputs.
-        return compare_outputs(pairs) if not is_lighter(self.request.arm) else []
+        return compare_outputs(pairs) if not self.request.arm.is_lighter else []
 
     def _warm_up(self, service: Service) -> WarmUp:
         """Until the medians of two consecutive windows agree, or the limit is reached.
@@ -331,6 +336,23 @@ class _Procedure:
             options = module.Options.model_validate(part.options)
             facts[phase] = module.drive(service, options, self.budget, phase)
         return facts
+
+    def _found(
+        self, answered: Counter[tuple[Sample, bytes]], sessions: Mapping[str, Session]
+    ) -> list[int] | None:
+        """By the answers of the timed run; what was not asked there is asked now."""
+        kept = dict(answered.keys())
+        counts = []
+        for sample in self.task.samples:
+            if sample not in kept:
+                outputs = run_one(self.task, sessions, sample)
+                (sent,) = self.task.output(self.task.postprocess(self.task.predict(outputs)))
+                kept[sample] = self.task.keep(sent)
+            count = self.task.found(self.task.read(kept[sample]))
+            if count is None:
+                return None
+            counts.append(count)
+        return counts
 
     def _agreement(self, answered: Counter[tuple[Sample, bytes]]) -> Agreement | None:
         if not self.request.reference:

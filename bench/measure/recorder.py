@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from bench.measure.measurement import BATCH_COLUMNS, REQUEST_COLUMNS, Columns
 from bench.measure.tasks import Sample, names_of
 from bench.measure.worker import ServedBatch
+
+NO_SIZES: Mapping[Sample, float] = {}
 
 
 class Recorder:
@@ -56,16 +58,15 @@ class Recorder:
                 table[column].append(value)
         return table
 
-    def requests(self, size_of: Callable[[Sample], float] | None = None) -> Columns:
-        """One row per request, with the batch it was in; ``size_of`` says how large an input is."""
+    def requests(self, sizes: Mapping[Sample, float] = NO_SIZES) -> Columns:
+        """One row per request, with the batch it was in; ``sizes`` of the inputs, where they have any."""
         table: Columns = {name: [] for name in REQUEST_COLUMNS}
         names = names_of(sample for _, batch, _ in self._rows for sample in batch.samples)
-        sizes = {sample: size_of(sample) if size_of else None for sample in names}
         for number, (phase, batch, asked) in enumerate(self._rows):
             items = zip(batch.samples, batch.input_bytes, batch.output_bytes, asked, strict=True)
             for sample, came, went, (scheduled, sent) in items:
                 row = (
-                    self._arm, self._replicate, phase, number, names[sample], sizes[sample], came, went,
+                    self._arm, self._replicate, phase, number, names[sample], sizes.get(sample), came, went,
                     scheduled, sent, batch.started_ns, batch.finished_ns, batch.error,
                 )  # fmt: skip
                 for column, value in zip(REQUEST_COLUMNS, row, strict=True):

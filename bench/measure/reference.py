@@ -16,7 +16,7 @@ from bench.executor import Report, signs_of_life
 from bench.measure.backends import Session, clock_of
 from bench.measure.measurement import Agreement, Parity
 from bench.measure.message import as_text, is_text
-from bench.measure.models import fetch, format_of
+from bench.measure.models import fetch
 from bench.measure.tasks import Sample, Task, printable
 from bench.record import Record
 from bench.store import atomic_write
@@ -84,14 +84,14 @@ def plain_sessions(task: Task, threads: int = 1) -> tuple[dict[str, Session], st
         offered = task.formats(stage)
         if not offered:
             raise MissingRequirement("the task names no model file to make one with")
-        model = task.model(stage, [name for name in offered if _usable(name)])
-        if model is None:
+        format_ = task.format_for(stage, [name for name in offered if _usable(name)])
+        if format_ is None:
             raise MissingRequirement("no reference backend can run here")
-        name = BY_FORMAT[format_of(model)]
+        name = BY_FORMAT[format_]
         backend = extensions.load(BACKENDS, name)
         options = backend.Options()
         clock = clock_of(backend, options)
-        sessions[stage] = backend.load(fetch(model), options, threads, clock)
+        sessions[stage] = backend.load(fetch(task.model(stage, format_)), options, threads, clock)
         used.append(name)
     task.prepare(sessions)
     return sessions, " and ".join(dict.fromkeys(used))

@@ -25,7 +25,7 @@ from bench.measure.measurement import (
     Verdict,
     overall,
 )
-from bench.measure.plan import ArmRequest, is_lighter, phases
+from bench.measure.plan import ArmRequest, phases
 from bench.measure.procedure import LOADS
 from bench.measure.service import PROFILE
 from bench.measure.tasks import STEPS
@@ -100,7 +100,7 @@ def _verdicts(
         validity.output(
             [r.agreement for r in replicates if r.agreement],
             [p for r in replicates for p in r.parity],
-            same_model=precision == "fp32" and not is_lighter(request.arm),
+            same_model=precision == "fp32" and not request.arm.is_lighter,
             floor=request.min_agreement,
             no_reference=request.no_reference,
         ),

@@ -30,8 +30,7 @@ def task_work(name: str, options: dict[str, Any]) -> Work:
         InputError: the task has no ONNX file, or one that cannot be counted.
     """
     task = build_task(name, options)
-    models = {stage: task.model(stage, ("onnx",)) for stage in task.stages}
-    if not all(models.values()):
+    if not all("onnx" in task.formats(stage) for stage in task.stages):
         raise InputError(
             f"the work of {name} cannot be counted: it has no ONNX file",
             allowed="tasks that come as onnx",
@@ -39,7 +38,7 @@ def task_work(name: str, options: dict[str, Any]) -> Work:
     backend = extensions.load(BACKENDS, BY_FORMAT["onnx"])
     if reason := backend.missing():
         raise MissingRequirement(f"Counting the work of a model needs {reason}.")
-    files = {stage: fetch(model) for stage, model in models.items() if model is not None}
+    files = {stage: fetch(task.model(stage, "onnx")) for stage in task.stages}
     plain = backend.Options()
     spies = {
         stage: _Spy(backend.load(file, plain, 1, clock_of(backend, plain)))

@@ -9,8 +9,8 @@ batches better is taken.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from pydantic import Field
 from bench.record import Record
 
 Floats = npt.NDArray[np.float64]
+Number = TypeVar("Number", int, float)
 Joined = Literal["longest", "sum"]
 """The work of a batch: as many times its longest request, or the sum of all."""
 
@@ -83,7 +84,9 @@ class MeasuredSizes(Record):
     unit: str
     joined: Joined
     inputs: list[float] = Field(min_length=1)
-    """The size of each input measured, sorted."""
+    """The size of each input measured, in the order of the task."""
+    skipped: list[int] = Field(default=[])
+    """Places among the inputs of a whole chain of those that this task of it is not asked about."""
     least: float
     """Of the requests that this is about, none is smaller."""
     work: dict[int, list[float]]
@@ -94,6 +97,11 @@ class MeasuredSizes(Record):
     input_bytes: Growth
     """Of one request."""
     output_bytes: Growth
+
+    @property
+    def rows(self) -> list[float]:
+        """The size of each input of the whole chain: 0 where this task is not asked."""
+        return in_rows(self.inputs, self.skipped)
 
     def at(self, mean: float, least: float, largest_of: Callable[[int], float]) -> MeasuredSizes:
         """The same of other requests, and of times that are those of their average work.
@@ -140,6 +148,14 @@ class MeasuredSizes(Record):
         """What a batch of the smallest requests takes, in what an average one takes."""
         line = self.growth_at(batch_size)
         return line.factor(self.least if self.joined == "longest" else batch_size * self.least)
+
+
+def in_rows(measured: Sequence[Number], skipped: Collection[int]) -> list[Number]:
+    """What was measured of some inputs of a chain, with zeros at the places of the others."""
+    found = list(measured)
+    for place in sorted(skipped):
+        found.insert(place, found[0] * 0)
+    return found
 
 
 def work_of(sizes: Sequence[float], joined: Joined) -> float:
@@ -198,27 +214,32 @@ def measured_sizes(
     unit: str,
     sizes: Mapping[int, Sequence[Sequence[float]]],
     seconds: Mapping[int, Sequence[float]],
-    inputs: pd.DataFrame,
+    inputs: Sequence[float],
+    answered: pd.DataFrame,
+    skipped: Sequence[int] = (),
 ) -> MeasuredSizes:
     """What batches of known sizes say.
 
     Args:
         sizes: by batch size, the sizes in each batch.
         seconds: by batch size, how long each took.
-        inputs: ``size``, ``input_bytes`` and ``output_bytes`` of each input, once.
+        inputs: the size of each.
+        answered: ``size``, ``input_bytes`` and ``output_bytes`` of each that was answered, once.
+        skipped: places of inputs of a whole chain that this task is not asked about.
     """
     joined = better(sizes, seconds)
     work = {size: [work_of(batch, joined) for batch in batches] for size, batches in sizes.items()}
-    each = inputs["size"].tolist()
+    each = answered["size"].tolist()
     return MeasuredSizes(
         unit=unit,
         joined=joined,
-        inputs=sorted(each),
-        least=min(each),
+        inputs=list(inputs),
+        skipped=list(skipped),
+        least=min(inputs),
         work=work,
         growth={size: growth_of(work[size], seconds[size]) for size in work},
-        input_bytes=growth_of(each, inputs["input_bytes"].tolist()),
-        output_bytes=growth_of(each, inputs["output_bytes"].tolist()),
+        input_bytes=growth_of(each, answered["input_bytes"].tolist()),
+        output_bytes=growth_of(each, answered["output_bytes"].tolist()),
     )
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import Field
 
-from bench.measure import STEPS, ArmMeasurement, ModelFile, PowerReading, plain_name
-from bench.profile.growth import MeasuredSizes, measured_sizes
+from bench.measure import STEPS, ArmMeasurement, ModelFile, PowerReading, Replicate, plain_name
+from bench.profile.growth import MeasuredSizes, in_rows, measured_sizes
 from bench.record import SCHEMA_VERSION, Origin, Record
 from bench.units import DAY_S, LONGEST_S
 
@@ -64,6 +64,9 @@ class Profile(Record):
     power: list[PowerReading]
     sizes: MeasuredSizes | None = None
     """How times and bytes follow the sizes of the inputs; ``None`` where the task has no sizes."""
+    found: list[Annotated[int, Field(ge=0)]] | None = None
+    """Of each input of a whole chain, how much in it a following task would go on with; ``None``: the
+    task counts nothing."""
     sample_energy: SampleEnergy | None = None
     """``None`` where nothing measured or published it."""
     log_error: float = Field(default=0.0, ge=0, le=10)
@@ -184,11 +187,9 @@ def build_profile(
         size: ((group["finished_ns"] - group["started_ns"]) / 1e9).clip(lower=SHORTEST_S).tolist()
         for size, group in used.items()
     }
-    unit = measured.replicates[0].size_unit
-    asked = requests[requests["arm"] == measured.arm]
-    sizes = None if unit is None else _sizes(unit, used, service, asked)
-    counts = ", ".join(f"{len(found)} of {size}" for size, found in service.items())
     first = measured.replicates[0]
+    counts = ", ".join(f"{len(found)} of {size}" for size, found in service.items())
+    asked = requests[requests["arm"] == measured.arm]
     return Profile(
         arm=measured.arm,
         task=task,
@@ -211,7 +212,8 @@ def build_profile(
         output_bytes=measured.output_bytes,
         accuracy={a.metric: a.value for a in measured.accuracy if a.group == "all"},
         power=measured.power,
-        sizes=sizes,
+        sizes=None if first.size_unit is None else _sizes(first, used, service, asked),
+        found=None if first.found is None else in_rows(first.found, first.skipped),
         environment=first.environment,
         origin=Origin(
             subject=f"service times of {measured.arm}",
@@ -226,7 +228,7 @@ def build_profile(
 
 
 def _sizes(
-    unit: str,
+    replicate: Replicate,
     used: Mapping[int, pd.DataFrame],
     service: Mapping[int, Sequence[float]],
     requests: pd.DataFrame,
@@ -239,7 +241,8 @@ def _sizes(
         for size, group in used.items()
     }
     answered = requests[requests["error"].isna()].drop_duplicates("sample")
-    return measured_sizes(unit, sizes, service, answered)
+    unit = replicate.size_unit or ""
+    return measured_sizes(unit, sizes, service, replicate.sizes, answered, replicate.skipped)
 
 
 def _spans(sizes: Sequence[int]) -> str:

@@ -40,6 +40,8 @@ Country = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 BudgetName = Literal["smoke", "standard", "official"]
 BUDGET_NAMES: tuple[str, ...] = get_args(BudgetName)
 NAME_LENGTH = 200
+STAGE = "stage"
+"""The option of a chain that says which of its tasks is meant: by default ``all``, as one program."""
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH)]
 
 
@@ -464,6 +466,9 @@ Part = BatchPart | RealTimePart | EdgePart
 """What runs on one kind of machine."""
 
 
+Takes = Literal["all", "found"] | SpillPlan
+
+
 @dataclass(frozen=True)
 class Stage:
     """One place that requests pass, and which of them: all that a line is made of."""
@@ -471,13 +476,27 @@ class Stage:
     name: str
     """Of the part, in records and tables."""
     part: Part
-    takes: SpillPlan | None
-    """Of what the stage before has; ``None``: all."""
+    takes: Takes
+    """Of what the stage before has."""
     path: tuple[str | int, ...]
     """Where in its deployment it is written."""
     own_luck: bool = True
     """Whether times and decisions there have nothing to do with those of the stage before. The cloud of
     a hybrid is asked by the request as it is, with the luck that it had at the device."""
+
+    @property
+    def takes_all(self) -> bool:
+        return self.takes == "all"
+
+    @property
+    def only_found(self) -> bool:
+        """Whether it takes the requests in which the task before has found something."""
+        return self.takes == "found"
+
+    @property
+    def spill(self) -> SpillPlan | None:
+        """What devices pass on to it instead of answering it, or to be answered again."""
+        return self.takes if isinstance(self.takes, SpillPlan) else None
 
 
 class _Deployment(Record):
@@ -495,6 +514,16 @@ class _Deployment(Record):
         """By the name of their stage."""
         return {stage.name: stage.part for stage in self.line}
 
+    @property
+    def answering(self) -> list[str]:
+        """The stages whose answers go back to the source, and not only on to the next stage."""
+        after = [*self.line[1:], None]
+        return [
+            stage.name
+            for stage, following in zip(self.line, after, strict=True)
+            if following is None or following.spill is not None
+        ]
+
     @abstractmethod
     def with_parts(self, parts: Sequence[Part]) -> Self:
         """The same line through other parts, one for each stage."""
@@ -505,7 +534,7 @@ class _Whole(_Deployment):
 
     @property
     def line(self) -> list[Stage]:
-        return [Stage(self.name, cast("Part", self), None, ())]
+        return [Stage(self.name, cast("Part", self), "all", ())]
 
     def with_parts(self, parts: Sequence[Part]) -> Self:
         (whole,) = parts
@@ -541,7 +570,7 @@ class HybridDeployment(_Deployment):
     @property
     def line(self) -> list[Stage]:
         return [
-            Stage(f"{self.name} (edge)", self.edge, None, ("edge",)),
+            Stage(f"{self.name} (edge)", self.edge, "all", ("edge",)),
             Stage(f"{self.name} (cloud)", self.cloud, self.spill, ("cloud",), own_luck=False),
         ]
 
@@ -554,8 +583,9 @@ class _Staged(Record):
     """A stage of a line, as written."""
 
     name: Name
-    takes: Literal["all"] | SpillPlan = "all"
-    """Which requests of the stage before: all that it answers, or those that it passes on."""
+    takes: Takes = "all"
+    """Which requests of the stage before: all that it answers, those in which it has ``found`` something,
+    or those that it passes on."""
 
 
 class BatchStage(BatchPart, _Staged):
@@ -598,22 +628,19 @@ class LineDeployment(_Deployment):
                     f"{stage.name!r} is at the edge, after {before.name!r}, which is not: answers go "
                     "back to the source, and not to another model there"
                 )
-            if stage.takes != "all" and before.place != "edge":
+            if isinstance(stage.takes, SpillPlan) and before.place != "edge":
                 raise ValueError(
                     f"{stage.name!r} takes what devices pass on, and {before.name!r} is not at the "
-                    "edge: say takes: all"
+                    "edge: say takes: all, or takes: found"
                 )
         return self
 
     @property
     def line(self) -> list[Stage]:
         return [
-            Stage(
-                f"{self.name} ({stage.name})", stage,
-                None if stage.takes == "all" else stage.takes, ("stages", index),
-            )
+            Stage(f"{self.name} ({stage.name})", stage, stage.takes, ("stages", index))
             for index, stage in enumerate(self.stages)
-        ]  # fmt: skip
+        ]
 
     def with_parts(self, parts: Sequence[Part]) -> Self:
         return self.model_copy(update={"stages": list(parts)})
@@ -660,6 +687,17 @@ class Arm(Record):
     device: Device
     task: dict[str, Any] = Field(default={})
     """Options of the task in place of the scenario's."""
+
+    @property
+    def stage(self) -> str | None:
+        """Which task of a chain it runs; ``None`` where it runs all that the scenario names."""
+        found = self.task.get(STAGE)
+        return None if found in (None, "all") else str(found)
+
+    @property
+    def is_lighter(self) -> bool:
+        """Whether its model, or its data, are not those that the scenario names."""
+        return bool(self.task.keys() - {STAGE})
 
 
 class Asked(Record):

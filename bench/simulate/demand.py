@@ -39,12 +39,12 @@ class Demand:
         self._module, self._options = process_of(workload)
         self._streams = streams
         self._sizes = None if workload.sizes is None else _distribution(workload.sizes)
+        self.says_sizes = distribution_of(workload) is not None
+        """Whether requests have sizes from here; else they are as large as what was measured."""
         self.span = span_of(workload, days)
         self.closed = is_closed(self._module)
         self.offered = 0
         """Requests drawn so far; of a closed loop, think times."""
-        self.offered_size = 0.0
-        """Their sizes added up."""
         self.counted = 0
         """Of these, those that arrived at ``since`` or later."""
         self.first_arrival = 0
@@ -95,7 +95,6 @@ class Demand:
                 size=own,
             )
             self.offered += count
-            self.offered_size += float(own.sum())
             self.counted += count - int(np.searchsorted(time, self._since))
         self.exhausted = True
 

@@ -1,8 +1,8 @@
 """A line of stages: what bounds it, and how one replication of it is played.
 
-Requests flow forward only: a stage takes all of what the one before answers, or what devices pass on,
-since it finds a queue or the answer is not sure enough. A request keeps its number, source and size; its
-luck is another at each stage.
+Requests flow forward only: a stage takes all of what the one before answers, or that in which something
+was found, or what devices pass on, since it finds a queue or the answer is not sure enough. A request
+keeps its number, its source, and which of the measured inputs it is; its luck is another at each stage.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.scenario import Deployment, Part, Stage, Workload
 from bench.simulate import cloud
 from bench.simulate.demand import delays_of
 from bench.simulate.limits import Limit
-from bench.simulate.places import Played, Playing, Setting, joined
+from bench.simulate.places import Played, Playing, Setting, counts_of, joined
 from bench.simulate.results import Usage
 from bench.ticks import ticks
 from bench.units import DAY_S, format_percent
@@ -57,18 +57,27 @@ def limits(
     found: list[Limit] = own(first)
     waits, share = cloud.all_wait(first.part), 1.0
     for before, stage in pairwise(deployment.line):
-        takes = stage.takes
-        if takes is not None and (takes.on_line or _outages(stage.part)) and takes.queue is None:
+        spill = stage.spill
+        if spill is not None and (spill.on_line or _outages(stage.part)) and spill.queue is None:
             break  # how many are passed on depends on when they come
         beyond = own(stage)
-        if takes is not None and takes.queue is not None:
+        if spill is not None and spill.queue is not None:
             # What finds no room at one, the other may answer; nobody knows how many go on.
             devices = own(before, "together")
             return earlier + [_of_some(_both(devices, one), share, waits) for one in beyond]
-        share *= 1.0 if takes is None else takes.unsure
+        share *= _share_taken(stage, profiles[before.name])
+        if not share:
+            break
         earlier, found = earlier + found, [_of_some(one, share, waits) for one in beyond]
         waits = waits and cloud.all_wait(stage.part)
     return earlier + found
+
+
+def _share_taken(stage: Stage, before: Profile) -> float:
+    """Of what the stage before answers, where no queue decides."""
+    if stage.only_found:
+        return float(np.mean(np.array(counts_of(before)) > 0))
+    return 1.0 if stage.spill is None else stage.spill.unsure
 
 
 def _both(devices: Limit, beyond: Limit) -> Limit:
@@ -128,7 +137,7 @@ def opens(deployment: Deployment) -> float | None:
 
 def _passed_by_all(deployment: Deployment) -> list[Stage]:
     """The stages that every request passes: up to the first that takes but some."""
-    return list(takewhile(lambda stage: stage.takes is None, deployment.line))
+    return list(takewhile(lambda stage: stage.takes_all, deployment.line))
 
 
 def next_day_of(deployment: Deployment, workload: Workload, days: int) -> int:
@@ -157,8 +166,9 @@ def play(deployment: Deployment, setting: Setting) -> Played:
         if flows and stage.own_luck:
             own = replace(setting, streams=setting.streams.of(stage.name))
             flow = _with_own_luck(own, stage, flow)
-        if following is not None and following.takes is None:
-            flow = _not_back(flow)
+        flow = _as_measured(setting, stage, flow)
+        if following is not None and following.spill is None:
+            flow = _not_back(setting, stage, following, flow)
         flow = _Flow(place_of(stage.part).play(own, stage, iter(flow), following))
         flows.append(flow)
     for _ in flows[-1]:
@@ -185,15 +195,29 @@ def _with_next(line: Sequence[Stage]) -> Iterator[tuple[Stage, Stage | None]]:
 def _draws_choice(stage: Stage, following: Stage | None) -> bool:
     """Whether something is decided there by a uniform number of each request."""
     part = stage.part
-    passes_on = following is not None and (following.takes is None or following.takes.unsure > 0)
+    spill = None if following is None else following.spill
+    passes_on = spill is not None and spill.unsure > 0
+    passes_on |= following is not None and spill is None
     routed = getattr(part, "routing", "") == "two_choices"
     return passes_on or routed or part.admission.shed is not None
 
 
-def _not_back(flow: Iterable[Requests]) -> Iterator[Requests]:
+def _as_measured(setting: Setting, stage: Stage, flow: Iterable[Requests]) -> Iterable[Requests]:
+    """Requests as large as the inputs that were measured, where nothing else says how large."""
+    sizes = setting.profiles[stage.name].sizes
+    if sizes is None or setting.demand.says_sizes:
+        return flow
+    rows = np.array(sizes.rows)
+    return (replace(chunk, size=rows[setting.input_of(chunk.number, len(rows))]) for chunk in flow)
+
+
+def _not_back(
+    setting: Setting, stage: Stage, following: Stage, flow: Iterable[Requests]
+) -> Iterator[Requests]:
     """What goes on is on no way back to its source."""
     for chunk in flow:
-        yield replace(chunk, down=np.zeros(len(chunk), np.int64))
+        going = setting.goes_on(stage, following, chunk.number)
+        yield replace(chunk, down=np.where(going, 0, chunk.down))
 
 
 def _with_own_luck(setting: Setting, stage: Stage, flow: Iterable[Requests]) -> Iterator[Requests]:

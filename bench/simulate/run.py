@@ -111,9 +111,7 @@ def simulate_all(
 
     ``first``: the number of the first scenario in the journal.
     """
-    known = [sized(scenario, profiles) for scenario in scenarios]
-    scenarios = [scenario for scenario, _ in known]
-    plans = [_plan(scenario, own) for scenario, own in known]
+    plans = [_plan(scenario, sized(scenario, profiles)) for scenario in scenarios]
     jobs = {
         f"{place}/{deployment.name}/{replication}": _job(
             scenario, deployment, own, seed, method, replication
@@ -218,8 +216,7 @@ def first_job(
     method: str = "fast",
 ) -> Job:
     """The first replication of one deployment."""
-    scenario, profiles = sized(scenario, profiles)
-    own = _profiles_for(deployment, scenario, profiles)
+    own = _profiles_for(deployment, scenario, sized(scenario, profiles))
     return _job(scenario, deployment, own, seed, method, 0)
 
 

@@ -7,54 +7,56 @@ then on its means are those of this workload.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from bench.errors import InputError
-from bench.profile import MeasuredSizes, Profile
+from bench.profile import Profile
 from bench.record import Caveat
-from bench.scenario import Choice, ResolvedScenario, Workload
+from bench.scenario import ResolvedScenario, Workload
 from bench.simulate.demand import distribution_of, recorded_sizes
-from bench.sizes import Distribution
+from bench.sizes import Distribution, listed
 from bench.units import DAY_S, format_percent, format_seconds
 
-MEASURED = "measured"
 POOR = 0.1
 """A line that misses held-out times by more is said to."""
 
 
-def sized(
-    scenario: ResolvedScenario, profiles: Mapping[str, Profile]
-) -> tuple[ResolvedScenario, dict[str, Profile]]:
-    """The scenario with the sizes of its requests, and the profiles of such requests.
+def sized(scenario: ResolvedScenario, profiles: Mapping[str, Profile]) -> dict[str, Profile]:
+    """The profiles, as if measured on the requests of the scenario.
 
-    Where no arm knows sizes, both stay as they are. Done twice, it changes nothing.
+    Profiles without sizes stay as they are. Done twice, it changes nothing.
 
     Raises:
-        InputError: sizes come from two places, or are asked for where none were measured, or the
+        InputError: sizes come from two places, or are said where arms have several units, or the
             largest request would keep a server busy for more than a day.
     """
-    own = {name: profiles[name] for name in _arms(scenario) if name in profiles}
-    workload = _with_sizes(scenario.scenario.workload, _learnt(own))
-    sizes = distribution_of(workload)
-    if sizes is None:
-        return scenario, dict(profiles)
-    for profile in own.values():
-        _require_short(profile, sizes)
-    asked = scenario.scenario.model_copy(update={"workload": workload})
-    return scenario.model_copy(update={"scenario": asked}), {
-        name: profile.for_requests(sizes.mean, sizes.least, sizes.largest_of)
+    workload = scenario.scenario.workload
+    said = distribution_of(workload)
+    used = {arm.name for arm in scenario.arms.values()}
+    if said is not None:
+        _require_one_source(workload)
+        _require_one_unit([profiles[name] for name in used & profiles.keys()])
+    return {
+        name: profile if profile.sizes is None else _of(profile, said, used)
         for name, profile in profiles.items()
     }
+
+
+def _of(profile: Profile, said: Distribution | None, used: Collection[str]) -> Profile:
+    sizes = said or listed(profile.sizes.inputs if profile.sizes else [])
+    if profile.arm in used:
+        _require_short(profile, sizes)
+    return profile.for_requests(sizes.mean, sizes.least, sizes.largest_of)
 
 
 def size_caveats(workload: Workload, profiles: Iterable[Profile]) -> Iterator[Caveat]:
     """What is not known of requests of these sizes."""
     sizes = distribution_of(workload)
-    if sizes is None:
-        return
     for profile in profiles:
         learnt = profile.sizes
         if learnt is None:
+            if sizes is None:
+                continue
             yield Caveat(
                 kind="sizes-ignored",
                 text=f"how long {profile.arm} takes does not depend on the sizes of the requests: it "
@@ -62,7 +64,7 @@ def size_caveats(workload: Workload, profiles: Iterable[Profile]) -> Iterator[Ca
             )
             continue
         low, high = min(learnt.inputs), max(learnt.inputs)
-        if sizes.most > high or sizes.least < low:
+        if sizes is not None and (sizes.most > high or sizes.least < low):
             yield Caveat(
                 kind="sizes-beyond",
                 text=f"{profile.arm} was measured on inputs of {low:,.4g} to {high:,.4g} "
@@ -77,47 +79,24 @@ def size_caveats(workload: Workload, profiles: Iterable[Profile]) -> Iterator[Ca
             )
 
 
-def _arms(scenario: ResolvedScenario) -> list[str]:
-    return [arm.name for arm in scenario.arms.values()]
+def _require_one_source(workload: Workload) -> None:
+    if len(recorded_sizes(workload)) and workload.sizes is not None:
+        raise InputError(
+            "sizes come from the trace and from workload.sizes",
+            where="workload.sizes",
+            todo="Leave one of the two out",
+        )
 
 
-def _learnt(profiles: Mapping[str, Profile]) -> MeasuredSizes | None:
-    """Of the first arm that was measured with sizes: all were measured on the same inputs."""
-    found = [profile.sizes for profile in profiles.values() if profile.sizes is not None]
-    units = sorted({sizes.unit for sizes in found})
+def _require_one_unit(profiles: Iterable[Profile]) -> None:
+    units = sorted({profile.sizes.unit for profile in profiles if profile.sizes is not None})
     if len(units) > 1:
         raise InputError(
-            f"arms were measured in different units of size: {', '.join(units)}",
-            where="--profiles",
-            todo="Compare arms of one task",
-        )
-    return found[0] if found else None
-
-
-def _with_sizes(workload: Workload, learnt: MeasuredSizes | None) -> Workload:
-    """The workload, with the sizes that were measured where it says no other."""
-    said = workload.sizes
-    if len(recorded_sizes(workload)):
-        if said is not None:
-            raise InputError(
-                "sizes come from the trace and from workload.sizes",
-                where="workload.sizes",
-                todo="Leave one of the two out",
-            )
-        return workload
-    if said is not None and (said.name != MEASURED or said.options.get("sizes")):
-        return workload
-    if learnt is None:
-        if said is None:
-            return workload
-        raise InputError(
-            "no arm was measured with sizes",
+            f"sizes are said, and arms were measured in several units: {', '.join(units)}",
             where="workload.sizes",
-            allowed="measured, for a task whose inputs have sizes",
-            todo="Leave it out, or measure again",
+            allowed="sizes where all arms have one unit",
+            todo="Leave them out: then each request is one of the inputs that were measured",
         )
-    part = Choice.model_validate({"name": MEASURED, "sizes": learnt.inputs})
-    return workload.model_copy(update={"sizes": part})
 
 
 def _require_short(profile: Profile, sizes: Distribution) -> None:

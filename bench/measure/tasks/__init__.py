@@ -26,8 +26,6 @@ from bench.measure.models import ModelFile, format_of
 CONTRACT = ("Options", "build")
 STEPS = ("input", "preprocess", "execute", "predict", "postprocess", "output")
 ONE_STAGE = "model"
-STAGE = "stage"
-"""The option of a chain that says which of its tasks is meant: by default all, as one program."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +105,13 @@ class Task(ABC):
         """Those that a model can be had in."""
         return tuple(format_of(file) for file in self.files[stage])
 
-    def model(self, stage: str, formats: Sequence[str]) -> ModelFile | None:
-        """The file of one model in the first of these formats that there is."""
-        by_format = {format_of(file): file for file in reversed(self.files[stage])}
-        return next((by_format[name] for name in formats if name in by_format), None)
+    def format_for(self, stage: str, wanted: Sequence[str]) -> str | None:
+        """The first of these formats that a model can be had in."""
+        return next((name for name in wanted if name in self.formats(stage)), None)
+
+    def model(self, stage: str, format_: str) -> ModelFile:
+        """The file of one model in one of its :meth:`formats`."""
+        return next(file for file in self.files[stage] if format_of(file) == format_)
 
     def prepare(self, sessions: Mapping[str, Session]) -> None:  # noqa: B027
         """Take what the loaded models say of themselves (names, labels); not timed."""

@@ -178,7 +178,9 @@ def handed_on(first: First) -> list[Sample]:
     They are made once, by the plain model as its author runs it, and kept. Which of them hold nothing,
     :func:`without` says.
     """
-    made_by = hashlib.sha256(inspect.getsource(inspect.getmodule(type(first)) or first).encode())
+    made_by = hashlib.sha256(
+        inspect.getsource(inspect.getmodule(type(first)) or type(first)).encode()
+    )
     for files in first.files.values():
         made_by.update(files[0].sha256.encode())
     sessions: dict[str, Session] = {}

@@ -63,8 +63,7 @@ class Fraud(Task):
     def __init__(self, samples: Sequence[Sample]) -> None:
         self.samples = samples
 
-    @property
-    def formats(self) -> tuple[str, ...]:
+    def formats(self, stage: str) -> tuple[str, ...]:
         return ("onnx",)
 
     def model(self, stage: str, format_: str) -> ModelFile:

@@ -55,8 +55,7 @@ class ImageClassification(Task):
         self._architecture = architecture
         self._input = ""
 
-    @property
-    def formats(self) -> tuple[str, ...]:
+    def formats(self, stage: str) -> tuple[str, ...]:
         # LiteRT's interpreter can resize a convolutional network to other batches, a ViT it cannot.
         lite = ("tflite",) if self._architecture == "resnet-50" else ()
         return ("onnx", "torch-export", *lite)

@@ -3,8 +3,8 @@
 ``detect`` is a differentiable-binarisation network (Liao et al., AAAI 2020): it gives each pixel's
 probability of being inside a line, shrunk so that neighbours stay apart. Connected pixels are a line; its
 box is grown again by area × 1.6 ÷ perimeter. ``recognise`` reads the crops as
-:mod:`bench.measure.tasks.text_recognition` does, six at a time, those of about equal width together.
-Thresholds and batches are RapidOCR's; boxes are upright.
+:mod:`bench.measure.tasks.text_recognition` does, six of a scene at a time, those of about equal width
+together. Thresholds and batches are RapidOCR's, which never mixes scenes; boxes are upright.
 """
 
 from __future__ import annotations
@@ -111,33 +111,38 @@ class SceneDetection(First):
         return width * height / 1e6
 
     def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
-        """Decode, make the longer side 960 at most, normalise; filled up to the largest of the batch.
+        """Decode, make the longer side 960 at most, normalise; those of one size are put together.
 
         The photographs themselves go along, since the crops are cut from them.
         """
         images = [_decoded(item) for item in encoded]
         sides = np.array([[*_scaled(image.size), *image.size] for image in images])
-        width, height, own_width, own_height = sides.max(axis=0)
-        seen = np.zeros((len(images), 3, height, width), dtype=np.float32)
-        scenes = np.zeros((len(images), own_height, own_width, 3), dtype=np.uint8)
-        for k, image in enumerate(images):
-            small = image.resize(tuple(sides[k, :2]), Image.Resampling.BILINEAR)
-            pixels = np.asarray(small, dtype=np.float32)[:, :, ::-1].transpose(2, 0, 1)
-            seen[k, :, : pixels.shape[1], : pixels.shape[2]] = pixels / np.float32(127.5) - 1
-            scenes[k, : image.height, : image.width] = np.asarray(image)
-        return {"x": seen, "sides": sides, "scenes": scenes}
+        seen = {
+            f"seen {width} by {height}": np.stack([_seen(images[k], width, height) for k in group])
+            for (width, height), group in _by_size(sides)
+        }
+        right, below = sides[:, 2:].max(axis=0)
+        scenes = np.zeros((len(images), below, right, 3), dtype=np.uint8)
+        for scene, image in zip(scenes, images, strict=True):
+            scene[: image.height, : image.width] = np.asarray(image)
+        return {**seen, "sides": sides, "scenes": scenes}
 
     def execute(self, sessions: Mapping[str, Session], feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
-        (inside,) = sessions[ONE_STAGE].run({"x": feeds["x"]})
-        return [inside, feeds["sides"], feeds["scenes"]]
+        """The network once for each size, not filled up: what lies beside a scene changes what is found."""
+        session = sessions[ONE_STAGE]
+        seen = [session.run({"x": x})[0] for name, x in feeds.items() if name.startswith("seen")]
+        return [feeds["sides"], feeds["scenes"], *seen]
 
     def predict(self, outputs: Sequence[npt.NDArray[Any]]) -> Any:
         """Boxes of each scene in its own pixels, in the order in which one reads, and the scene."""
-        inside, sides, scenes = outputs
-        return [
-            (_in_reading_order(_lines(one[0, :height, :width], (w / width, h / height))), scene[:h, :w])
-            for one, (width, height, w, h), scene in zip(inside, sides.tolist(), scenes, strict=True)
-        ]  # fmt: skip
+        sides, scenes, *seen = outputs
+        found: dict[int, Any] = {}
+        for (_, group), maps in zip(_by_size(sides), seen, strict=True):
+            for k, inside in zip(group, maps[:, 0], strict=True):
+                width, height = sides[k, 2:].tolist()
+                boxes = _lines(inside, (width / inside.shape[1], height / inside.shape[0]))
+                found[k] = (_in_reading_order(boxes), scenes[k, :height, :width])
+        return [found[k] for k in range(len(sides))]
 
     def postprocess(self, prediction: Any) -> list[dict[str, Any]]:
         """The boxes, and the crops to hand on."""
@@ -205,8 +210,12 @@ class SceneReading(TextRecognition, Following):
 
     def tensors(self, handed: Sequence[Sequence[Pixels]]) -> Feeds:
         lines = [as_line(Image.fromarray(crop)) for scene in handed for crop in scene]
-        order = sorted(range(len(lines)), key=lambda k: lines[k].shape[2])
-        groups = [order[k : k + AT_ONCE] for k in range(0, len(order), AT_ONCE)]
+        ends = np.cumsum([len(scene) for scene in handed])
+        groups: list[list[int]] = []
+        for scene, end in zip(handed, ends.tolist(), strict=True):
+            own = sorted(range(end - len(scene), end), key=lambda k: lines[k].shape[2])
+            groups += [own[k : k + AT_ONCE] for k in range(0, len(own), AT_ONCE)]
+        order = [k for group in groups for k in group]
         feeds: dict[str, npt.NDArray[Any]] = {
             f"lines {number}": padded([lines[k] for k in group])
             for number, group in enumerate(groups)
@@ -258,6 +267,21 @@ def _width_of(encoded: bytes) -> int:
         return width_of(image)
 
 
+def _seen(image: Image.Image, width: int, height: int) -> npt.NDArray[np.float32]:
+    """A photograph as the network sees it, ``[3, H, W]``."""
+    small = image.resize((width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(small, dtype=np.float32)[:, :, ::-1].transpose(2, 0, 1)
+    return pixels / np.float32(127.5) - np.float32(1)
+
+
+def _by_size(sides: npt.NDArray[np.int64]) -> list[tuple[tuple[int, int], list[int]]]:
+    """The sizes that the network sees, and the scenes of each."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for k, (width, height) in enumerate(sides[:, :2].tolist()):
+        groups.setdefault((width, height), []).append(k)
+    return list(groups.items())
+
+
 def _png(crop: Pixels) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(crop).save(buffer, "PNG", compress_level=1)
@@ -281,7 +305,7 @@ def _lines(inside: npt.NDArray[np.float32], scale: tuple[float, float]) -> list[
     limits = inside.shape[1] * scale[0], inside.shape[0] * scale[1]
     grown = ndimage.binary_dilation(inside > INSIDE_FROM, np.ones((2, 2), bool))
     labels, _ = ndimage.label(grown)
-    found = []
+    found: list[tuple[int, ...]] = []
     for rows, columns in ndimage.find_objects(labels):
         within = inside[rows, columns]
         height, width = within.shape

@@ -52,8 +52,7 @@ class Segmentation(Task):
         self._side = side
         self._input = ""
 
-    @property
-    def formats(self) -> tuple[str, ...]:
+    def formats(self, stage: str) -> tuple[str, ...]:
         return ("onnx", "torch-export")
 
     def model(self, stage: str, format_: str) -> ModelFile:

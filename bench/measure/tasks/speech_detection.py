@@ -59,7 +59,7 @@ def build(options: Options) -> SpeechDetection:
 class SpeechDetection(Task):
     """A clip in, its stretches of speech out."""
 
-    size_unit = "s of sound"
+    size_unit: str | None = "s of sound"
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self.samples = samples

@@ -104,8 +104,7 @@ class TextEmbedding(Task):
         self.samples = samples
         self._tokenizer: Any = None
 
-    @property
-    def formats(self) -> tuple[str, ...]:
+    def formats(self, stage: str) -> tuple[str, ...]:
         return ("onnx", "torch-export")
 
     def model(self, stage: str, format_: str) -> ModelFile:

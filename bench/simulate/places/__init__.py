@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from bench.errors import InputError
 from bench.profile import Profile
-from bench.requests import ANSWER, Answers, OnAnswers, Outcome, Requests
+from bench.requests import ANSWER, Answers, Outcome, Requests
 from bench.scenario import Objective, Stage, Workload
 from bench.simulate.control import Event, Span
 from bench.simulate.demand import Demand
@@ -29,7 +31,7 @@ from bench.simulate.results import OtherWork, Usage
 from bench.simulate.service import ServiceTimes, service_times
 from bench.simulate.tally import Tally
 from bench.streams import Streams
-from bench.ticks import ticks
+from bench.ticks import Ticks, ticks
 from bench.units import DAY_S
 
 LONGEST_WAIT_S = 30 * DAY_S
@@ -72,8 +74,40 @@ class Setting:
             profile, streams.get(f"profile {profile.arm}") if self.resample else None
         )
 
+    def input_of(self, numbers: Ticks, inputs: int) -> npt.NDArray[np.int64]:
+        """Which of so many measured inputs each request is: of a chain the same at every stage, and the
+        same in every deployment."""
+        return (self.streams.shared.luck("input", numbers) * inputs).astype(np.int64)
+
+    def goes_on(
+        self, stage: Stage, following: Stage | None, numbers: Ticks
+    ) -> npt.NDArray[np.bool_]:
+        """Which of the requests that a stage has answered the following one takes, by what was found."""
+        if following is None or not following.only_found:
+            return np.full(len(numbers), following is not None)
+        found = np.array(counts_of(self.profiles[stage.name]))
+        passed: npt.NDArray[np.bool_] = found[self.input_of(numbers, len(found))] > 0
+        return passed
+
     def rng(self, role: str) -> np.random.Generator:
         return self.streams.get(role)
+
+
+def counts_of(profile: Profile) -> list[int]:
+    """How much was found in each of the measured inputs.
+
+    Raises:
+        InputError: its task counts nothing.
+    """
+    if profile.found is None:
+        raise InputError(
+            f"a stage takes what {profile.arm} has found, and its task, {profile.task}, counts nothing",
+            where="takes",
+            allowed="found, after a task that counts what it finds (scene-text, voice, speech-detection, "
+            "face-detection)",
+            todo="Say takes: all; or, if the task counts, measure it again",
+        )
+    return profile.found
 
 
 @dataclass(frozen=True)
@@ -139,8 +173,8 @@ class Counted:
 class Gate:
     """Where answers leave a pool: back to their sources, or on to the following stage."""
 
-    def __init__(self, tally: OnAnswers, following: Stage | None) -> None:
-        self._tally, self._goes_on = tally, following is not None
+    def __init__(self, setting: Setting, stage: Stage, following: Stage | None) -> None:
+        self._setting, self._stage, self._following = setting, stage, following
         self._going: list[Answers] = []
         self._now = 0
         self.done = 0
@@ -155,15 +189,17 @@ class Gate:
         self.done += len(done)
         self.done_size += float(done["size"].sum())
         self.last = max(self.last, int(answers["finished"].max(initial=0)))
-        if not self._goes_on:
-            self._tally(answers)
+        if self._following is None:
+            self._setting.tally(answers)
             return
-        self._going.append(done.copy())
-        self._tally(answers[answers["outcome"] != Outcome.DONE])
+        going = answers["outcome"] == Outcome.DONE
+        going[going] = self._setting.goes_on(self._stage, self._following, done["number"])
+        self._going.append(answers[going])
+        self._setting.tally(answers[~going])
 
     def run(self, pool: Pool, until: int) -> Iterator[Requests]:
         """Let the pool run, and what goes on, go on."""
-        step = ticks(ONWARD_S) if self._goes_on else until
+        step = until if self._following is None else ticks(ONWARD_S)
         while self._now < until:
             self._now = min(self._now + step, until)
             pool.run(self._now)

@@ -68,7 +68,7 @@ def play(
     env, profile, until = cloud.environment(), setting.profiles[stage.name], setting.until
     # What comes too late for the last day's window, the next one takes.
     opens_at = np.array([ticks(day * DAY_S + part.window.opens) for day in range(setting.days + 1)])
-    gate = Gate(setting.tally, following)
+    gate = Gate(setting, stage, following)
     offered, stored = Counted(requests), _Stored(gate)
     pool: Pool = setting.method.Pool(
         env, _plan_of(setting, part, stage.name, opens_at, following), offered, stored

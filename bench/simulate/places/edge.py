@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
+
+import numpy as np
 
 from bench.errors import InputError
 from bench.profile import Profile
@@ -102,6 +105,8 @@ def play(
     part: EdgePart = stage.part  # type: ignore[assignment]
     if setting.demand.closed:
         return _play_users(setting, part, stage.name, requests)
+    if following is not None and following.only_found:
+        requests = _chosen_by_what_is_found(setting, stage, following, requests)
     plan = _plan_of(setting, part, stage.name, _spill(setting, following))
     fleet = setting.method.Fleet(plan, requests, setting.tally, setting.until)
     yield from fleet.spilled()
@@ -122,9 +127,9 @@ def _spill(setting: Setting, following: Stage | None) -> Spill:
     """What devices pass on: nothing, all that they answer, or what the following stage takes."""
     if following is None:
         return Spill()
-    takes = following.takes
+    takes = following.spill
     if takes is None:
-        return Spill(share=1.0)
+        return Spill(share=0.5 if following.only_found else 1.0)
     outages, network = None, following.part.network
     if network is not None:
         profile = setting.profiles[following.name]
@@ -135,6 +140,15 @@ def _spill(setting: Setting, following: Stage | None) -> Spill:
         off_line=outside(takes.on_line, setting.until),
         outages=outages,
     )
+
+
+def _chosen_by_what_is_found(
+    setting: Setting, stage: Stage, following: Stage, requests: Iterator[Requests]
+) -> Iterator[Requests]:
+    """A fleet passes on the share with the lowest numbers: here one of two, by what is found."""
+    for chunk in requests:
+        passed = setting.goes_on(stage, following, chunk.number)
+        yield replace(chunk, choice=np.where(passed, 0.25, 0.75))
 
 
 def usage_of(part: EdgePart, served: int, busy: int) -> Usage:

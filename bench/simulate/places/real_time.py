@@ -67,7 +67,7 @@ def play(
     """Replicas under an autoscaler, from midnight to midnight, and on until all is answered."""
     part: RealTimePart = stage.part  # type: ignore[assignment]
     env, profile, midnight = cloud.environment(), setting.profiles[stage.name], setting.midnight
-    offered, gate = Counted(requests), Gate(setting.tally, following)
+    offered, gate = Counted(requests), Gate(setting, stage, following)
     plan = _plan_of(setting, part, stage.name, following)
     pool: Pool = setting.method.Pool(env, plan, offered, gate)
     policy = Scaling(part.scaling)
