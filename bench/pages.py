@@ -31,7 +31,7 @@ def report(run: Run, notify: Notify = quiet) -> View:
         day=run.table("day.parquet") if run.has("day.parquet") else None,
         sweep=run.table("sweep.parquet") if run.has("sweep.parquet") else None,
         what_if=run.load("what_if.json", WhatIf) if run.has("what_if.json") else None,
-        profiles=own_profiles(run).values(),
+        profiles=own_profiles(run),
     )
     run.save("report.json", view)
     run.save_text("report.html", render_html(view))

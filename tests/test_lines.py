@@ -337,11 +337,14 @@ def pools(name: str, takes: Any) -> Any:
 
 @st.composite
 def drawn_lines(draw: st.DrawFn) -> list[dict[str, Any]]:
+    answered = st.sampled_from(["all", "found"])
+    passed_on = st.sampled_from(
+        ["all", "found", {"unsure": 0.4}, {"queue": 1}, {"queue": 0, "unsure": 0.5}]
+    )
     everything = st.just("all")
-    passed_on = st.sampled_from(["all", {"unsure": 0.4}, {"queue": 1}, {"queue": 0, "unsure": 0.5}])
     found = [draw(st.one_of(edges("e0", everything), pools("p0", everything)))]
     for number in range(1, draw(COUNTS)):
-        takes = passed_on if found[-1]["place"] == "edge" else everything
+        takes = passed_on if found[-1]["place"] == "edge" else answered
         after = [pools(f"p{number}", takes)]
         if found[-1]["place"] == "edge":
             after.append(edges(f"e{number}", takes))
@@ -370,14 +373,21 @@ def sized_profiles(draw: st.DrawFn) -> Any:
             unit="u",
             joined=joined,
             inputs=[1.0, 2.0, 3.0],
+            skipped=draw(st.sampled_from([[], [0], [1, 3]])),
             least=1.0,
             work={},
             growth=line_of,
             input_bytes=Growth(work=2.0, rate=0.4),
             output_bytes=Growth(work=2.0, rate=0.0),
         )
+    found = draw(st.lists(st.integers(0, 2), min_size=1, max_size=4))
     return profile(
-        times, loop_overhead_s=0.001, input_bytes=900.0, output_bytes=50.0, sizes=measured
+        times,
+        loop_overhead_s=0.001,
+        input_bytes=900.0,
+        output_bytes=50.0,
+        sizes=measured,
+        found=found,
     )
 
 

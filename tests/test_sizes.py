@@ -25,7 +25,7 @@ from bench.simulate.bounds import least_response_s
 from bench.simulate.demand import Demand
 from bench.simulate.plane import occupied
 from bench.simulate.service import ServiceTimes, draw, joined_work, service_times
-from bench.sizes import fixed, histogram, lognormal, measured
+from bench.sizes import fixed, histogram, lognormal
 from bench.store import Run
 from bench.streams import Streams
 from tests.test_simulation import profile
@@ -87,7 +87,7 @@ def test_impossible_sizes_are_refused(module: Any, options: dict[str, Any]) -> N
 
 
 def test_every_member_is_tested_here() -> None:
-    tested = {m.__name__.rpartition(".")[2] for m in (fixed, histogram, lognormal, measured)}
+    tested = {m.__name__.rpartition(".")[2] for m in (fixed, histogram, lognormal)}
     assert set(extensions.names("bench.sizes")) == tested
 
 
@@ -314,13 +314,9 @@ def test_sizes_make_the_tail_and_not_the_mean(measured_run: Run, tmp_path: Path)
     assert used.uploaded_bytes == pytest.approx(4000.0 * day.requests, rel=0.05)
 
 
-def test_both_methods_agree_and_saying_measured_is_saying_nothing(
-    measured_run: Run, tmp_path: Path
-) -> None:
+def test_both_methods_agree_on_what_was_measured(measured_run: Run, tmp_path: Path) -> None:
     fast, slow = (simulated(measured_run, written(tmp_path), m) for m in ("fast", "reference"))
     assert fast.deployments == slow.deployments
-    said = simulated(measured_run, written(tmp_path, "sizes: {name: measured}"))
-    assert said.deployments == fast.deployments
 
 
 def test_sizes_are_drawn_anew_in_every_chunk() -> None:
@@ -334,12 +330,12 @@ def test_sizes_are_drawn_anew_in_every_chunk() -> None:
     sizes = np.concatenate([chunk.size for chunk in demand.requests()])
     assert len(sizes) > 100_000
     assert len(np.unique(sizes)) == len(sizes)
-    assert demand.offered_size == pytest.approx(sizes.sum())
 
 
 def test_bounds_are_those_of_the_sizes_asked_for(measured_run: Run, tmp_path: Path) -> None:
     file = written(tmp_path, "sizes: {name: histogram, sizes: [50, 60]}")
-    asked, profiles = sized(prepare(file, Settings()), load_profiles(measured_run.path))
+    asked = prepare(file, Settings())
+    profiles = sized(asked, load_profiles(measured_run.path))
     (deployment,) = asked.scenario.deployments
     own = {deployment.name: next(iter(profiles.values()))}
     # 2 ms and 1 ms and 50 times 4 ms; 50,000 bytes up and 12 down at 10 Mbit/s; the round trip.
@@ -360,10 +356,6 @@ def test_sizes_of_a_task_without_any_are_said_to_count_for_nothing(tmp_path: Pat
     plain = {arm.name: with_sizes().model_copy(update={"sizes": None, "arm": arm.name})}
     found = simulate(asked, plain, 1, Inline())
     assert [caveat.kind for caveat in found.caveats] == ["sizes-ignored"]
-    with pytest.raises(InputError, match="no arm was measured with sizes"):
-        simulate(
-            prepare(written(tmp_path, "sizes: {name: measured}"), Settings()), plain, 1, Inline()
-        )
 
 
 def test_a_request_that_takes_days_is_refused(measured_run: Run, tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from bench.measure.campaign import measure_all, missing_backends, plain_name
 from bench.measure.measurement import (
     ArmMeasurement,
     FailedArm,
+    Inputs,
     LoadResult,
     Measurement,
-    Replicate,
     Verdict,
 )  # fmt: skip
 from bench.measure.metering import PowerReading
@@ -19,11 +19,11 @@ __all__ = [
     "STEPS",
     "ArmMeasurement",
     "FailedArm",
+    "Inputs",
     "LoadResult",
     "Measurement",
     "ModelFile",
     "PowerReading",
-    "Replicate",
     "Verdict",
     "Work",
     "measure_all",

@@ -107,6 +107,18 @@ class GeneratorCheck(Record):
     pinned: bool
 
 
+class Inputs(Record):
+    """What is known of each input, in the order of the task."""
+
+    unit: str | None = None
+    """Of the sizes; ``None`` where inputs have none."""
+    sizes: list[float] = Field(default=[])
+    found: list[int] | None = None
+    """How much a following task would go on with; ``None``: nothing is counted."""
+    skipped: list[int] = Field(default=[])
+    """Places among the inputs of a whole chain of those that this task of it is not asked about."""
+
+
 class Replicate(Record):
     """What one fresh process saw, beside its raw times."""
 
@@ -133,14 +145,7 @@ class Replicate(Record):
     power: list[PowerReading]
     clock_drift: float
     """Relative difference between the clock and the independent one over the process's life."""
-    size_unit: str | None = None
-    """Of the column ``size`` of the requests; ``None`` where inputs have no sizes."""
-    sizes: list[float] = Field(default=[])
-    """Of each input, in the order of the task."""
-    found: list[int] | None = None
-    """Of each input, how much in it a following task would go on with; ``None``: nothing is counted."""
-    skipped: list[int] = Field(default=[])
-    """Places among the inputs of a whole chain of those that this task of it is not asked about."""
+    inputs: Inputs = Inputs()
     caveat: str | None
     environment: dict[str, Any]
     started_utc: str

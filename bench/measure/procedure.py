@@ -24,6 +24,7 @@ from bench.measure.backends import BackendOptions, Feeds, Session, clock_of
 from bench.measure.budget import BUDGETS
 from bench.measure.clock import at_once
 from bench.measure.freshness import compare_fresh_and_repeated
+from bench.measure.inputs import look_at_inputs
 from bench.measure.limits import usable_cores
 from bench.measure.loads import Facts
 from bench.measure.measurement import Accuracy, Agreement, Columns, Parity, Replicate, WarmUp
@@ -240,8 +241,7 @@ class _Procedure:
             facts = self._loads(service)
         answered = self.recorder.answers()
         scores = self.task.score(_for_scoring(self.task, answered))
-        sized = self.task.samples if self.task.size_unit else []
-        sizes = {sample: self.task.size(sample) for sample in sized}
+        inputs = look_at_inputs(self.task, service.patient, answered)
         now_ns, later_ns = at_once(self.clock)
         drift = (now_ns - anchor_ns) / max(later_ns - reference_ns, 1) - 1
         record = Replicate(
@@ -265,16 +265,14 @@ class _Procedure:
             memory_peak_bytes=_peak_memory(process),
             power=meters.readings(answered.total()),
             clock_drift=drift,
-            size_unit=self.task.size_unit,
-            sizes=list(sizes.values()),
-            found=self._found(answered, service.patient),
-            skipped=sorted(self.task.skipped),
+            inputs=inputs,
             caveat=self.task.caveat,
             environment=environment.describe(),
             started_utc=started_utc,
             anchor_ns=anchor_ns,
         )
-        return record, self.recorder.batches(), self.recorder.requests(sizes)
+        sizes = zip(self.task.samples, inputs.sizes, strict=False)  # none where there are none
+        return record, self.recorder.batches(), self.recorder.requests(dict(sizes))
 
     def _service(self, sessions: dict[str, Session]) -> Service:
         return Service(
@@ -336,23 +334,6 @@ class _Procedure:
             options = module.Options.model_validate(part.options)
             facts[phase] = module.drive(service, options, self.budget, phase)
         return facts
-
-    def _found(
-        self, answered: Counter[tuple[Sample, bytes]], sessions: Mapping[str, Session]
-    ) -> list[int] | None:
-        """By the answers of the timed run; what was not asked there is asked now."""
-        kept = dict(answered.keys())
-        counts = []
-        for sample in self.task.samples:
-            if sample not in kept:
-                outputs = run_one(self.task, sessions, sample)
-                (sent,) = self.task.output(self.task.postprocess(self.task.predict(outputs)))
-                kept[sample] = self.task.keep(sent)
-            count = self.task.found(self.task.read(kept[sample]))
-            if count is None:
-                return None
-            counts.append(count)
-        return counts
 
     def _agreement(self, answered: Counter[tuple[Sample, bytes]]) -> Agreement | None:
         if not self.request.reference:

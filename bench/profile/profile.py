@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import Field
 
-from bench.measure import STEPS, ArmMeasurement, ModelFile, PowerReading, Replicate, plain_name
+from bench.measure import STEPS, ArmMeasurement, Inputs, ModelFile, PowerReading, plain_name
 from bench.profile.growth import MeasuredSizes, in_rows, measured_sizes
 from bench.record import SCHEMA_VERSION, Origin, Record
 from bench.units import DAY_S, LONGEST_S
@@ -212,8 +212,8 @@ def build_profile(
         output_bytes=measured.output_bytes,
         accuracy={a.metric: a.value for a in measured.accuracy if a.group == "all"},
         power=measured.power,
-        sizes=None if first.size_unit is None else _sizes(first, used, service, asked),
-        found=None if first.found is None else in_rows(first.found, first.skipped),
+        sizes=_sizes(first.inputs, used, service, asked),
+        found=first.inputs.found and in_rows(first.inputs.found, first.inputs.skipped),
         environment=first.environment,
         origin=Origin(
             subject=f"service times of {measured.arm}",
@@ -228,12 +228,14 @@ def build_profile(
 
 
 def _sizes(
-    replicate: Replicate,
+    inputs: Inputs,
     used: Mapping[int, pd.DataFrame],
     service: Mapping[int, Sequence[float]],
     requests: pd.DataFrame,
-) -> MeasuredSizes:
+) -> MeasuredSizes | None:
     """What the batches of the profile say of sizes; ``requests``: those of the arm."""
+    if inputs.unit is None:
+        return None
     batch = ["replicate", "batch_id"]
     in_batch = requests.groupby(batch)["size"].agg(list)
     sizes = {
@@ -241,8 +243,7 @@ def _sizes(
         for size, group in used.items()
     }
     answered = requests[requests["error"].isna()].drop_duplicates("sample")
-    unit = replicate.size_unit or ""
-    return measured_sizes(unit, sizes, service, replicate.sizes, answered, replicate.skipped)
+    return measured_sizes(inputs.unit, sizes, service, inputs.sizes, answered, inputs.skipped)
 
 
 def _spans(sizes: Sequence[int]) -> str:

@@ -45,6 +45,7 @@ def environment() -> Environment:
         "seconds": format_seconds,
         "percent": format_percent,
         "kg": _kg,
+        "bytes": _kilobytes,
     }
     return page
 
@@ -100,6 +101,10 @@ def _moved_sentence(view: View, shown: str | None) -> str:
 
 def _kg(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g} kg"
+
+
+def _kilobytes(value: float) -> str:
+    return f"{value / 1000:.3g} kB"
 
 
 def _with_interval(estimate: Estimate, form: Callable[[float | None], str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import date
 
 import pandas as pd
@@ -15,9 +15,12 @@ from bench.measure import ArmMeasurement, FailedArm, Measurement
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Record
 from bench.report.sizes import SizeLine, size_lines
+from bench.report.stages import StageView, stages
 from bench.scenario import Objective, ResolvedScenario, Scenario
 from bench.simulate import Day, Simulation, days_of
 from bench.store import Header
+
+NO_PROFILES: Mapping[str, Profile] = {}
 
 
 class Curve(Record):
@@ -52,6 +55,7 @@ class View(Record):
     sweep: SweepView | None
     what_if: WhatIf | None = None
     sizes: list[SizeLine] = Field(default=[])
+    stages: list[StageView] = Field(default=[])
     replications: int
     method: str
     warnings: list[str]
@@ -69,9 +73,10 @@ def build_view(
     day: pd.DataFrame | None = None,
     sweep: pd.DataFrame | None = None,
     what_if: WhatIf | None = None,
-    profiles: Iterable[Profile] = (),
+    profiles: Mapping[str, Profile] = NO_PROFILES,
 ) -> View:
-    """Gather the records of a run; ``day`` and ``sweep`` are its tables of these names."""
+    """Gather the records of a run; ``day`` and ``sweep`` are its tables of these names, ``profiles``
+    those of its arms."""
     warnings = [w for arm in measurement.arms for w in arm.warnings]
     offers = {offer.name: offer for offer in asked.offers.values()}
     # As old as they were on the day of the run: a report that is made again says the same.
@@ -94,7 +99,8 @@ def build_view(
         day=[] if day is None else [_shorter(one) for one in days_of(day)],
         sweep=None if sweep is None else _sweep(list(rows_of(sweep))),
         what_if=what_if,
-        sizes=list(size_lines(profiles)),
+        sizes=list(size_lines(profiles.values())),
+        stages=list(stages(asked, simulation, profiles)),
         replications=simulation.replications,
         method=simulation.method,
         warnings=list(dict.fromkeys([*warnings, *stand_ins.values(), *sites, *aged])),

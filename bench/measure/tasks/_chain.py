@@ -13,7 +13,7 @@ import io
 import json
 import zipfile
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,10 @@ class Chain(Task):
     def prepare(self, sessions: Mapping[str, Session]) -> None:
         for name, task in self._tasks.items():
             task.prepare(self._own(sessions, name))
+
+    def input(self, samples: Sequence[Sample]) -> list[bytes]:
+        encoded: list[bytes] = self._first.input(samples)
+        return encoded
 
     def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
         feeds: Feeds = self._first.preprocess(encoded)
@@ -214,6 +218,18 @@ def files_of(sample: Sample) -> list[bytes]:
     return unpacked(sample.path.read_bytes())[1]
 
 
-def kept_apart(samples: Sequence[Sample], skipped: frozenset[int]) -> Iterator[Sample]:
-    """Those that the next task is asked about."""
-    return (one for k, one in enumerate(samples) if k not in skipped)
+def asked_about(messages: Sequence[Sample], skipped: Collection[int]) -> list[Sample]:
+    """The others, which the next task is measured on.
+
+    Raises:
+        InputError: nothing was found in any input.
+    """
+    asked = [one for k, one in enumerate(messages) if k not in skipped]
+    if messages and not asked:
+        raise InputError(
+            f"the first task finds nothing in any of {len(messages)} inputs, so that the next has "
+            "nothing to be measured on",
+            where="task",
+            todo="Give other inputs, or measure the first task alone",
+        )
+    return asked

@@ -31,9 +31,9 @@ from bench.measure.tasks._chain import (
     Chain,
     First,
     Following,
+    asked_about,
     files_of,
     handed_on,
-    kept_apart,
     without,
 )  # fmt: skip
 from bench.measure.tasks.face_detection import overlap
@@ -194,7 +194,7 @@ class SceneReading(TextRecognition, Following):
 
     def __init__(self, messages: Sequence[Sample]) -> None:
         self.skipped = without(messages)
-        super().__init__(MODELS["v6-small"], list(kept_apart(messages, self.skipped)))
+        super().__init__(MODELS["v6-small"], asked_about(messages, self.skipped))
         self._unseen = [messages[k].truth or "" for k in sorted(self.skipped)]
 
     def size(self, sample: Sample) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ from bench.measure.tasks import ONE_STAGE, Sample, Score, Task
 from bench.record import Record
 from bench.units import Size
 
+Count = Annotated[int, Field(ge=0)]
+
 
 class Options(Record):
     """How many inputs there are, and how large each one is."""
@@ -25,6 +27,8 @@ class Options(Record):
     sizes: list[Size] = Field(default=[])
     """Of the inputs, in turn, each of which weighs the payload for every unit; by default they have
     none."""
+    found: list[Count] = Field(default=[])
+    """How much is found in the inputs, in turn; by default nothing is counted."""
 
 
 def build(options: Options) -> SyntheticTask:
@@ -36,6 +40,7 @@ class SyntheticTask(Task):
 
     def __init__(self, options: Options) -> None:
         self._payload, self._sizes = options.payload_bytes, options.sizes
+        self._found = options.found
         self.size_unit = "units" if options.sizes else None
         self.samples = [Sample(Path(str(k)), str(k), "synthetic") for k in range(options.samples)]
         script = ModelFile(
@@ -52,6 +57,9 @@ class SyntheticTask(Task):
 
     def size(self, sample: Sample) -> float:
         return self._sizes[int(str(sample.path)) % len(self._sizes)]
+
+    def found(self, answer: Mapping[str, Any]) -> int | None:
+        return self._found[answer["value"] % len(self._found)] if self._found else None
 
     def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
         """The numbers, and with sizes, how large each is."""

@@ -21,8 +21,8 @@ from bench.measure.tasks._chain import (
     Chain,
     First,
     Following,
+    asked_about,
     handed_on,
-    kept_apart,
     without,
 )  # fmt: skip
 from bench.measure.tasks.speech_detection import CONTEXT, SpeechDetection
@@ -82,7 +82,7 @@ class Word(Following, WakeWord):
 
     def __init__(self, messages: Sequence[Sample]) -> None:
         self.skipped = without(messages)
-        super().__init__(list(kept_apart(messages, self.skipped)))
+        super().__init__(asked_about(messages, self.skipped))
 
     def received(self, files: Sequence[bytes]) -> npt.NDArray[np.float32]:
         return read_wav(files[0], "clip")[0]
