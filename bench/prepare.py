@@ -13,6 +13,7 @@ from bench.errors import InputError
 from bench.hardware import Catalogue
 from bench.record import SCHEMA_VERSION, Record
 from bench.scenario import (
+    PLACES,
     Asked,
     Choice,
     Extensions,
@@ -35,6 +36,7 @@ ROLES = {
     "load": "bench.measure.loads",
     "batching": "bench.batching",
     "scaling": "bench.simulate.scaling",
+    "place": PLACES,
 }
 
 

@@ -25,7 +25,7 @@ BUDGET = {
     "plan": 800,
     "profile": 1650,
     "report": 1350,
-    "scenario": 1600,
+    "scenario": 1750,
     "simulate": 7400,
     "sizes": 200,
     MODULES: 4600,

@@ -14,10 +14,10 @@ from bench.errors import InputError, MissingRequirement
 from bench.gather import from_elsewhere, runs_of
 from bench.hardware import Catalogue
 from bench.measure import Measurement
+from bench.measure.chain import HANDED, Chain, First, Following, packed, unpacked
 from bench.measure.procedure import build_task
 from bench.measure.reference import plain_sessions, run_one
 from bench.measure.tasks import Sample, Task
-from bench.measure.tasks._chain import HANDED, Chain, First, Following, packed, unpacked
 from bench.pipeline import run
 from bench.prepare import Settings, prepare
 from bench.profile import Growth, MeasuredSizes, Profile

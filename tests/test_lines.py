@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from bench.compare import Comparison
 from bench.cost import Costs
+from bench.errors import InputError
 from bench.pipeline import run
-from bench.prepare import Settings
+from bench.prepare import Settings, prepare
 from bench.profile import Growth, MeasuredSizes
 from bench.requests import Answers
 from bench.scenario import LineDeployment, Objective, ResponseLimit, SimulatePlan, Workload
@@ -23,6 +24,7 @@ from bench.simulate import Simulation, line, places
 from bench.simulate.run import Job, play, play_replication
 from bench.streams import Streams
 from bench.ticks import PER_SECOND
+from bench.work import asked_of
 from tests.conftest import CASCADE, FAKE_SCENARIO
 from tests.queues import agrees, exponential
 from tests.test_simulation import DEPLOYMENTS, profile
@@ -419,3 +421,101 @@ def test_both_methods_play_any_line_alike(stages: list[dict[str, Any]], data: An
             )
         seen.append((sorted(rows), played.usage, played.batches, played.busy, demand.offered))
     assert seen[0] == seen[1]
+
+
+# A place of the user's own ------------------------------------------------------------------------
+
+GATEWAY = '''\
+"""A gateway on the premises, shared by the devices of its site, over a local network."""
+
+from bench.scenario import EdgePart
+from bench.simulate.places import edge
+from bench.ticks import ticks
+from bench.units import Seconds
+
+
+class Options(EdgePart):
+    """Gateways, and how long the way from a device to one of them is."""
+
+    NOUN = "gateway"
+    hop: Seconds
+
+
+limits, rate, together = edge.limits, edge.rate, edge.together
+least_usage, opens = edge.least_usage, edge.opens
+
+
+def quickest(part, profile):
+    return part.hop + edge.quickest(part, profile)
+
+
+def play(setting, stage, requests, following):
+    hop = ticks(stage.part.hop)
+    return edge.play(setting, stage, (one.at(one.time + hop) for one in requests), following)
+'''
+WITH_GATEWAY = """\
+  - name: shared
+    kind: line
+    stages:
+      - name: gateway
+        place: ./gateway.py
+        hop: 30 ms
+        backend: {name: fake, base: 9 ms, per_item: 1 ms}
+        device: this-host-one-thread
+        offer: edge/mini-pc
+        fleet: 1
+      - name: cloud
+        place: real_time
+        takes: {unsure: 30 %}
+        backend: {name: fake, base: 4 ms, per_item: 1 ms}
+        device: this-host
+        offer: civo/standard-2c-4g/any/on-demand
+        scaling: {name: fixed, replicas: 1}
+        start_up: {node: 60 s}
+        network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
+"""
+
+
+def _with_gateway(folder: Path) -> Path:
+    (folder / "gateway.py").write_text(GATEWAY)
+    path = folder / "line.yaml"
+    path.write_text(FAKE_SCENARIO + WITH_GATEWAY)
+    return path
+
+
+def test_a_place_of_the_users_own_is_one_file(tmp_path: Path) -> None:
+    done = run(_with_gateway(tmp_path), tmp_path / "out", Settings(engine="inline"))
+    simulation = done.load("simulation.json", Simulation)
+    (result,) = (one for one in simulation.deployments if one.deployment == "shared")
+    day = result.replications[0]
+    assert day.usage["shared (gateway)"].served == day.requests == day.done
+    assert day.usage["shared (cloud)"].served == pytest.approx(0.3 * day.requests, rel=0.1)
+    assert min(result.response_curve_s) >= 0.03 + 0.01
+    costs = done.load("costs.json", Costs)
+    (shared,) = (one for one in costs.deployments if one.deployment == "shared")
+    assert {line.part for line in shared.ledger.lines} == {"shared (gateway)", "shared (cloud)"}
+    # The record of what was asked names code, and is gone on with only where the user names it too.
+    with pytest.raises(InputError, match="name Python code"):
+        asked_of(done, ())
+    again = asked_of(done, [tmp_path / "gateway.py"]).simulated
+    assert again.scenario.deployments[-1].line[0].part.NOUN == "gateway"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said", "where"),
+    [
+        (("./gateway.py", "./nowhere.py"), "no such Python file", "nowhere.py"),
+        (("./gateway.py", "gatway"), "unknown place 'gatway'", "line.yaml:"),
+        (("hop: 30 ms", "hup: 250 ms"), "hup", "line.yaml:"),
+        (("hop: 30 ms", "hop: far"), "far", "line.yaml:"),
+        (("fleet: 1\n", "fleet: 1\n        scaling: none\n"), "scaling", "line.yaml:"),
+    ],
+)
+def test_what_is_wrong_at_such_a_place_is_told_with_its_line(
+    tmp_path: Path, wrong: tuple[str, str], said: str, where: str
+) -> None:
+    path = _with_gateway(tmp_path)
+    path.write_text(path.read_text().replace(*wrong))
+    with pytest.raises(InputError, match=said) as error:
+        prepare(path, Settings())
+    assert where in str(error.value)

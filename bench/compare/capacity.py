@@ -71,10 +71,11 @@ def capacity_plan(
     """The capacity plan of every part; ``profiles`` by arm."""
     asked = scenario.scenario
     workload, objective, days = asked.workload, asked.objective, asked.simulate.days
-    for name, part in deployment.parts.items():
+    for stage in deployment.line:
+        name, part = stage.name, stage.part
         offer, profile = scenario.offers[name], profiles[scenario.arms[name].name]
         arrivals = _arrivals_per_s(workload, objective, days, deployment, name, part, result)
-        rate = server_rate(part, profile, workload)
+        rate = server_rate(stage, profile, workload)
         sites = sites_of(workload) if part.at_sources else 1
         planned = sites * _ceil(arrivals / sites / (PLANNED_UTILISATION * rate))
         machines = _ceil(planned / part.per_node)

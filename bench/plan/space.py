@@ -108,9 +108,9 @@ def _templates(deployments: Sequence[Deployment]) -> Iterator[Whole]:
     seen = set()
     for deployment in deployments:
         if not isinstance(deployment, HybridDeployment | LineDeployment):
-            if deployment.PLACE not in seen:
+            if deployment.kind not in seen:
                 yield deployment
-            seen.add(deployment.PLACE)
+            seen.add(deployment.kind)
 
 
 def _variants(

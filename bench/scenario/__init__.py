@@ -9,6 +9,7 @@ from bench.scenario.schema import (
     BUDGET_NAMES,
     MOST_DAYS,
     NAME_LENGTH,
+    PLACES,
     STAGE,
     AccuracyLimit,
     Active,
@@ -48,6 +49,7 @@ from bench.scenario.schema import (
     Suite,
     Window,
     Workload,
+    file_of,
 )
 from bench.scenario.sweep import Point, Sweep, sweep_of
 
@@ -55,6 +57,7 @@ __all__ = [
     "BUDGET_NAMES",
     "MOST_DAYS",
     "NAME_LENGTH",
+    "PLACES",
     "STAGE",
     "AccuracyLimit",
     "Active",
@@ -97,6 +100,7 @@ __all__ = [
     "Sweep",
     "Window",
     "Workload",
+    "file_of",
     "json_schema",
     "read_scenario",
     "read_suite",

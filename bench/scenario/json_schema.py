@@ -35,6 +35,7 @@ def json_schema(extensions: Extensions) -> dict[str, Any]:
     variants = {
         role: _variants(role, names, options_of, definitions)
         for role, (names, options_of) in extensions.items()
+        if role in _PART_FIELDS
     }
     for role, fields in _PART_FIELDS.items():
         for record, field in fields:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from bench.errors import InputError
 from bench.extensions import is_own_file
-from bench.scenario.schema import Choice
+from bench.scenario.schema import Choice, OtherStage
 
 
 def require_asked_for(record: BaseModel, allowed: Collection[Path], where: str) -> None:
@@ -37,6 +37,10 @@ def named_code(value: Any) -> Iterator[str]:
     if isinstance(value, Choice):
         if is_own_file(value.name):
             yield value.name
+        yield from _in_options(value.options)
+    elif isinstance(value, OtherStage):
+        if is_own_file(value.place):
+            yield value.place
         yield from _in_options(value.options)
     elif isinstance(value, BaseModel):
         for _, inner in value:

@@ -18,13 +18,15 @@ from bench.scenario.schema import (
     BatchPart,
     Choice,
     Deployment,
-    EdgePart,
+    LineDeployment,
     MeasurePlan,
+    OtherStage,
+    Part,
     PlanSpace,
-    RealTimePart,
     ResolvedScenario,
     Scenario,
     Suite,
+    file_of,
 )
 from bench.units import DAY_S, format_clock
 
@@ -62,6 +64,18 @@ class _Lookup:
             }
         )
         return Choice.model_validate({"name": value.name, **filled.model_dump()})
+
+    def stage(self, value: OtherStage, *location: str | int) -> OtherStage:
+        """With the place as it is found from anywhere, and what is set there in plain units."""
+        names, options_of = self._extensions["place"]
+        place = value.place
+        if is_own_file(place):
+            place = str((self._source.path.parent / place).resolve())
+        elif file_of(place) not in names:
+            known = [name.replace("-", "_") for name in names]
+            raise UnknownName("place", place, known, where=self.where(*location, "place"))
+        part = self._source.record(options_of(file_of(place)), location, value.options)
+        return value.model_copy(update={"place": place, **part.model_dump()})
 
     def _beside(self, value: Any) -> Any:
         """Paths in a scenario are relative to its file.
@@ -113,6 +127,7 @@ def resolve(
         InputError: an unknown name, a wrong option, or a deployment that contradicts itself.
     """
     look_up = _Lookup(source, catalogue, extensions)
+    scenario = _at_places(look_up, scenario)
     _require_names(look_up, scenario.deployments)
     country = scenario.workload.country
     if country is not None:
@@ -153,6 +168,26 @@ def resolve(
     )
 
 
+def _at_places(look_up: _Lookup, scenario: Scenario) -> Scenario:
+    """With the stages at places of the user's own looked up, and checked against their files."""
+    deployments = [
+        d.model_copy(
+            update={
+                "stages": [
+                    look_up.stage(stage, "deployments", i, "stages", k)
+                    if isinstance(stage, OtherStage)
+                    else stage
+                    for k, stage in enumerate(d.stages)
+                ]
+            }
+        )
+        if isinstance(d, LineDeployment)
+        else d
+        for i, d in enumerate(scenario.deployments)
+    ]
+    return scenario.model_copy(update={"deployments": deployments})
+
+
 def _require_names(look_up: _Lookup, deployments: Sequence[Deployment]) -> None:
     """Refuse two deployments, or parts of them, of one name: results are kept by it."""
     owner: dict[str, str] = {}
@@ -176,7 +211,7 @@ def _sites(scenario: Scenario) -> int:
         part.network.sites
         for deployment in scenario.deployments
         for part in deployment.parts.values()
-        if not isinstance(part, EdgePart)
+        if part.network is not None
     ]
     return min(scenario.workload.sites or max(links, default=1), scenario.workload.sources)
 
@@ -217,40 +252,41 @@ def _deployment(
     )
 
 
-def _part(look_up: _Lookup, scenario: Scenario, value: Any, *here: str | int) -> Any:
+def _part(look_up: _Lookup, scenario: Scenario, value: Part, *here: str | int) -> Part:
     """A part of the same kind, resolved."""
     update: dict[str, Any] = {
         "backend": look_up.part("backend", value.backend, *here, "backend"),
         "batching": look_up.part("batching", value.batching, *here, "batching"),
     }
-    if isinstance(value, RealTimePart):
+    if value.scaling is not None:
         update["scaling"] = look_up.part("scaling", value.scaling, *here, "scaling")
     offers = look_up.catalogue.offers
     offer = look_up.catalogue.offer(value.offer, look_up.where(*here, "offer"))
     check_current(offer, look_up.where(*here, "offer"))
-    if isinstance(value, EdgePart) and offer.machine.kind != "purchased":
+    if value.at_sources and offer.machine.kind != "purchased":
         raise InputError(
             f"an edge deployment needs machines that are bought, and {value.offer!r} is rented",
             where=look_up.where(*here, "offer"),
             allowed=", ".join(n for n, o in offers.items() if o.location == "edge"),
         )
-    if isinstance(value, BatchPart):
+    if value.window is not None:
         _require_possible_window(look_up, scenario, value, *here)
-    if isinstance(value, EdgePart):
+    if value.at_sources:
         _require_a_device_at_each_site(look_up, scenario, value, *here)
     return value.model_copy(update=update)
 
 
 def _require_a_device_at_each_site(
-    look_up: _Lookup, scenario: Scenario, value: EdgePart, *here: str | int
+    look_up: _Lookup, scenario: Scenario, value: Part, *here: str | int
 ) -> None:
     sites = _sites(scenario)
-    if value.fleet < sites:
+    devices = value.number
+    if devices is not None and devices < sites:
         said = "workload.sites" if scenario.workload.sites else "network.sites"
         raise InputError(
-            f"{value.fleet} device(s) cannot be at {sites} sites ({said}), and each answers the "
+            f"{devices} {value.NOUN}(s) cannot be at {sites} sites ({said}), and each answers the "
             "sources of its own",
-            where=look_up.where(*here, "fleet"), allowed=f"at least {sites}",
+            where=look_up.where(*here, value.COUNT or ""), allowed=f"at least {sites}",
             todo="Or say workload.sites, if the sources are in fewer places",
         )  # fmt: skip
 

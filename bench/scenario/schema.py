@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
+from bench import extensions
+from bench.errors import InputError
 from bench.hardware import Assumptions, Device, Offer, Region
 from bench.record import SCHEMA_VERSION, Record
 from bench.units import (
@@ -40,6 +42,8 @@ Country = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 BudgetName = Literal["smoke", "standard", "official"]
 BUDGET_NAMES: tuple[str, ...] = get_args(BudgetName)
 NAME_LENGTH = 200
+PLACES = "bench.simulate.places"
+"""The folder with a file for each place; a scenario's stage may name another file."""
 STAGE = "stage"
 """The option of a chain that says which of its tasks is meant: by default ``all``, as one program."""
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH)]
@@ -388,8 +392,6 @@ class _Part(ArmSpec):
     """What all parts share. What a part has not stands in its class as ``None``, so that whoever looks
     at one need not ask for its kind."""
 
-    PLACE: ClassVar[str]
-    """The file of its place in ``bench/simulate/places``."""
     COUNT: ClassVar[str | None]
     """The field that says how many servers there are; ``None`` where a scaling policy does."""
     NOUN: ClassVar[str]
@@ -418,7 +420,7 @@ class _CloudPart(_Part):
 class RealTimePart(_CloudPart):
     """Replicas behind a load balancer answer as requests come."""
 
-    PLACE, COUNT, NOUN = "real_time", None, "replica"
+    COUNT, NOUN = None, "replica"
     window: ClassVar[None] = None
     cellular: ClassVar[None] = None
     scaling: Choice
@@ -434,7 +436,7 @@ class RealTimePart(_CloudPart):
 class EdgePart(_Part):
     """Each device answers its own sources, with a queue of its own."""
 
-    PLACE, COUNT, NOUN = "edge", "fleet", "device"
+    COUNT, NOUN = "fleet", "device"
     at_sources = True
     network: ClassVar[None] = None
     spot: ClassVar[None] = None
@@ -453,7 +455,7 @@ class EdgePart(_Part):
 class BatchPart(_CloudPart):
     """A day's requests are stored and processed in one go."""
 
-    PLACE, COUNT, NOUN = "batch", "nodes", "node"
+    COUNT, NOUN = "nodes", "node"
     scaling: ClassVar[None] = None
     cellular: ClassVar[None] = None
     per_node: ClassVar[int] = 1
@@ -469,12 +471,19 @@ Part = BatchPart | RealTimePart | EdgePart
 Takes = Literal["all", "found"] | SpillPlan
 
 
+def file_of(place: str) -> str:
+    """The member of :data:`PLACES` that a place is."""
+    return place if extensions.is_own_file(place) else place.replace("_", "-")
+
+
 @dataclass(frozen=True)
 class Stage:
     """One place that requests pass, and which of them: all that a line is made of."""
 
     name: str
     """Of the part, in records and tables."""
+    place: str
+    """Where it is: the file in ``bench/simulate/places``, or one of the user's own."""
     part: Part
     takes: Takes
     """Of what the stage before has."""
@@ -530,11 +539,13 @@ class _Deployment(Record):
 
 
 class _Whole(_Deployment):
-    """A deployment that is one stage."""
+    """A deployment that is one stage; its kind is its place."""
+
+    kind: str
 
     @property
     def line(self) -> list[Stage]:
-        return [Stage(self.name, cast("Part", self), "all", ())]
+        return [Stage(self.name, self.kind, cast("Part", self), "all", ())]
 
     def with_parts(self, parts: Sequence[Part]) -> Self:
         (whole,) = parts
@@ -570,8 +581,15 @@ class HybridDeployment(_Deployment):
     @property
     def line(self) -> list[Stage]:
         return [
-            Stage(f"{self.name} (edge)", self.edge, "all", ("edge",)),
-            Stage(f"{self.name} (cloud)", self.cloud, self.spill, ("cloud",), own_luck=False),
+            Stage(f"{self.name} (edge)", "edge", self.edge, "all", ("edge",)),
+            Stage(
+                f"{self.name} (cloud)",
+                "real_time",
+                self.cloud,
+                self.spill,
+                ("cloud",),
+                own_luck=False,
+            ),
         ]
 
     def with_parts(self, parts: Sequence[Part]) -> Self:
@@ -606,12 +624,56 @@ class EdgeStage(EdgePart, _Staged):
     place: Literal["edge"]
 
 
+class OtherStage(_Staged):
+    """At a place of the user's own, whose file says in its ``Options`` what may be set."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    place: Annotated[str, Field(json_schema_extra={"pattern": r"\.py$"})]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is set beside the name, the place and what it takes."""
+        return dict(self.model_extra or {})
+
+    @property
+    def part(self) -> Part:
+        """As the file of the place has it.
+
+        Raises:
+            InputError: its ``Options`` is no part of a deployment.
+        """
+        options = extensions.load(PLACES, file_of(self.place)).Options
+        if not issubclass(options, _Part):
+            raise InputError(
+                "the Options of a place are those of a part", where=self.place,
+                todo="Derive them from EdgePart, RealTimePart or BatchPart of bench.scenario",
+            )  # fmt: skip
+        return cast("Part", options.model_validate(self.options))
+
+
+Staged = BatchStage | RealTimeStage | EdgeStage | OtherStage
+KNOWN_PLACES = ("batch", "real_time", "edge")
+
+
+def _tag(stage: Any) -> str:
+    """Which record a stage is, written or made."""
+    place = stage.get("place") if isinstance(stage, dict) else getattr(stage, "place", None)
+    return place if place in KNOWN_PLACES else "other"
+
+
 class LineDeployment(_Deployment):
     """Stages that requests pass one after the other."""
 
     kind: Literal["line"]
     stages: list[
-        Annotated[BatchStage | RealTimeStage | EdgeStage, Field(discriminator="place")]
+        Annotated[
+            Annotated[BatchStage, Tag("batch")]
+            | Annotated[RealTimeStage, Tag("real_time")]
+            | Annotated[EdgeStage, Tag("edge")]
+            | Annotated[OtherStage, Tag("other")],
+            Discriminator(_tag),
+        ]
     ] = Field(min_length=1, max_length=8)
 
     @model_validator(mode="after")
@@ -623,12 +685,12 @@ class LineDeployment(_Deployment):
         if self.stages[0].takes != "all":
             raise ValueError("the first stage takes all requests: leave its 'takes' out")
         for before, stage in pairwise(self.stages):
-            if stage.place == "edge" and before.place != "edge":
+            if stage.place == "edge" and before.place in ("batch", "real_time"):
                 raise ValueError(
                     f"{stage.name!r} is at the edge, after {before.name!r}, which is not: answers go "
                     "back to the source, and not to another model there"
                 )
-            if isinstance(stage.takes, SpillPlan) and before.place != "edge":
+            if isinstance(stage.takes, SpillPlan) and before.place in ("batch", "real_time"):
                 raise ValueError(
                     f"{stage.name!r} takes what devices pass on, and {before.name!r} is not at the "
                     "edge: say takes: all, or takes: found"
@@ -638,12 +700,17 @@ class LineDeployment(_Deployment):
     @property
     def line(self) -> list[Stage]:
         return [
-            Stage(f"{self.name} ({stage.name})", stage, stage.takes, ("stages", index))
+            Stage(f"{self.name} ({stage.name})", stage.place, part, stage.takes, ("stages", index))
             for index, stage in enumerate(self.stages)
+            for part in [stage.part if isinstance(stage, OtherStage) else stage]
         ]
 
     def with_parts(self, parts: Sequence[Part]) -> Self:
-        return self.model_copy(update={"stages": list(parts)})
+        stages = [
+            stage.model_copy(update=part.model_dump()) if isinstance(stage, OtherStage) else part
+            for stage, part in zip(self.stages, parts, strict=True)
+        ]
+        return self.model_copy(update={"stages": stages})
 
 
 Deployment = Annotated[

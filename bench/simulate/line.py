@@ -18,7 +18,7 @@ from bench import extensions
 from bench.errors import InputError
 from bench.profile import Profile
 from bench.requests import Requests
-from bench.scenario import Deployment, Part, Stage, Workload
+from bench.scenario import PLACES, Deployment, Part, Stage, Workload, file_of
 from bench.simulate import cloud
 from bench.simulate.demand import delays_of
 from bench.simulate.limits import Limit
@@ -27,17 +27,15 @@ from bench.simulate.results import Usage
 from bench.ticks import ticks
 from bench.units import DAY_S, format_percent
 
-PLACES = "bench.simulate.places"
+
+def place_of(stage: Stage) -> Any:
+    """The file of a stage's place."""
+    return extensions.load(PLACES, file_of(stage.place))
 
 
-def place_of(part: Part) -> Any:
-    """The file of a part's place."""
-    return extensions.load(PLACES, part.PLACE.replace("_", "-"))
-
-
-def server_rate(part: Part, profile: Profile, workload: Workload) -> float:
+def server_rate(stage: Stage, profile: Profile, workload: Workload) -> float:
     """Requests/s of one server, or one device, that always finds the batch it likes best."""
-    return float(place_of(part).rate(part, profile, workload))
+    return float(place_of(stage).rate(stage.part, profile, workload))
 
 
 def limits(
@@ -49,8 +47,7 @@ def limits(
     """
 
     def own(stage: Stage, what: str = "limits") -> Any:
-        part = stage.part
-        return getattr(place_of(part), what)(part, profiles[stage.name], workload)
+        return getattr(place_of(stage), what)(stage.part, profiles[stage.name], workload)
 
     first = deployment.line[0]
     earlier: list[Limit] = []
@@ -107,7 +104,7 @@ def _outages(part: Part) -> bool:
 def quickest(deployment: Deployment, profiles: Mapping[str, Profile]) -> float:
     """No request is answered sooner, in seconds from when it sets out."""
     return sum(
-        float(place_of(stage.part).quickest(stage.part, profiles[stage.name]))
+        float(place_of(stage).quickest(stage.part, profiles[stage.name]))
         for stage in _passed_by_all(deployment)
     )
 
@@ -122,16 +119,14 @@ def least_usage(
     all_pass = len(_passed_by_all(deployment)) == len(deployment.line)
     answered = requests if all_pass else 0
     return {
-        stage.name: place_of(stage.part).least_usage(
-            stage.part, profiles[stage.name], days, answered
-        )
+        stage.name: place_of(stage).least_usage(stage.part, profiles[stage.name], days, answered)
         for stage in deployment.line
     }
 
 
 def opens(deployment: Deployment) -> float | None:
     """The time of day before which no answer is made; ``None``: any will do."""
-    found = [place_of(stage.part).opens(stage.part) for stage in _passed_by_all(deployment)]
+    found = [place_of(stage).opens(stage.part) for stage in _passed_by_all(deployment)]
     return max((time for time in found if time is not None), default=None)
 
 
@@ -169,7 +164,7 @@ def play(deployment: Deployment, setting: Setting) -> Played:
         flow = _as_measured(setting, stage, flow)
         if following is not None and following.spill is None:
             flow = _not_back(setting, stage, following, flow)
-        flow = _Flow(place_of(stage.part).play(own, stage, iter(flow), following))
+        flow = _Flow(place_of(stage).play(own, stage, iter(flow), following))
         flows.append(flow)
     for _ in flows[-1]:
         raise AssertionError("nothing goes on after the last stage")

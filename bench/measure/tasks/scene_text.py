@@ -22,11 +22,7 @@ from pydantic import Field
 from scipy import ndimage
 
 from bench.measure.backends import Feeds, Session
-from bench.measure.datasets import image_folder
-from bench.measure.models import ModelFile
-from bench.measure.scenes import Box, labelled_scenes
-from bench.measure.tasks import ONE_STAGE, Sample, Score, Task
-from bench.measure.tasks._chain import (
+from bench.measure.chain import (
     HANDED,
     Chain,
     First,
@@ -36,6 +32,10 @@ from bench.measure.tasks._chain import (
     handed_on,
     without,
 )  # fmt: skip
+from bench.measure.datasets import image_folder
+from bench.measure.models import ModelFile
+from bench.measure.scenes import Box, labelled_scenes
+from bench.measure.tasks import ONE_STAGE, Sample, Score, Task
 from bench.measure.tasks.face_detection import overlap
 from bench.measure.tasks.text_recognition import (
     MODELS,

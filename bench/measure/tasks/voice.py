@@ -15,8 +15,7 @@ from pydantic import Field
 
 from bench.measure.audio import SPEECH_RATE, read_wav, speech_clips, synthesised_notes, write_wav
 from bench.measure.backends import Feeds, Session
-from bench.measure.tasks import Sample, Score, Task
-from bench.measure.tasks._chain import (
+from bench.measure.chain import (
     HANDED,
     Chain,
     First,
@@ -25,6 +24,7 @@ from bench.measure.tasks._chain import (
     handed_on,
     without,
 )  # fmt: skip
+from bench.measure.tasks import Sample, Score, Task
 from bench.measure.tasks.speech_detection import CONTEXT, SpeechDetection
 from bench.measure.tasks.wake_word import CLIP_S, WakeWord, as_heard
 from bench.record import Record

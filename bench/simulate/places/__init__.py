@@ -1,7 +1,8 @@
 """Places that requests pass: one file each, and one for each stage of a deployment.
 
-A part of a scenario says its place (``PLACE``), and its place can be asked, of the part and the
-profile of its arm: ``limits(part, profile, workload)``, what bounds the requests of a day (a list of
+The file holds ``Options``, the record of a part there (:class:`bench.scenario.EdgePart`, or one that is
+derived from it, from ``RealTimePart`` or ``BatchPart``). It can be asked, of the part and the profile of its
+arm: ``limits(part, profile, workload)``, what bounds the requests of a day (a list of
 :class:`bench.simulate.limits.Limit`); ``rate(part, profile, workload)``, requests/s of one server at its
 best; ``quickest(part, profile)``, the shortest time there can be from
 coming to being answered there; ``least_usage(part, profile, days, requests)``, what it uses at the least
@@ -34,6 +35,7 @@ from bench.streams import Streams
 from bench.ticks import Ticks, ticks
 from bench.units import DAY_S
 
+CONTRACT = ("Options", "limits", "rate", "quickest", "least_usage", "opens", "play")
 LONGEST_WAIT_S = 30 * DAY_S
 """Who waits longer, waits for servers that can never keep up."""
 ONWARD_S = 60.0

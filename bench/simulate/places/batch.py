@@ -19,6 +19,8 @@ from bench.simulate.results import Usage
 from bench.ticks import FOREVER, PER_SECOND, Ticks, ticks, to_seconds
 from bench.units import DAY_S
 
+Options = BatchPart
+
 
 def limits(part: BatchPart, profile: Profile, workload: Workload) -> list[Limit]:
     """What the nodes can work off in one window, and what the links carry."""

@@ -23,6 +23,8 @@ from bench.simulate.results import Usage
 from bench.ticks import FOREVER, ticks, to_seconds
 from bench.units import DAY_S
 
+Options = EdgePart
+
 
 def quickest(part: EdgePart, profile: Profile) -> float:
     return cloud.shortest_service_s(part, profile) * part.power_mode.slowdown

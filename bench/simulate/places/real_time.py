@@ -30,6 +30,8 @@ from bench.simulate.scaling import Scaling
 from bench.ticks import FOREVER, ticks, to_seconds
 from bench.units import DAY_S
 
+Options = RealTimePart
+
 
 def rate(part: RealTimePart, profile: Profile, workload: Workload) -> float:
     return cloud.best_rate(part, profile)
