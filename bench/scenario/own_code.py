@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from bench.errors import InputError
 from bench.extensions import is_own_file
-from bench.scenario.schema import Choice, OtherStage
+from bench.scenario.deployments import OtherStage
+from bench.scenario.parts import Choice
 
 
 def require_asked_for(record: BaseModel, allowed: Collection[Path], where: str) -> None:

@@ -11,22 +11,16 @@ from bench.errors import InputError, UnknownName
 from bench.extensions import is_own_file
 from bench.hardware import Catalogue, check_current
 from bench.record import Record
+from bench.scenario.deployments import Deployment, LineDeployment, OtherStage, file_of
+from bench.scenario.parts import ArmSpec, BatchPart, Choice, Part
 from bench.scenario.schema import (
     Arm,
-    ArmSpec,
     Asked,
-    BatchPart,
-    Choice,
-    Deployment,
-    LineDeployment,
     MeasurePlan,
-    OtherStage,
-    Part,
     PlanSpace,
     ResolvedScenario,
     Scenario,
     Suite,
-    file_of,
 )
 from bench.units import DAY_S, format_clock
 

@@ -11,13 +11,9 @@ from pydantic import ValidationError
 
 from bench import extensions
 from bench.errors import InputError
-from bench.scenario.schema import (
-    Choice,
-    Deployment,
-    ResolvedScenario,
-    Scenario,
-    Workload,
-)
+from bench.scenario.deployments import Deployment
+from bench.scenario.parts import Choice
+from bench.scenario.schema import ResolvedScenario, Scenario, Workload
 
 ARRIVALS = "bench.arrivals"
 Grown = Callable[[Choice, float], Choice]
