@@ -16,6 +16,7 @@ CONSTRAINTS_LITERT = "tests/evidence/constraints.txt"
 TORCH = "2.13.0"
 TORCH_PYTHON = (3, 11)
 ON_EVERY_CORE = ("--numprocesses=logical", "--dist=worksteal", "--benchmark-disable")
+QUICK = "not (slow or alone or real or browser or evidence)"
 # uv does not see that a release refuses newer Pythons.
 HELD_BACK = ("backports-strenum<1.3",)
 
@@ -79,12 +80,14 @@ def _tests(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests: those that measure time alone, the others on every core."""
+    """Run the tests: those that measure time alone, the others on every core; and say how much of the
+    program the quick ones see."""
     _tests(session)
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run("pytest", *ON_EVERY_CORE, "-m", "not (alone or evidence)")
+    session.run("pytest", *ON_EVERY_CORE, "--cov", "-m", QUICK)
+    session.run("pytest", *ON_EVERY_CORE, "-m", f"not ({QUICK} or alone or evidence)")
     session.run("pytest", "-m", "alone and not evidence")
 
 
@@ -92,8 +95,7 @@ def tests(session: nox.Session) -> None:
 def quick(session: nox.Session) -> None:
     """Run what takes less than a minute, for the inner loop."""
     _tests(session)
-    wanted = "not (slow or alone or real or browser or evidence)"
-    session.run("pytest", *ON_EVERY_CORE, "-m", wanted, *session.posargs)
+    session.run("pytest", *ON_EVERY_CORE, "-m", QUICK, *session.posargs)
 
 
 @nox.session

@@ -1,24 +1,28 @@
-"""The command line: the only module that prints or exits."""
+"""The command line: with ``console``, the only module that prints, and the only one that exits."""
 
 from __future__ import annotations
 
-import codecs
 import contextlib
-import io
 import json
-import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
 
 from bench import __version__
+from bench.console import (
+    prepare_streams,
+    print_json,
+    print_table,
+    prints_aside,
+    progress,
+    say,
+    write,
+)
 from bench.errors import (
     FAULT,
     MISSED,
@@ -31,7 +35,6 @@ from bench.errors import (
     shorten,
 )
 from bench.extensions import own_fault
-from bench.plain import in_ascii, visible
 from bench.secrets import masked
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ class _Commands(typer.core.TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             value = super().invoke(ctx)
-            _say("", end="")  # what is still held back is printed here, or complained of
+            say("", end="")  # what is still held back is printed here, or complained of
             return value
         except KeyboardInterrupt:
             raise Interrupted(
@@ -100,7 +103,7 @@ def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     if version:
-        _say(f"bench {__version__}")
+        say(f"bench {__version__}")
         raise typer.Exit
 
 
@@ -140,14 +143,14 @@ def run(
             allowed="--allow-code, --engine, --strict, --json and --quiet beside it",
         )
     runs = []
-    with _progress(quiet or as_json) as notify:
+    with progress(quiet or as_json) as notify:
         if resume is not None:
             runs.append(pipeline.resume(resume, settings, notify))
         for scenario in scenarios:
             runs.append(pipeline.run(scenario, out or _new_folder(scenario), settings, notify))
     summaries = [_summary(run) for run in runs]
     if as_json:
-        _print_json(summaries[0] if len(summaries) == 1 else summaries)
+        print_json(summaries[0] if len(summaries) == 1 else summaries)
     elif not quiet:
         for run_ in runs:
             _print_run(run_)
@@ -174,12 +177,12 @@ def measure(
     from bench import pipeline
 
     settings = _settings(seed, budget, engine, input, tuple(backend), tuple(device))
-    with _progress(quiet or as_json) as notify:
+    with progress(quiet or as_json) as notify:
         done, measurement = pipeline.measure_only(
             scenario, out or _new_folder(scenario), settings, notify
         )
     if as_json:
-        _print_json({**measurement.model_dump(mode="json"), "run": str(done.path)})
+        print_json({**measurement.model_dump(mode="json"), "run": str(done.path)})
     elif not quiet:
         _print_measurement(done, measurement)
     _exit_if_invalid(done)
@@ -208,21 +211,21 @@ def simulate(
     from bench.report.terminal import ranking_table
 
     settings = _settings(seed, None, engine, None, method=method, overrides=overrides)
-    with _prints_aside():
+    with prints_aside():
         found = (
             gather.load_profiles(profiles)
             if profiles
             else gather.kept_profiles(prepare(scenario, settings), settings.catalogue)
         )
     if out is not None:
-        with _progress(quiet or as_json) as notify:
+        with progress(quiet or as_json) as notify:
             run_ = pipeline.simulate_into(scenario, found, out, settings, notify)
         if as_json:
-            _print_json(_summary(run_))
+            print_json(_summary(run_))
         elif not quiet:
             _print_run(run_)
         return
-    with _progress(quiet or as_json) as notify:
+    with progress(quiet or as_json) as notify:
         _, simulation, costs, comparison = pipeline.simulate_only(
             scenario,
             found,
@@ -230,7 +233,7 @@ def simulate(
             notify,
         )
     if as_json:
-        _print_json(
+        print_json(
             {
                 **comparison.model_dump(mode="json"),
                 "costs": costs.model_dump(mode="json"),
@@ -238,8 +241,8 @@ def simulate(
             }
         )
     elif not quiet:
-        _print_table(ranking_table(comparison))
-        _say(f"\n{comparison.verdict}")
+        print_table(ranking_table(comparison))
+        say(f"\n{comparison.verdict}")
 
 
 @app.command()
@@ -265,12 +268,12 @@ def plan(
 
     settings = _settings(seed, budget, engine, None, overrides=overrides)
     known = gather.load_profiles(profiles) if profiles else None
-    with _progress(quiet or as_json) as notify:
+    with progress(quiet or as_json) as notify:
         done, found = pipeline.plan(
             scenario, known, out or _new_folder(scenario, "plan"), settings, notify
         )
     if as_json:
-        _print_json(_summary(done))
+        print_json(_summary(done))
     elif not quiet:
         _print_run(done)
     _exit_if_invalid(done)
@@ -295,19 +298,19 @@ def prices(
         with atomic_write(out) as file:
             file.write(patch.encode())
     if as_json:
-        _print_json({**seen.model_dump(mode="json"), "patch": patch})
+        print_json({**seen.model_dump(mode="json"), "patch": patch})
     elif not quiet:
         for change in seen.changes:
             if change.jump:
-                _say(f"more than twofold: {change.offer} {change.old} → {change.new}", err=True)
+                say(f"more than twofold: {change.offer} {change.old} → {change.new}", err=True)
         for row in seen.rejected:
-            _say(f"rejected: {row.row} ({row.offer}): {row.reason}", err=True)
-        _say(
+            say(f"rejected: {row.row} ({row.offer}): {row.reason}", err=True)
+        say(
             f"{len(seen.changes)} prices seen, {len(seen.rejected)} rows rejected, "
             f"{len(seen.unseen)} offers not among them.",
             err=True,
         )
-        _say(out or patch)
+        say(out or patch)
 
 
 @app.command()
@@ -330,15 +333,15 @@ def trace(
         window = parse_clock(start), parse(length, "time")
     except ValueError as error:
         raise InputError(str(error), where="--start, --length") from error
-    with _prints_aside():
+    with prints_aside():
         events = days.trace(folder, deployment, *window, allow_code)
     path = out or folder / "trace.json"
     with atomic_write(path) as file:
         file.write(json.dumps(events).encode())
     if as_json:
-        _print_json({"file": str(path), "events": len(events["traceEvents"])})
+        print_json({"file": str(path), "events": len(events["traceEvents"])})
     elif not quiet:
-        _say(path)
+        say(path)
 
 
 @app.command()
@@ -354,9 +357,9 @@ def keep(
 
     files = [str(path) for path in gather.keep_profiles(folder, name, device)]
     if as_json:
-        _print_json({"device": name, "files": files})
+        print_json({"device": name, "files": files})
     elif not quiet:
-        _say("\n".join(files))
+        say("\n".join(files))
 
 
 @app.command()
@@ -370,9 +373,9 @@ def report(
 
     opened, page = pages.report_again(folder)
     if as_json:
-        _print_json(_summary(opened))
+        print_json(_summary(opened))
     elif not quiet:
-        _say(page)
+        say(page)
 
 
 @app.command("list")
@@ -388,11 +391,11 @@ def list_(
 
     rows = dict(sorted(inventory.listing(what).items()))
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         width = max((len(name) for name in rows), default=0)
         for name, text in rows.items():
-            _say(f"{name:<{width}}  {text}".rstrip() if not quiet else name)
+            say(f"{name:<{width}}  {text}".rstrip() if not quiet else name)
 
 
 @app.command()
@@ -408,27 +411,27 @@ def doctor(as_json: Json = False, quiet: Quiet = False) -> None:
         "conflicts": inventory.conflicts(),
     }
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     if quiet:
         return
     environment_ = facts["environment"]
-    _say(f"{environment_['cpu']}, {environment_['cores_logical']} logical cores")
-    _say(f"{environment_['system']}, Python {environment_['python']}")
+    say(f"{environment_['cpu']}, {environment_['cores_logical']} logical cores")
+    say(f"{environment_['system']}, Python {environment_['python']}")
     if gpu := environment_["gpu"]:
-        _say(f"{gpu['gpu']}, driver {gpu['driver']}")
+        say(f"{gpu['gpu']}, driver {gpu['driver']}")
     width = max(len(name) for heading in ("backends", "sensors") for name in facts[heading])
     for heading in ("backends", "sensors"):
-        _say(f"\n{heading}")
+        say(f"\n{heading}")
         for name, text in facts[heading].items():
-            _say(f"  {name:<{width}}  {text}")
+            say(f"  {name:<{width}}  {text}")
     for conflict in facts["conflicts"]:
-        _say(f"\n{conflict}")
+        say(f"\n{conflict}")
 
 
 def main() -> None:
     """Entry point: every error becomes one paragraph on stderr and its exit code."""
-    _prepare_streams()
+    prepare_streams()
     debug = "--debug" in sys.argv
     # --debug is understood anywhere on the line, as people type it last.
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
@@ -442,7 +445,7 @@ def main() -> None:
         said = None if isinstance(error, BenchError) else own_fault(error)
         code = _complain(said or error)
     with contextlib.suppress(OutputClosed, InputError):  # it was complained of
-        _write("", sys.stdout)
+        write("", sys.stdout)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -467,48 +470,8 @@ def _complain(error: Exception) -> int:
         )
         code = FAULT
     with contextlib.suppress(OutputClosed):  # the code still tells
-        _say(f"bench: {masked(' '.join(said.splitlines()))}", err=True)
+        say(f"bench: {masked(' '.join(said.splitlines()))}", err=True)
     return int(code)
-
-
-def _prepare_streams() -> None:
-    """Characters that a terminal has not are replaced, and a stream that was closed stays unused."""
-    codecs.register_error("bench", in_ascii)
-    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="bench")
-        elif stream is None:  # or the next file that is opened would get all that is printed there
-            with contextlib.suppress(OSError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-
-
-def _say(text: object, *, err: bool = False, end: str = "\n") -> None:
-    """Print a line; control characters are shown as what they are."""
-    _write(visible(text) + end, sys.stderr if err else sys.stdout)
-
-
-def _write(text: str, stream: TextIO | None) -> None:
-    """Print ``text``.
-
-    Raises:
-        OutputClosed: nobody reads it.
-        InputError: it cannot be written where the user sends it.
-    """
-    if stream is None:
-        if text:
-            raise OutputClosed
-        return
-    try:
-        stream.write(text)
-        stream.flush()
-    except (OSError, ValueError) as error:
-        with contextlib.suppress(OSError, ValueError):  # or Python would try again, at the very end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        if isinstance(error, BrokenPipeError | ValueError) or stream is sys.stderr:
-            raise OutputClosed from error
-        raise InputError(
-            f"the output cannot be written ({error.strerror})", where="standard output"
-        ) from error
 
 
 def _settings(
@@ -600,22 +563,22 @@ def _print_run(run: Run) -> None:
 
     if run.has("plan.json"):
         found = run.load("plan.json", Plan)
-        _print_table(plan_tables(found))
-        _say(f"\n{found.verdict}\nplan: {run.path / 'plan.html'}")
+        print_table(plan_tables(found))
+        say(f"\n{found.verdict}\nplan: {run.path / 'plan.html'}")
         return
     if not run.has("comparison.json"):
         _print_measurement(run, run.load("measurement.json", Measurement))
         return
     comparison = run.load("comparison.json", Comparison)
-    _print_table(ranking_table(comparison))
-    _say(f"\n{comparison.verdict}\nreport: {run.path / 'report.html'}")
+    print_table(ranking_table(comparison))
+    say(f"\n{comparison.verdict}\nreport: {run.path / 'report.html'}")
 
 
 def _print_measurement(run: Run, measurement: Measurement) -> None:
     from bench.report.terminal import measurement_table
 
-    _print_table(measurement_table(measurement))
-    _say(f"\nprofiles: {run.path / 'profiles'}")
+    print_table(measurement_table(measurement))
+    say(f"\nprofiles: {run.path / 'profiles'}")
 
 
 def _exit_if_invalid(run: Run) -> None:
@@ -630,55 +593,3 @@ def _exit_if_invalid(run: Run) -> None:
     all_there_is = not (run.has("comparison.json") or run.has("plan.json"))
     if run.load("measurement.json", Measurement).broken(loads=all_there_is):
         raise typer.Exit(MeasurementInvalid.exit_code)
-
-
-def _print_json(value: object) -> None:
-    _write(json.dumps(value, indent=2, allow_nan=False) + "\n", sys.stdout)
-
-
-def _print_table(table: Any) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    with console.capture() as shown:
-        console.print(table)
-    _write(shown.get(), sys.stdout)
-
-
-def _prints_aside() -> redirect_stdout[Any]:
-    """Around work: what a user's own file prints goes to stderr; stdout is the answer alone."""
-    return redirect_stdout(sys.stderr)
-
-
-@contextmanager
-def _progress(silent: bool) -> Iterator[Callable[[str, int, int, str], None]]:
-    """Around work: progress bars on stderr, only on a terminal; see also :func:`_prints_aside`."""
-    with _prints_aside(), _bars(silent) as notify:
-        yield notify
-
-
-@contextmanager
-def _bars(silent: bool) -> Iterator[Callable[[str, int, int, str], None]]:
-    if silent or not sys.stderr.isatty():
-        yield lambda stage, done, total, what: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description:<9}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[what]}", markup=False),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
-
-        def notify(stage: str, done: int, total: int, what: str) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, what=what)
-            bars.update(tasks[stage], completed=done, total=total, what=shorten(what))
-
-        yield notify
