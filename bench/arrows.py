@@ -12,21 +12,21 @@ from bench.executor import here, isolated
 from bench.measure import Measurement, measure_all, missing_backends
 from bench.plan import candidates, search
 from bench.profile import build_profile, file_name
-from bench.scenario import Asked
+from bench.scenario import Campaign
 from bench.simulate import simulate, simulate_all
 from bench.work import Work
 
 
 def measured(work: Work) -> None:
     """Measure every arm in processes of its own; write records, raw times and profiles."""
-    run, asked = work.run, work.order.to_measure
+    run, campaign = work.run, work.order.to_measure
     (run.path / "profiles").mkdir(exist_ok=True)
-    if work.order.profiles_given or not asked.arms:
+    if work.order.profiles_given or not campaign.arms:
         run.save("measurement.json", Measurement(arms=[], failed=[]))
         return
     isolate = here if work.settings.engine == "inline" else isolated
     notify = partial(work.notify, "measure")
-    measurement = measure_all(asked, run, work.order.seed, isolate, notify)
+    measurement = measure_all(campaign, run, work.order.seed, isolate, notify)
     batches, requests = run.table("batches.parquet"), run.table("requests.parquet")
     for record in measurement.arms:
         profile = build_profile(record, batches, requests, record.task)
@@ -77,15 +77,15 @@ def planned(work: Work) -> None:
     work.run.save("plan.json", found)
 
 
-def require_one(asked: Asked) -> None:
+def require_one(campaign: Campaign) -> None:
     """Refuse at once where no arm can run here; one that cannot is reported beside the others."""
-    for arm in asked.arms:
+    for arm in campaign.arms:
         if not arm.device.here:
             raise InputError(
                 f"{arm.name} cannot be measured here: {arm.device.name} is another machine",
                 todo="`bench simulate` takes the profiles that were kept of it; to measure it, "
                 "run `bench measure` there with device: this-host, then `bench keep`",
             )
-    missing = missing_backends(asked)
-    if asked.arms and len(missing) == len(asked.arms):
+    missing = missing_backends(campaign)
+    if campaign.arms and len(missing) == len(campaign.arms):
         raise MissingRequirement(" ".join(dict.fromkeys(missing.values())))

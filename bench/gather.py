@@ -56,15 +56,15 @@ def keep_profiles(folder: Path, name: str, device: str | None = None) -> list[Pa
     return keep(chosen, name, Catalogue())
 
 
-def kept_profiles(asked: ResolvedScenario, catalogue: Catalogue) -> dict[str, Profile]:
+def kept_profiles(scenario: ResolvedScenario, catalogue: Catalogue) -> dict[str, Profile]:
     """The kept profiles of the devices that a scenario names, by arm.
 
     Raises:
         InputError: one of its devices has none, and nothing can be projected to it.
     """
     found: dict[str, Profile] = {}
-    task = Path(asked.scenario.task.name).stem
-    for device in sorted({arm.device.name for arm in asked.distinct_arms}):
+    task = Path(scenario.scenario.task.name).stem
+    for device in sorted({arm.device.name for arm in scenario.distinct_arms}):
         folder = catalogue.kept(device, task)
         if folder.is_dir():
             found.update(load_profiles(folder))
@@ -88,14 +88,14 @@ def live_prices() -> tuple[Refresh, str]:
     return found, as_patch(catalogue.folder, found.changes)
 
 
-def require_task(asked: ResolvedScenario, profiles: Mapping[str, Profile]) -> None:
+def require_task(scenario: ResolvedScenario, profiles: Mapping[str, Profile]) -> None:
     """Refuse profiles of another task.
 
     Raises:
         InputError: the first of them.
     """
-    task = asked.scenario.task.name
-    for arm in asked.distinct_arms:
+    task = scenario.scenario.task.name
+    for arm in scenario.distinct_arms:
         measured = profiles[arm.name].task if arm.name in profiles else task
         if Path(measured).stem != Path(task).stem:
             raise InputError(
@@ -105,7 +105,7 @@ def require_task(asked: ResolvedScenario, profiles: Mapping[str, Profile]) -> No
 
 
 def all_profiles(
-    run: Run, asked: ResolvedScenario, failed: Sequence[FailedArm]
+    run: Run, scenario: ResolvedScenario, failed: Sequence[FailedArm]
 ) -> tuple[dict[str, Profile], dict[str, str]]:
     """The profiles of a run, those from elsewhere among them, and why some arms have none.
 
@@ -113,23 +113,25 @@ def all_profiles(
     """
     measured = own_profiles(run)
     unknown = {arm.arm: f"{arm.arm} was not measured: {arm.error}" for arm in failed}
-    found, refused = from_elsewhere(asked, measured, Catalogue())
+    found, refused = from_elsewhere(scenario, measured, Catalogue())
     for profile in found.values():
         run.save(f"profiles/{file_name(profile.arm)}", profile)
     return {**measured, **found}, {**refused, **unknown}
 
 
 def from_elsewhere(
-    asked: ResolvedScenario, measured: Mapping[str, Profile], catalogue: Catalogue
+    scenario: ResolvedScenario, measured: Mapping[str, Profile], catalogue: Catalogue
 ) -> tuple[dict[str, Profile], dict[str, str]]:
     """Profiles of the arms on devices that are not here, and why some have none.
 
     ``measured``: by arm; one of them stands for all that does not depend on the device.
     """
-    by_stage = {arm.stage: _elsewhere(asked, catalogue, arm.stage) for arm in asked.distinct_arms}
-    stages = {arm.name: arm.stage for arm in asked.distinct_arms}
+    by_stage = {
+        arm.stage: _elsewhere(scenario, catalogue, arm.stage) for arm in scenario.distinct_arms
+    }
+    stages = {arm.name: arm.stage for arm in scenario.distinct_arms}
     found, refused = {}, {}
-    for arm in asked.distinct_arms:
+    for arm in scenario.distinct_arms:
         if arm.device.here or arm.name in measured:
             continue
         elsewhere = by_stage[arm.stage]
@@ -152,7 +154,7 @@ def from_elsewhere(
 
 
 def usable(
-    asked: ResolvedScenario,
+    scenario: ResolvedScenario,
     profiles: Mapping[str, Profile],
     unknown: Mapping[str, str],
 ) -> tuple[ResolvedScenario, dict[str, str]]:
@@ -164,36 +166,36 @@ def usable(
         MeasurementInvalid: none is left.
     """
     excluded = {}
-    for deployment in asked.scenario.deployments:
-        for arm in asked.arms_of(deployment):
+    for deployment in scenario.scenario.deployments:
+        for arm in scenario.arms_of(deployment):
             if arm in unknown:
                 excluded[deployment.name] = unknown[arm]
             elif arm in profiles and profiles[arm].status == "invalid":
                 excluded[deployment.name] = f"{arm} is INVALID: {profiles[arm].status_reason}"
-    if len(excluded) == len(asked.scenario.deployments):
+    if len(excluded) == len(scenario.scenario.deployments):
         raise MeasurementInvalid(
             "No deployment is left to compare. " + " ".join(f"{r}." for r in excluded.values())
         )
-    return asked.without(set(excluded)), excluded
+    return scenario.without(set(excluded)), excluded
 
 
 def runs_of(
-    asked: ResolvedScenario, measured: Mapping[str, Profile], catalogue: Catalogue
+    scenario: ResolvedScenario, measured: Mapping[str, Profile], catalogue: Catalogue
 ) -> tuple[list[Runs], dict[str, Profile], dict[str, str]]:
     """What can run on every offer; the profiles of all arms; and offers of which nothing is known.
 
     A machine without accelerators runs the arms that the scenario puts on a device that may stand
     for it; the other offers run what was kept of their device, or what can be projected to it.
     """
-    elsewhere, profiles = _elsewhere(asked, catalogue), dict(measured)
-    whole = [arm for arm in asked.distinct_arms if arm.stage is None]
+    elsewhere, profiles = _elsewhere(scenario, catalogue), dict(measured)
+    whole = [arm for arm in scenario.distinct_arms if arm.stage is None]
     base = _base({arm.name: measured[arm.name] for arm in whole if arm.name in measured})
-    country = asked.scenario.workload.country
+    country = scenario.scenario.workload.country
     runs, refused = [], expired(catalogue.offers)
     for offer in catalogue.offers.values():
         if offer.name in refused:
             continue
-        arms = [arm for arm in whole if arm.name in profiles and _fits(asked, arm, offer)]
+        arms = [arm for arm in whole if arm.name in profiles and _fits(scenario, arm, offer)]
         try:
             if not arms and offer.machine.device is not None and base is not None:
                 arms = list(_there(offer, elsewhere, base, catalogue, profiles))
@@ -210,9 +212,9 @@ def runs_of(
 
 
 def _elsewhere(
-    asked: ResolvedScenario, catalogue: Catalogue, stage: str | None = None
+    scenario: ResolvedScenario, catalogue: Catalogue, stage: str | None = None
 ) -> Elsewhere:
-    task = asked.scenario.task
+    task = scenario.scenario.task
     options = task.options if stage is None else {**task.options, STAGE: stage}
     return Elsewhere(catalogue, task.name, options, lambda: task_work(task.name, options))
 
@@ -222,11 +224,11 @@ def _is_phone(offer: Offer, catalogue: Catalogue) -> bool:
     return name is not None and catalogue.device(name).kind == "phone"
 
 
-def _fits(asked: ResolvedScenario, arm: Arm, offer: Offer) -> bool:
+def _fits(scenario: ResolvedScenario, arm: Arm, offer: Offer) -> bool:
     """Whether the arm's device stands for the machine: so says its file, or the scenario."""
     said = {
-        asked.offers[part].machine.device
-        for part, own in asked.arms.items()
+        scenario.offers[part].machine.device
+        for part, own in scenario.arms.items()
         if own.name == arm.name
     }
     return offer.machine.device in {arm.device.name, *arm.device.stands_for, *said}

@@ -23,7 +23,7 @@ def report(run: Run, notify: Notify = quiet) -> View:
     notify("report", 0, 1, "")
     view = build_view(
         header=run.header,
-        asked=run.load(ASKED, Order).simulated,
+        scenario=run.load(ASKED, Order).simulated,
         measurement=run.load("measurement.json", Measurement),
         simulation=run.load("simulation.json", Simulation),
         costs=run.load("costs.json", Costs),

@@ -14,7 +14,7 @@ from bench.hardware import Catalogue
 from bench.record import SCHEMA_VERSION, Record
 from bench.scenario import (
     PLACES,
-    Asked,
+    Campaign,
     Choice,
     Extensions,
     ResolvedScenario,
@@ -78,7 +78,7 @@ class Order(Record):
     method: str
     overrides: str | None = None
     """The file that goes before the catalogue's prices."""
-    to_measure: Asked
+    to_measure: Campaign
     profiles_given: bool = False
     """Whether it was measured before; the run has the profiles then."""
     scenario: ResolvedScenario | None = None
@@ -170,7 +170,7 @@ def resolver(settings: Settings) -> Callable[[Scenario, Source, Catalogue], Reso
     return resolve_one
 
 
-def prepare_measurement(path: Path, settings: Settings) -> Asked:
+def prepare_measurement(path: Path, settings: Settings) -> Campaign:
     """What a scenario or a suite asks to be measured, on the chosen backends and devices.
 
     Raises:
@@ -179,24 +179,24 @@ def prepare_measurement(path: Path, settings: Settings) -> Asked:
     suite = read_suite(path)
     if suite is None:
         whole = prepare(path, settings)
-        asked = whole.to_measure
-        if not asked.arms:  # the pipeline says so of each
-            asked = asked.model_copy(update={"arms": whole.distinct_arms})
+        campaign = whole.to_measure
+        if not campaign.arms:  # the pipeline says so of each
+            campaign = campaign.model_copy(update={"arms": whole.distinct_arms})
     else:
         changed = suite[0].model_copy(update=_changes(suite[0], settings))
-        asked = resolve_suite(changed, suite[1], settings.catalogue, find_extensions())
+        campaign = resolve_suite(changed, suite[1], settings.catalogue, find_extensions())
     chosen = [
         arm
-        for arm in asked.arms
+        for arm in campaign.arms
         if (not settings.backends or arm.backend.name in settings.backends)
         and (not settings.devices or arm.device.name in settings.devices)
     ]
     if not chosen:
         raise InputError(
             "no arm of the scenario matches --backend and --device",
-            allowed=", ".join(arm.name for arm in asked.arms),
+            allowed=", ".join(arm.name for arm in campaign.arms),
         )
-    return asked.model_copy(update={"arms": chosen})
+    return campaign.model_copy(update={"arms": chosen})
 
 
 def _changes(asked: Scenario | Suite, settings: Settings) -> dict[str, object]:

@@ -19,7 +19,7 @@ from bench.measure import STEPS, ArmMeasurement, Measurement, measure_all
 from bench.measure.budget import BUDGETS
 from bench.measure.measurement import Trial
 from bench.prepare import find_extensions
-from bench.scenario import ArmSpec, Asked, Suite, resolve_suite
+from bench.scenario import ArmSpec, Campaign, Suite, resolve_suite
 from bench.store import Header, Run
 from tests.busy import HANG_S
 
@@ -36,7 +36,7 @@ arms:
 PLAIN = "{name: fake, base: 1 ms, per_item: 1 ms}"
 
 
-def ask(tmp_path: Path, *backends: str, loads: str = "[single-stream]") -> Asked:
+def ask(tmp_path: Path, *backends: str, loads: str = "[single-stream]") -> Campaign:
     from bench.scenario import read_suite
 
     tmp_path.mkdir(exist_ok=True)

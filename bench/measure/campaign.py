@@ -31,7 +31,7 @@ from bench.measure.plan import ArmRequest, plan_arms
 from bench.measure.procedure import BACKENDS, build_task, measure_replicate, own_faults
 from bench.measure.reference import make_reference
 from bench.measure.summary import summarise
-from bench.scenario import STAGE, Asked, Choice
+from bench.scenario import STAGE, Campaign, Choice
 from bench.store import Run
 
 FOLDER = "replicates"
@@ -53,25 +53,27 @@ class Isolate(Protocol):
     ) -> Any: ...
 
 
-def measure_all(asked: Asked, run: Run, seed: int, isolate: Isolate, notify: Notify) -> Measurement:
+def measure_all(
+    campaign: Campaign, run: Run, seed: int, isolate: Isolate, notify: Notify
+) -> Measurement:
     """Measure every arm; write the raw tables and ``measurement.json`` into the run.
 
     Raises:
         BenchError: no arm gave a measurement; the error of the first.
     """
     (run.path / FOLDER).mkdir(exist_ok=True)
-    plan = plan_arms(asked.task, asked.arms, asked.plan, seed)
+    plan = plan_arms(campaign.task, campaign.arms, campaign.plan, seed)
     failed: dict[str, BenchError] = {}
     report = partial(_report, notify, 0, len(plan), "reference")
     stages = dict.fromkeys(request.task.options.get(STAGE) for request in plan)
-    known = {stage: _reference(asked, stage, run, isolate, report) for stage in stages}
+    known = {stage: _reference(campaign, stage, run, isolate, report) for stage in stages}
     plan = [request.model_copy(update=known[request.task.options.get(STAGE)]) for request in plan]
     for done, request in enumerate(plan):
         if request.arm.name in failed or run.has(_file(request, "json")):
             continue
         report = partial(_report, notify, done, len(plan), request.arm.name)
         try:
-            measured = isolate(measure_replicate, request, asked.plan.stall_limit, report)
+            measured = isolate(measure_replicate, request, campaign.plan.stall_limit, report)
         except BenchError as error:
             failed[request.arm.name] = error
             continue
@@ -85,10 +87,10 @@ def measure_all(asked: Asked, run: Run, seed: int, isolate: Isolate, notify: Not
     return measurement
 
 
-def missing_backends(asked: Asked) -> dict[str, str]:
+def missing_backends(campaign: Campaign) -> dict[str, str]:
     """Arms whose backend cannot run here, and what it needs."""
     reasons = {}
-    for arm in asked.arms:
+    for arm in campaign.arms:
         if reason := extensions.load(BACKENDS, arm.backend.name).missing():
             reasons[arm.name] = (
                 f"The backend {arm.backend.name!r} cannot run here: it needs {reason}."
@@ -97,7 +99,7 @@ def missing_backends(asked: Asked) -> dict[str, str]:
 
 
 def _reference(
-    asked: Asked, stage: str | None, run: Run, isolate: Isolate, report: Report
+    campaign: Campaign, stage: str | None, run: Run, isolate: Isolate, report: Report
 ) -> dict[str, str]:
     """The fp32 answers that every arm is held against, or why there are none.
 
@@ -107,10 +109,10 @@ def _reference(
         REFERENCE if stage is None else f"{FOLDER}/reference-{plain_name(stage)}.json"
     )
     own = {} if stage is None else {STAGE: stage}
-    task = Choice.model_validate({"name": asked.task.name, **asked.task.options, **own})
+    task = Choice.model_validate({"name": campaign.task.name, **campaign.task.options, **own})
     try:
         if not path.is_file():
-            isolate(_make_reference, (task, path), asked.plan.stall_limit, report)
+            isolate(_make_reference, (task, path), campaign.plan.stall_limit, report)
     except BenchError as error:
         return {"no_reference": str(error)}
     return {"reference": str(path.resolve())}

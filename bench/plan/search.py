@@ -43,7 +43,7 @@ Figures = tuple[float | None, float | None, float | None]
 
 
 def search(
-    asked: ResolvedScenario,
+    scenario: ResolvedScenario,
     found: Sequence[Candidate],
     profiles: Mapping[str, Profile],
     seed: int,
@@ -62,7 +62,7 @@ def search(
         prune: without, every candidate that can meet the objective is simulated.
         notify: called with (candidates settled, candidates, what is going on).
     """
-    hunt = _Hunt(asked, found, profiles, seed, method, prune)
+    hunt = _Hunt(scenario, found, profiles, seed, method, prune)
     wave = FIRST_WAVE
     while group := hunt.next_wave(wave):
         notify(hunt.settled, len(found), hunt.so_far)
@@ -108,7 +108,7 @@ class _Judged:
 class _Hunt:
     """What is known so far."""
 
-    asked: ResolvedScenario
+    scenario: ResolvedScenario
     found: Sequence[Candidate]
     profiles: Mapping[str, Profile]
     seed: int
@@ -122,15 +122,15 @@ class _Hunt:
     """Of each replication, if there is pruning."""
 
     def __post_init__(self) -> None:
-        scenario = self.asked.scenario
+        asked = self.scenario.scenario
         # In a closed loop the requests depend on who answers; after a warm-up, not all count.
-        self.prune &= not has_closed_loop(scenario.workload)
-        self.prune &= scenario.simulate.start == "midnight"
+        self.prune &= not has_closed_loop(asked.workload)
+        self.prune &= asked.simulate.start == "midnight"
         alike: dict[str, list[Candidate]] = {}
         for candidate in self.found:
             alike.setdefault(_dynamics(candidate), []).append(candidate)
         if self.prune:
-            self.requests = requests_of(scenario, self.seed, self.method)
+            self.requests = requests_of(asked, self.seed, self.method)
         floors = Floors(self.profiles, min(self.requests, default=0))
         groups = [list(self._hopeful(members, floors)) for members in alike.values()]
         for members in groups:
@@ -160,10 +160,10 @@ class _Hunt:
         chosen = list(chosen)
         parts = {part: one for one in chosen for part in one.deployment.parts}
         offers = {part: one.offers[part] for part, one in parts.items()}
-        asked = self.asked
-        return asked.model_copy(
+        whole = self.scenario
+        return whole.model_copy(
             update={
-                "scenario": asked.scenario.model_copy(
+                "scenario": whole.scenario.model_copy(
                     update={"deployments": [one.deployment for one in chosen]}
                 ),
                 "offers": offers,
@@ -213,7 +213,7 @@ class _Hunt:
             key=lambda judged: judged.usd,
         )  # fmt: skip
         return Plan(
-            scenario=self.asked.scenario.name,
+            scenario=self.scenario.scenario.name,
             verdict=self._verdict(best, missed),
             objective_met=best is not None,
             candidates=len(self.found),
@@ -221,7 +221,7 @@ class _Hunt:
             judged=len(self.judged),
             dismissed=dict(self.dismissed.most_common()),
             too_dear=self.too_dear,
-            within=self.asked.scenario.plan.within,
+            within=self.scenario.scenario.plan.within,
             cheapest=list(_best_of_each(feasible))[:SHOWN],
             front=list(_distinct(_front(feasible))),
             near_misses=list(_distinct(missed))[:SHOWN],
@@ -237,7 +237,7 @@ class _Hunt:
     def _hopeful(self, members: Sequence[Candidate], floors: Floors) -> Iterator[_Bounded]:
         """Those of a group that may meet the objective; the others are counted."""
         reason = self._hopeless(members[0])
-        objective = self.asked.scenario.objective
+        objective = self.scenario.scenario.objective
         for candidate in members:
             one = self.scenario_of([candidate])
             unfit = lasting(objective, placed(one, self.profiles, candidate.deployment))
@@ -248,7 +248,7 @@ class _Hunt:
 
     def _hopeless(self, candidate: Candidate) -> str | None:
         """Why no deployment with the dynamics of this one can meet the objective."""
-        scenario, deployment = self.asked.scenario, candidate.deployment
+        scenario, deployment = self.scenario.scenario, candidate.deployment
         own = {part: self.profiles[arm.name] for part, arm in candidate.arms.items()}
         limit = scenario.objective.response
         least = least_response_s(deployment, own, scenario.workload)
@@ -260,10 +260,10 @@ class _Hunt:
         best = self.best
         if not self.prune or best is None or not self.requests:
             return False
-        days = self.asked.scenario.simulate.days
+        days = self.scenario.scenario.simulate.days
         share = fmean(days / max(requests, 1) for requests in self.requests) * 1e6
         usd, kg = bound.usd_per_day * share, bound.carbon_kg_per_day
-        if usd > self.asked.scenario.plan.within * best.usd:
+        if usd > self.scenario.scenario.plan.within * best.usd:
             return True
         at_best = usd, bound.response_s, None if kg is None else kg * share
         return any(_as_good(judged.figures, at_best) for judged in self.feasible)

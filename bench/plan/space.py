@@ -66,21 +66,21 @@ Whole = BatchDeployment | RealTimeDeployment | EdgeDeployment
 
 
 def candidates(
-    asked: ResolvedScenario, runs: Sequence[Runs], profiles: Mapping[str, Profile]
+    scenario: ResolvedScenario, runs: Sequence[Runs], profiles: Mapping[str, Profile]
 ) -> Iterator[Candidate]:
     """All of them; ``profiles`` by arm. The scenario's own deployments come first."""
-    space = _with_life_of_spot(asked.scenario.plan, asked.scenario.deployments)
-    taken = {deployment.name for deployment in asked.scenario.deployments}
-    for deployment in asked.scenario.deployments:
+    space = _with_life_of_spot(scenario.scenario.plan, scenario.scenario.deployments)
+    taken = {deployment.name for deployment in scenario.scenario.deployments}
+    for deployment in scenario.scenario.deployments:
         yield Candidate(
             deployment,
-            {part: asked.offers[part] for part in deployment.parts},
-            {part: asked.arms[part] for part in deployment.parts},
-            {part: asked.regions[part] for part in deployment.parts},
+            {part: scenario.offers[part] for part in deployment.parts},
+            {part: scenario.arms[part] for part in deployment.parts},
+            {part: scenario.regions[part] for part in deployment.parts},
         )
-    sites = asked.scenario.workload.sites or 1
+    sites = scenario.scenario.workload.sites or 1
     carried = {run.offer.name for run in runs if run.carried}
-    for template in _templates(asked.scenario.deployments):
+    for template in _templates(scenario.scenario.deployments):
         for run in runs:
             if not any(fnmatchcase(run.offer.name, pattern) for pattern in space.offers):
                 continue

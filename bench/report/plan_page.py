@@ -41,7 +41,7 @@ class PartSaid:
     scaling: str
 
 
-def render_plan(header: Header, asked: ResolvedScenario, plan: Plan) -> str:
+def render_plan(header: Header, scenario: ResolvedScenario, plan: Plan) -> str:
     """The page of a plan as one HTML document."""
     page = environment()
     page.globals.update(
@@ -52,20 +52,20 @@ def render_plan(header: Header, asked: ResolvedScenario, plan: Plan) -> str:
     shown = plan_charts.marks_of(plan)
     return page.get_template("plan.html.j2").render(
         header=header,
-        title=asked.scenario.title or asked.scenario.name,
+        title=scenario.scenario.title or scenario.scenario.name,
         plan=plan,
-        own={deployment.name for deployment in asked.scenario.deployments},
-        replications=asked.scenario.simulate.replications,
-        days=asked.scenario.simulate.days,
-        objective=asked.scenario.objective,
+        own={deployment.name for deployment in scenario.scenario.deployments},
+        replications=scenario.scenario.simulate.replications,
+        days=scenario.scenario.simulate.days,
+        objective=scenario.scenario.objective,
         front=plan.front[:MOST_ROWS],
         tied=[name for name in plan.indistinguishable if name not in _names(plan.cheapest)],
         refused=_by_reason(plan.refused),
         # Escapes its own text (XML written by matplotlib); everything else is autoescaped.
-        chart=Markup(plan_charts.cost_over_latency(plan, asked.scenario.objective)),  # noqa: S704
+        chart=Markup(plan_charts.cost_over_latency(plan, scenario.scenario.objective)),  # noqa: S704
         missing=len(_names([*plan.cheapest, *plan.front, *plan.near_misses])) - len(shown),
         sources=found,
-        warnings=_warnings(asked, plan),
+        warnings=_warnings(scenario, plan),
     )
 
 
@@ -137,11 +137,11 @@ def _by_reason(refused: Mapping[str, str]) -> dict[str, list[str]]:
     return dict(sorted(reasons.items(), key=lambda item: -len(item[1])))
 
 
-def _warnings(asked: ResolvedScenario, plan: Plan) -> list[str]:
+def _warnings(scenario: ResolvedScenario, plan: Plan) -> list[str]:
     """What devices stand in for others, and what the cheapest rests on that bears no date."""
     shown = _named(plan).values()
     used = {part.device for planned in shown for part in planned.deployment.parts.values()}
-    notes = [arm.device.note for arm in asked.distinct_arms if arm.device.name in used]
+    notes = [arm.device.note for arm in scenario.distinct_arms if arm.device.name in used]
     undated = [
         origin.subject
         for planned in plan.cheapest[:1]

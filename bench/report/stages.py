@@ -34,14 +34,14 @@ class StageView(Record):
 
 
 def stages(
-    asked: ResolvedScenario, simulation: Simulation, profiles: Mapping[str, Profile]
+    scenario: ResolvedScenario, simulation: Simulation, profiles: Mapping[str, Profile]
 ) -> Iterator[StageView]:
     """Of the deployments with more than one."""
-    for deployment in asked.scenario.deployments:
+    for deployment in scenario.scenario.deployments:
         if len(deployment.parts) < 2:
             continue
         for name, part in deployment.parts.items():
-            arm = asked.arms[name].name
+            arm = scenario.arms[name].name
             if arm not in profiles:
                 continue
             profile = profiles[arm]

@@ -65,7 +65,7 @@ class View(Record):
 
 def build_view(
     header: Header,
-    asked: ResolvedScenario,
+    scenario: ResolvedScenario,
     measurement: Measurement,
     simulation: Simulation,
     costs: Costs,
@@ -78,16 +78,16 @@ def build_view(
     """Gather the records of a run; ``day`` and ``sweep`` are its tables of these names, ``profiles``
     those of its arms."""
     warnings = [w for arm in measurement.arms for w in arm.warnings]
-    offers = {offer.name: offer for offer in asked.offers.values()}
+    offers = {offer.name: offer for offer in scenario.offers.values()}
     # As old as they were on the day of the run: a report that is made again says the same.
     aged = age_warnings(offers, date.fromisoformat(header.created[:10]))
     origins = [origin for entry in comparison.ranking for origin in entry.origins]
     sites = [f"The {SITE} is {o.source}." for o in origins if o.subject == SITE]
-    stand_ins = {arm.device.name: arm.device.note for arm in asked.distinct_arms}
+    stand_ins = {arm.device.name: arm.device.note for arm in scenario.distinct_arms}
     return View(
         header=header,
-        title=asked.scenario.title or asked.scenario.name,
-        objective=asked.scenario.objective,
+        title=scenario.scenario.title or scenario.scenario.name,
+        objective=scenario.scenario.objective,
         comparison=comparison,
         costs=costs,
         arms=measurement.arms,
@@ -100,12 +100,12 @@ def build_view(
         sweep=None if sweep is None else _sweep(list(rows_of(sweep))),
         what_if=what_if,
         sizes=list(size_lines(profiles.values())),
-        stages=list(stages(asked, simulation, profiles)),
+        stages=list(stages(scenario, simulation, profiles)),
         replications=simulation.replications,
         method=simulation.method,
         warnings=list(dict.fromkeys([*warnings, *stand_ins.values(), *sites, *aged])),
-        scenario=asked.scenario,
-        assumptions=asked.assumptions,
+        scenario=scenario.scenario,
+        assumptions=scenario.assumptions,
     )
 
 

@@ -15,7 +15,7 @@ from bench.scenario.deployments import Deployment, LineDeployment, OtherStage, f
 from bench.scenario.parts import ArmSpec, BatchPart, Choice, Part
 from bench.scenario.schema import (
     Arm,
-    Asked,
+    Campaign,
     MeasurePlan,
     PlanSpace,
     ResolvedScenario,
@@ -221,7 +221,7 @@ def _space(look_up: _Lookup, space: PlanSpace) -> PlanSpace:
 
 def resolve_suite(
     suite: Suite, source: Source, catalogue: Catalogue, extensions: Extensions
-) -> Asked:
+) -> Campaign:
     """Look up every name of a suite and fill every default.
 
     Raises:
@@ -230,7 +230,7 @@ def resolve_suite(
     look_up = _Lookup(source, catalogue, extensions)
     task = look_up.task(suite.task)
     arms = [look_up.arm(arm, suite.task, "arms", i) for i, arm in enumerate(suite.arms)]
-    return Asked(
+    return Campaign(
         name=suite.name,
         task=task,
         plan=look_up.plan(suite.measure),

@@ -20,7 +20,7 @@ Grown = Callable[[Choice, float], Choice]
 """A scaling policy for so many times the traffic."""
 
 
-def scaled(asked: ResolvedScenario, factor: float, grown: Grown) -> ResolvedScenario:
+def scaled(scenario: ResolvedScenario, factor: float, grown: Grown) -> ResolvedScenario:
     """``factor`` times the sources, at least one, and limits that keep pace.
 
     The fleet keeps its sources per device; batch nodes, sites with a link of their own and the most
@@ -35,14 +35,14 @@ def scaled(asked: ResolvedScenario, factor: float, grown: Grown) -> ResolvedScen
         InputError: a field would go beyond what a scenario may ask for, or the traffic does not
             follow the sources.
     """
-    scenario = asked.scenario
-    sources = max(round(scenario.workload.sources * factor), 1)
-    true = Fraction(sources, scenario.workload.sources)
+    asked = scenario.scenario
+    sources = max(round(asked.workload.sources * factor), 1)
+    true = Fraction(sources, asked.workload.sources)
     try:
-        changed = scenario.model_copy(
+        changed = asked.model_copy(
             update={
-                "workload": _workload(scenario.workload, sources, true),
-                "deployments": [_deployment(d, true, grown) for d in scenario.deployments],
+                "workload": _workload(asked.workload, sources, true),
+                "deployments": [_deployment(d, true, grown) for d in asked.deployments],
             }
         )
         # What was copied has not been held to the limits of the schema.
@@ -53,7 +53,7 @@ def scaled(asked: ResolvedScenario, factor: float, grown: Grown) -> ResolvedScen
         raise InputError(
             f"{float(true):g} times the traffic is beyond a limit: {place}: {first['msg']}"
         ) from error
-    return asked.model_copy(update={"scenario": checked})
+    return scenario.model_copy(update={"scenario": checked})
 
 
 def _workload(workload: Workload, sources: int, factor: Fraction) -> Workload:

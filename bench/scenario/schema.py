@@ -192,7 +192,7 @@ class Arm(Record):
         return bool(self.task.keys() - {STAGE})
 
 
-class Asked(Record):
+class Campaign(Record):
     """What is to be measured: all that a measurement needs to know of a scenario or a suite."""
 
     name: str
@@ -236,9 +236,9 @@ class ResolvedScenario(Record):
         )
 
     @property
-    def to_measure(self) -> Asked:
+    def to_measure(self) -> Campaign:
         """What runs on this machine; other devices' profiles are kept, published or projected."""
-        return Asked(
+        return Campaign(
             name=self.scenario.name,
             task=self.scenario.task,
             plan=self.scenario.measure,

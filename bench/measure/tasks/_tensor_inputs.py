@@ -40,7 +40,7 @@ UNBATCHED = (
 )
 
 
-class Asked(Protocol):
+class InputOptions(Protocol):
     """The options that inputs are made by; see :class:`bench.measure.tasks.tensors.Options`."""
 
     @property
@@ -70,7 +70,7 @@ class Wanted:
     """It has no dimension for a batch (a threshold, a rate): all requests of a batch share it."""
 
 
-def wanted_inputs(specs: Sequence[TensorSpec], asked: Asked, where: str) -> list[Wanted]:
+def wanted_inputs(specs: Sequence[TensorSpec], asked: InputOptions, where: str) -> list[Wanted]:
     """What one request must hold.
 
     Raises:
@@ -95,7 +95,7 @@ def _says_shape(spec: TensorSpec) -> bool:
     return spec.dtype != "unknown"
 
 
-def _require_batch(specs: Sequence[TensorSpec], asked: Asked, where: str) -> None:
+def _require_batch(specs: Sequence[TensorSpec], asked: InputOptions, where: str) -> None:
     """The first dimension of every input is a batch of any size, or of one."""
     for spec in specs:
         first = spec.shape[0] if spec.shape else None
@@ -111,7 +111,7 @@ def _require_batch(specs: Sequence[TensorSpec], asked: Asked, where: str) -> Non
         )
 
 
-def _wanted(spec: TensorSpec, asked: Asked) -> Wanted:
+def _wanted(spec: TensorSpec, asked: InputOptions) -> Wanted:
     dtype = asked.types.get(spec.name, spec.dtype)
     if _says_shape(spec) and dtype != spec.dtype:
         raise InputError(
@@ -144,7 +144,7 @@ def _shown(shape: Sequence[int | None]) -> str:
     return "[" + ", ".join("…" if size is None else str(size) for size in shape) + "]"
 
 
-def read_request(path: Path, wanted: Sequence[Wanted], asked: Asked) -> list[Array]:
+def read_request(path: Path, wanted: Sequence[Wanted], asked: InputOptions) -> list[Array]:
     """The arrays of an ``.npz`` file, in the order of the model's inputs.
 
     Raises:
@@ -193,7 +193,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     )  # fmt: skip
 
 
-def _checked(one: Wanted, array: Array, asked: Asked, path: Path) -> Array:
+def _checked(one: Wanted, array: Array, asked: InputOptions, path: Path) -> Array:
     dtype = TEXT if is_text(array) else array.dtype.name
     known = one.shape is None or _fits(array.shape, one.shape)
     if known and one.dtype in (dtype, "unknown"):
@@ -207,7 +207,7 @@ def _checked(one: Wanted, array: Array, asked: Asked, path: Path) -> Array:
     )  # fmt: skip
 
 
-def draw_request(wanted: Sequence[Wanted], asked: Asked, number: int) -> list[Array]:
+def draw_request(wanted: Sequence[Wanted], asked: InputOptions, number: int) -> list[Array]:
     """Request ``number``, drawn: standard normal or in a range, in the type of the model.
 
     Raises:
@@ -218,7 +218,7 @@ def draw_request(wanted: Sequence[Wanted], asked: Asked, number: int) -> list[Ar
     return [_draw(one, asked, shared if one.shared else own) for one in wanted]
 
 
-def _draw(one: Wanted, asked: Asked, rng: np.random.Generator) -> Array:
+def _draw(one: Wanted, asked: InputOptions, rng: np.random.Generator) -> Array:
     if one.shape is None or None in one.shape:
         raise InputError(
             f"the model leaves the shape of its input {one.name!r} open: "
@@ -242,7 +242,7 @@ def _draw(one: Wanted, asked: Asked, rng: np.random.Generator) -> Array:
     return np.asarray(rng.integers(low, high, sizes, np.int64, endpoint=True)).astype(dtype)
 
 
-def _integers(one: Wanted, asked: Asked, dtype: np.dtype[Any]) -> tuple[int, int]:
+def _integers(one: Wanted, asked: InputOptions, dtype: np.dtype[Any]) -> tuple[int, int]:
     """Lowest and highest number: as asked, as is customary, or as the type suggests."""
     least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     if one.name in asked.range:
