@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,7 +118,15 @@ def test_alone_the_next_task_reads_what_the_first_has_sent() -> None:
     assert unpacked(nothing)[1] == []
 
 
-@pytest.mark.parametrize("bad", [b"", b"no archive", packed({"a": 1}, [b"x"])[:-9]])
+def _compressed() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("answer.json", "{}")
+        archive.writestr("0", bytes(10_000_000))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("bad", [b"", b"no archive", packed({"a": 1}, [b"x"])[:-9], _compressed()])
 def test_what_is_no_message_is_refused(bad: bytes) -> None:
     with pytest.raises(InputError, match="not a message"):
         unpacked(bad)

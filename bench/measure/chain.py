@@ -169,9 +169,12 @@ def unpacked(message: bytes) -> tuple[bytes, list[bytes]]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(message)) as archive:
-            said, *names = archive.namelist()
-            return archive.read(said), [archive.read(name) for name in names]
-    except (zipfile.BadZipFile, ValueError) as error:
+            # What is not compressed cannot be larger than the message.
+            if any(one.compress_type or one.flag_bits & 1 for one in archive.infolist()):
+                raise ValueError("it is compressed, or encrypted")
+            said, *files = [archive.read(one) for one in archive.infolist()]
+            return said, files
+    except (zipfile.BadZipFile, ValueError, EOFError) as error:
         raise InputError(f"not a message between tasks ({error})", where="input") from error
 
 

@@ -38,7 +38,7 @@ CODES = {
 RICH = """\
 schema_version: 1
 name: rich
-task: {name: synthetic, samples: 8, payload_bytes: 5000, sizes: [1, 2, 5]}
+task: {name: synthetic, samples: 8, payload_bytes: 5000, sizes: [1, 2, 5], found: [0, 1, 3]}
 workload:
   sources: 4
   arrivals: {name: gamma, rate: 6/min, cv: 2.5}
@@ -97,7 +97,7 @@ deployments:
     start_up: {node: 60 s}
     network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}
 """
-RICH += CASCADE
+RICH += CASCADE.replace("place: batch\n", "place: batch\n        takes: found\n")
 ARRIVALS = (
     "{name: poisson, rate: 6/min}",
     "{name: weibull, rate: 6/min, cv: 2}",

@@ -31,7 +31,7 @@ from bench.measure.chain import (
     files_of,
     handed_on,
     without,
-)  # fmt: skip
+)
 from bench.measure.datasets import image_folder
 from bench.measure.models import ModelFile
 from bench.measure.scenes import Box, labelled_scenes
@@ -44,7 +44,7 @@ from bench.measure.tasks.text_recognition import (
     error_rate,
     padded,
     width_of,
-)  # fmt: skip
+)
 from bench.record import Record
 
 Pixels = npt.NDArray[np.uint8]

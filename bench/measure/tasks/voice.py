@@ -23,7 +23,7 @@ from bench.measure.chain import (
     asked_about,
     handed_on,
     without,
-)  # fmt: skip
+)
 from bench.measure.tasks import Sample, Score, Task
 from bench.measure.tasks.speech_detection import CONTEXT, SpeechDetection
 from bench.measure.tasks.wake_word import CLIP_S, WakeWord, as_heard
