@@ -8,7 +8,7 @@ that are easier to read.
 from __future__ import annotations
 
 from bench.batching import decide
-from bench.requests import Answers, Outcome
+from bench.requests import Outcome
 from bench.simulate.compiled import compiled
 from bench.simulate.fast.heap import put, remove, take, top_key
 from bench.simulate.fast.link import message, site_of, transmit
@@ -17,6 +17,7 @@ from bench.simulate.fast.state import (
     IDLE,
     OFF,
     Input,
+    PoolData,
     PoolFixed,
     Slots,
     State,
@@ -44,14 +45,13 @@ _joined_work = compiled(joined_work)
 
 
 @compiled
-def advance(
-    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, until: int
-) -> int:
+def advance(pool: PoolData, until: int) -> int:
     """Go on to the end of the moment ``until``, or to where something is needed.
 
     A trigger that is being watched for ends the advance with the moment it happens in. When ``until``
     is reached, ``registers.next`` is when something happens next, unless control acts before.
     """
+    state, settings, rows, out = pool.state, pool.settings, pool.rows, pool.out
     r = state.registers[0]
     while True:
         if r.woken or r.emptied:
@@ -73,20 +73,20 @@ def advance(
         gives_up = top_key(state.leaves)
         if gives_up < next_time and gives_up < until:
             r.now = gives_up
-            _give_up(state, slots, settings, rows, out, state.leaves.order[0], gives_up)
+            _give_up(pool, state.leaves.order[0], gives_up)
             continue
         if next_time > until:
             r.now, r.next = until, min(next_time, gives_up)
             return REACHED
         r.now = next_time
         if ends == next_time:
-            _end_service(state, slots, settings, rows, out, take(state.finishes), next_time)
+            _end_service(pool, take(state.finishes), next_time)
         elif comes == next_time:
             before = min(ends, asks, until + 1)
-            if not (settings.plain and _join_freely(state, slots, settings, rows, out, before)):
-                _next_request(state, slots, settings, rows, out, next_time)
+            if not (settings.plain and _join_freely(pool, before)):
+                _next_request(pool, next_time)
         else:
-            _dispatch(state, slots, settings, rows, out, take(state.alarms), next_time)
+            _dispatch(pool, take(state.alarms), next_time)
 
 
 @compiled
@@ -103,23 +103,16 @@ def remaining(servers: Structured, now: int) -> tuple[int, int]:
 
 
 @compiled
-def start_users(state: State, slots: Slots, settings: PoolFixed, rows: Input, users: int) -> None:
+def start_users(pool: PoolData, users: int) -> None:
     """Closed loop: every user begins to think."""
     for user in range(users):
-        _think(state, slots, settings, rows, user, 0)
+        _think(pool, user, 0)
 
 
 @compiled
-def add_server(
-    state: State,
-    slots: Slots,
-    settings: PoolFixed,
-    rows: Input,
-    out: Answers,
-    server: int,
-    now: int,
-) -> None:
+def add_server(pool: PoolData, server: int, now: int) -> None:
     """The server is ready from now on."""
+    state, slots, settings = pool.state, pool.slots, pool.settings
     r = state.registers[0]
     one = state.servers[server]
     one.state, one.draining, one.left, one.saved_at = IDLE, 0, FOREVER, now
@@ -132,55 +125,41 @@ def add_server(
     r.ready += 1
     if settings.routing == _CENTRAL:
         put(state.idle, server, 0)
-        _dispatch(state, slots, settings, rows, out, 0, now)
+        _dispatch(pool, 0, now)
         return
     door = state.queues[0]
     slot = door.head if door.length else -1
     r.waiting -= door.length
     door.head = door.tail = -1
     door.length = 0
-    _head_changed(state, slots, settings, 0)
+    _head_changed(pool, 0)
     while slot >= 0:
         following = slots.row[slot].next
-        queue = _route(state, slots, settings, slot)
-        _join(state, slots, settings, queue, slot)
-        _dispatch(state, slots, settings, rows, out, queue, now)
+        queue = _route(pool, slot)
+        _join(pool, queue, slot)
+        _dispatch(pool, queue, now)
         slot = following
-    _dispatch(state, slots, settings, rows, out, server + 1, now)
+    _dispatch(pool, server + 1, now)
 
 
 @compiled
-def retire_server(
-    state: State,
-    slots: Slots,
-    settings: PoolFixed,
-    rows: Input,
-    out: Answers,
-    server: int,
-    now: int,
-) -> None:
+def retire_server(pool: PoolData, server: int, now: int) -> None:
     """The server takes no more; it is off once it has done what it has."""
+    state, settings = pool.state, pool.settings
     one = state.servers[server]
     _not_ready(state, server)
     one.draining = 1
     remove(state.idle, server)
     if settings.routing != _CENTRAL:
-        _dispatch(state, slots, settings, rows, out, server + 1, now)
+        _dispatch(pool, server + 1, now)
     if one.state == IDLE:
-        _off(state, slots, settings, rows, out, server, now)
+        _off(pool, server, now)
 
 
 @compiled
-def fail_server(
-    state: State,
-    slots: Slots,
-    settings: PoolFixed,
-    rows: Input,
-    out: Answers,
-    server: int,
-    now: int,
-) -> None:
+def fail_server(pool: PoolData, server: int, now: int) -> None:
     """The server stops at once; what it had in hand is tried again, or lost."""
+    state, slots, settings = pool.state, pool.slots, pool.settings
     r = state.registers[0]
     one = state.servers[server]
     _not_ready(state, server)
@@ -207,33 +186,31 @@ def fail_server(
         while slot >= 0:
             following = slots.row[slot].next
             if settings.retry:
-                _try_again(state, slots, settings, rows, out, slot, now)
+                _try_again(pool, slot, now)
             else:
-                _leave(state, slots, settings, rows, out, slot, _LOST, now, -1, 0)
+                _leave(pool, slot, _LOST, now, -1, 0)
             slot = following
     _note_empty(state)
 
 
 @compiled
-def give_work(
-    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, items: int, now: int
-) -> None:
+def give_work(pool: PoolData, items: int, now: int) -> None:
     """Other work for servers that would be idle."""
+    state, settings = pool.state, pool.settings
     r = state.registers[0]
     r.work += items
     if settings.routing == _CENTRAL:
-        _dispatch(state, slots, settings, rows, out, 0, now)
+        _dispatch(pool, 0, now)
     else:
         for place in range(r.ready):
-            _dispatch(state, slots, settings, rows, out, state.ready[place] + 1, now)
+            _dispatch(pool, state.ready[place] + 1, now)
 
 
 @compiled
-def _next_request(
-    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, now: int
-) -> None:
+def _next_request(pool: PoolData, now: int) -> None:
     """Of an open loop, the next of the chunk joins a queue; of a closed one, a user's sets out or
     reaches it."""
+    state, slots, settings, rows = pool.state, pool.slots, pool.settings, pool.rows
     r = state.registers[0]
     if settings.closed:
         if top_key(state.sends) == now:
@@ -257,26 +234,25 @@ def _next_request(
         r.cursor += 1
         r.used += 1
     slots.row[slot].reach = now
-    queue = _route(state, slots, settings, slot)
-    if _turned_away(state, slots, settings, queue, slot):
-        _leave(state, slots, settings, rows, out, slot, _SHED, now, -1, 0)
+    queue = _route(pool, slot)
+    if _turned_away(pool, queue, slot):
+        _leave(pool, slot, _SHED, now, -1, 0)
         return
-    _join(state, slots, settings, queue, slot)
-    _dispatch(state, slots, settings, rows, out, queue, now)
+    _join(pool, queue, slot)
+    _dispatch(pool, queue, now)
     if r.watch_wake and r.ready == 0 and r.waiting > 0:
         r.triggers += 1
         r.woken, r.watch_wake = r.triggers, 0
 
 
 @compiled
-def _join_freely(
-    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, before: int
-) -> bool:
+def _join_freely(pool: PoolData, before: int) -> bool:
     """Requests that come earlier than ``before`` and change nothing but the queue's length.
 
     A short cut: while no server is idle, or an idle one waits for company that is still missing,
     nothing is decided. Only with one queue, no limits and a constant patience.
     """
+    state, slots, settings, rows, out = pool.state, pool.slots, pool.settings, pool.rows, pool.out
     r, q = state.registers[0], state.queues[0]
     if q.length == 0 or r.watch_wake:
         return False
@@ -315,10 +291,9 @@ def _fill(slots: Slots, rows: Input, slot: int, row: int) -> None:
 
 
 @compiled
-def _think(
-    state: State, slots: Slots, settings: PoolFixed, rows: Input, user: int, now: int
-) -> None:
+def _think(pool: PoolData, user: int, now: int) -> None:
     """A user draws the next request, and sets out when the thinking is over: not while users are away."""
+    state, slots, settings, rows = pool.state, pool.slots, pool.settings, pool.rows
     r = state.registers[0]
     if r.cursor == r.rows:  # the users' last requests have been made
         return
@@ -337,8 +312,9 @@ def _think(
 
 
 @compiled
-def _route(state: State, slots: Slots, settings: PoolFixed, slot: int) -> int:
+def _route(pool: PoolData, slot: int) -> int:
     """The queue a request joins: 0 where all share one, or none is ready."""
+    state, slots, settings = pool.state, pool.slots, pool.settings
     r = state.registers[0]
     ready = r.ready
     if settings.routing == _CENTRAL or ready == 0:
@@ -376,8 +352,9 @@ def _load(state: State, place: int) -> int:
 
 
 @compiled
-def _turned_away(state: State, slots: Slots, settings: PoolFixed, queue: int, slot: int) -> bool:
+def _turned_away(pool: PoolData, queue: int, slot: int) -> bool:
     """Whether the queue is full and no server of it free, or the request falls to early drop."""
+    state, slots, settings = pool.state, pool.slots, pool.settings
     if settings.queue_limit == FOREVER and settings.shed_from == FOREVER:
         return False
     waiting = state.queues[queue].length
@@ -400,8 +377,9 @@ def _has_idle(state: State, settings: PoolFixed, queue: int) -> bool:
 
 
 @compiled
-def _join(state: State, slots: Slots, settings: PoolFixed, queue: int, slot: int) -> None:
+def _join(pool: PoolData, queue: int, slot: int) -> None:
     """At the end of the queue."""
+    state, slots = pool.state, pool.slots
     q = state.queues[queue]
     slots.row[slot].next = -1
     if q.length == 0:
@@ -412,15 +390,14 @@ def _join(state: State, slots: Slots, settings: PoolFixed, queue: int, slot: int
     q.length += 1
     state.registers[0].waiting += 1
     if q.length == 1:
-        _head_changed(state, slots, settings, queue)
+        _head_changed(pool, queue)
 
 
 @compiled
-def _try_again(
-    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, slot: int, now: int
-) -> None:
+def _try_again(pool: PoolData, slot: int, now: int) -> None:
     """Back into a queue, at the place its age gives it."""
-    queue = _route(state, slots, settings, slot)
+    state, slots = pool.state, pool.slots
+    queue = _route(pool, slot)
     q, one = state.queues[queue], slots.row[slot]
     before, place = -1, q.head
     while place >= 0 and (
@@ -437,29 +414,29 @@ def _try_again(
         q.tail = slot
     q.length += 1
     state.registers[0].waiting += 1
-    _head_changed(state, slots, settings, queue)
-    _dispatch(state, slots, settings, rows, out, queue, now)
+    _head_changed(pool, queue)
+    _dispatch(pool, queue, now)
 
 
 @compiled
-def _give_up(
-    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, queue: int, now: int
-) -> None:
+def _give_up(pool: PoolData, queue: int, now: int) -> None:
     """The oldest of a queue has waited as long as it is allowed to."""
+    state, slots = pool.state, pool.slots
     q = state.queues[queue]
     slot = q.head
     q.head = slots.row[slot].next
     q.length -= 1
     state.registers[0].waiting -= 1
-    _head_changed(state, slots, settings, queue)
-    _leave(state, slots, settings, rows, out, slot, _TIMED_OUT, now, -1, 0)
-    _dispatch(state, slots, settings, rows, out, queue, now)
+    _head_changed(pool, queue)
+    _leave(pool, slot, _TIMED_OUT, now, -1, 0)
+    _dispatch(pool, queue, now)
     _note_empty(state)
 
 
 @compiled
-def _head_changed(state: State, slots: Slots, settings: PoolFixed, queue: int) -> None:
+def _head_changed(pool: PoolData, queue: int) -> None:
     """Keep in mind when the oldest of a queue gives up."""
+    state, slots, settings = pool.state, pool.slots, pool.settings
     if settings.timeout == FOREVER:
         return
     q = state.queues[queue]
@@ -471,10 +448,9 @@ def _head_changed(state: State, slots: Slots, settings: PoolFixed, queue: int) -
 
 
 @compiled
-def _dispatch(
-    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers, queue: int, now: int
-) -> None:
+def _dispatch(pool: PoolData, queue: int, now: int) -> None:
     """Start the batches that can start, and set the alarm for the next one."""
+    state, slots, settings = pool.state, pool.slots, pool.settings
     q = state.queues[queue]
     while _has_idle(state, settings, queue):
         if q.length == 0:
@@ -492,7 +468,7 @@ def _dispatch(
                 remove(state.alarms, queue)
             return
         server = take(state.idle) if settings.routing == _CENTRAL else queue - 1
-        _start_batch(state, slots, settings, queue, server, size, now)
+        _start_batch(pool, queue, server, size, now)
     remove(state.alarms, queue)
     if state.registers[0].work > 0 and q.length == 0:
         while state.registers[0].work > 0 and _has_idle(state, settings, queue):
@@ -503,10 +479,9 @@ def _dispatch(
 
 
 @compiled
-def _start_batch(
-    state: State, slots: Slots, settings: PoolFixed, queue: int, server: int, size: int, now: int
-) -> None:
+def _start_batch(pool: PoolData, queue: int, server: int, size: int, now: int) -> None:
     """The oldest requests of the queue, as many as were decided, go into service together."""
+    state, slots, settings = pool.state, pool.slots, pool.settings
     r, q, one = state.registers[0], state.queues[queue], state.servers[server]
     first = q.head
     slot, last, work = first, first, 0.0
@@ -520,7 +495,7 @@ def _start_batch(
     q.head = slot
     q.length -= size
     r.waiting -= size
-    _head_changed(state, slots, settings, queue)
+    _head_changed(pool, queue)
     length = _draw(one, settings.service, size, slots.row[first].service, work)
     one.saving = 0
     if now + length - one.saved_at >= settings.save_every:
@@ -550,16 +525,9 @@ def _start_work(state: State, settings: PoolFixed, server: int, now: int) -> Non
 
 
 @compiled
-def _end_service(
-    state: State,
-    slots: Slots,
-    settings: PoolFixed,
-    rows: Input,
-    out: Answers,
-    server: int,
-    now: int,
-) -> None:
+def _end_service(pool: PoolData, server: int, now: int) -> None:
     """What was served is answered, or kept until it is saved; the server takes what waits."""
+    state, slots, settings = pool.state, pool.slots, pool.settings
     r, one = state.registers[0], state.servers[server]
     one.state = IDLE
     if one.work:
@@ -569,24 +537,24 @@ def _end_service(
     else:
         r.in_service -= one.taken
         if settings.save_every == FOREVER:
-            _answer_all(state, slots, settings, rows, out, one.batch, server, now)
+            _answer_all(pool, one.batch, server, now)
         else:
             _keep_unsaved(state, slots, one)
             if one.saving:
-                _save(state, slots, settings, rows, out, server, now)
+                _save(pool, server, now)
         one.batch = -1
     if settings.routing == _CENTRAL:
         if one.draining:
-            _off(state, slots, settings, rows, out, server, now)
+            _off(pool, server, now)
         else:
             put(state.idle, server, 0)
-            _dispatch(state, slots, settings, rows, out, 0, now)
+            _dispatch(pool, 0, now)
     else:
-        _dispatch(state, slots, settings, rows, out, server + 1, now)
+        _dispatch(pool, server + 1, now)
         if one.draining and one.state == IDLE:
-            _off(state, slots, settings, rows, out, server, now)
+            _off(pool, server, now)
     if one.state == IDLE and one.unsaved >= 0:  # nothing to do: what it has is written at once
-        _save(state, slots, settings, rows, out, server, now)
+        _save(pool, server, now)
     _note_empty(state)
 
 
@@ -604,57 +572,39 @@ def _keep_unsaved(state: State, slots: Slots, one) -> None:  # type: ignore[no-u
 
 
 @compiled
-def _save(
-    state: State,
-    slots: Slots,
-    settings: PoolFixed,
-    rows: Input,
-    out: Answers,
-    server: int,
-    now: int,
-) -> None:
+def _save(pool: PoolData, server: int, now: int) -> None:
     """All that the server has done is safe, and is answered."""
+    state = pool.state
     one = state.servers[server]
     first, one.unsaved, one.saved_at = one.unsaved, -1, now
-    _answer_all(state, slots, settings, rows, out, first, server, now)
+    _answer_all(pool, first, server, now)
 
 
 @compiled
-def _off(
-    state: State,
-    slots: Slots,
-    settings: PoolFixed,
-    rows: Input,
-    out: Answers,
-    server: int,
-    now: int,
-) -> None:
+def _off(pool: PoolData, server: int, now: int) -> None:
     """A server that was retired is done."""
+    state = pool.state
     one = state.servers[server]
     if one.unsaved >= 0:
-        _save(state, slots, settings, rows, out, server, now)
+        _save(pool, server, now)
     one.state, one.draining, one.left = OFF, 0, now
 
 
 @compiled
-def _answer_all(
-    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers,
-    first: int, server: int, now: int,
-) -> None:  # fmt: skip
+def _answer_all(pool: PoolData, first: int, server: int, now: int) -> None:
     """Answer a chain of requests, from its first slot on."""
+    slots = pool.slots
     slot = first
     while slot >= 0:
         following = slots.row[slot].next
-        _leave(state, slots, settings, rows, out, slot, _DONE, now, server, slots.row[slot].batch)
+        _leave(pool, slot, _DONE, now, server, slots.row[slot].batch)
         slot = following
 
 
 @compiled
-def _leave(
-    state: State, slots: Slots, settings: PoolFixed, rows: Input, out: Answers,
-    slot: int, outcome: int, at: int, server: int, batch: int,
-) -> None:  # fmt: skip
+def _leave(pool: PoolData, slot: int, outcome: int, at: int, server: int, batch: int) -> None:
     """Write what became of a request, and let its place go."""
+    state, slots, settings, out = pool.state, pool.slots, pool.settings, pool.out
     r, one, answer = state.registers[0], slots.row[slot], out[state.registers[0].written]
     finished = at
     if outcome == _DONE:
@@ -672,7 +622,7 @@ def _leave(
     r.written += 1
     r.used -= 1
     if settings.closed:
-        _think(state, slots, settings, rows, slot, finished)
+        _think(pool, slot, finished)
     else:
         slots.free[r.free] = slot
         r.free += 1

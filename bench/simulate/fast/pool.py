@@ -11,6 +11,7 @@ from bench.simulate.fast import kernel
 from bench.simulate.fast.link import cross, wait_for_opening
 from bench.simulate.fast.state import (
     REGISTERS,
+    PoolData,
     as_input,
     more_slots,
     new_output,
@@ -51,7 +52,11 @@ class Pool:
         if plan.users:
             while len(self._held) <= plan.users and not self._registers["last"]:
                 self._more_input()
-            kernel.start_users(self._state, self._slots, self._settings, self._rows, plan.users)
+            kernel.start_users(self._data, plan.users)
+
+    @property
+    def _data(self) -> PoolData:
+        return PoolData(self._state, self._slots, self._settings, self._rows, self._out)
 
     def _at_the_queue(self, requests: Iterator[Requests]) -> Iterator[Requests]:
         crossed = cross(requests, self._plan.uplink)
@@ -93,9 +98,7 @@ class Pool:
             return
         registers["watch_wake"], registers["watch_empty"] = self.watch_wake, self.watch_empty
         while True:
-            status = kernel.advance(
-                self._state, self._slots, self._settings, self._rows, self._out, until
-            )
+            status = kernel.advance(self._data, until)
             if status == kernel.REACHED:
                 self._reached, self._quiet_before = int(registers["now"]), int(registers["next"])
                 break
@@ -140,7 +143,7 @@ class Pool:
         registers["watch_wake"], registers["watch_empty"] = self.watch_wake, self.watch_empty
         now = int(self._env.now)
         self._reached, self._quiet_before = -1, 0
-        action(self._state, self._slots, self._settings, self._rows, self._out, *arguments, now)
+        action(self._data, *arguments, now)
         self.watch_wake, self.watch_empty = (
             bool(registers["watch_wake"]),
             bool(registers["watch_empty"]),

@@ -116,6 +116,16 @@ class Input(NamedTuple):
     size: Floats
 
 
+class PoolData(NamedTuple):
+    """All that one pool works on between two control events."""
+
+    state: State
+    slots: Slots
+    settings: PoolFixed
+    rows: Input
+    out: Answers
+
+
 def settings_of(plan: PoolPlan) -> PoolFixed:
     admission = plan.admission
     up, down = plan.uplink, plan.downlink

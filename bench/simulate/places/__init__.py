@@ -177,6 +177,7 @@ class Gate:
 
     def __init__(self, setting: Setting, stage: Stage, following: Stage | None) -> None:
         self._setting, self._stage, self._following = setting, stage, following
+        self._sized = setting.profiles[stage.name].sizes is not None
         self._going: list[Answers] = []
         self._now = 0
         self.done = 0
@@ -184,17 +185,18 @@ class Gate:
         self.done_size = 0.0
         """… the sizes of their requests added up, …"""
         self.last = 0
-        """… and when the last of them left."""
+        """… and where some go on, when the last of them left."""
 
     def __call__(self, answers: Answers) -> None:
         # Whole rows are copied only where they go on: that takes longer than to simulate them.
         done = answers["outcome"] == Outcome.DONE
         self.done += int(np.count_nonzero(done))
-        self.done_size += float(answers["size"][done].sum())
-        self.last = max(self.last, int(answers["finished"].max(initial=0)))
+        if self._sized:
+            self.done_size += float(answers["size"][done].sum())
         if self._following is None:
             self._setting.tally(answers)
             return
+        self.last = max(self.last, int(answers["finished"].max(initial=0)))
         done[done] = self._setting.goes_on(self._stage, self._following, answers["number"][done])
         self._going.append(answers[done])
         self._setting.tally(answers[~done])
