@@ -276,6 +276,7 @@ def test_a_task_that_counts_nothing_cannot_be_followed_by_what_takes_found() -> 
     assert said.value.where == "takes"
 
 
+@pytest.mark.slow
 def test_what_was_found_stays_with_a_fleet_as_with_its_reference() -> None:
     fast, slow = (rows_of(chain_job("edge", method)) for method in ("fast", "reference"))
     assert fast.tolist() == slow.tolist()
@@ -317,6 +318,7 @@ deployments:
 """
 
 
+@pytest.mark.slow
 def test_a_run_counts_what_is_found_and_passes_on_as_much(tmp_path: Path) -> None:
     file = tmp_path / "chain.yaml"
     file.write_text(SCENARIO)

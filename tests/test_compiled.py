@@ -93,6 +93,7 @@ def test_the_kernels_are_made_of_what_they_call(
     assert compiled.version(vars(module)) != before
 
 
+@pytest.mark.slow
 def test_a_version_does_not_depend_on_what_else_was_imported() -> None:
     """Else a process that had read a batching policy before compiled everything anew."""
     told = "from bench.simulate.fast import fleet, kernel; from bench.simulate import compiled; "

@@ -67,6 +67,7 @@ def grams(country: str) -> float:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("country", [None, "FRA", "POL"])
 def test_the_grid_of_the_own_site_is_the_countrys(tmp_path: Path, country: str | None) -> None:
     settings = Settings(engine="inline", method="reference")

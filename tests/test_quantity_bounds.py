@@ -76,6 +76,7 @@ def test_failures_of_millennia_and_draws_of_decades() -> None:
     assert 0 <= values.min() <= values.max() <= LONGEST_S
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -20,12 +20,14 @@ def test_the_committed_schema_is_current() -> None:
     assert SCHEMA.read_text() == current(), "run: python3 noxfile.py -s schema"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_committed_scenarios_are_sound(path: Path) -> None:
     jsonschema.validate(read(path).data, json_schema(find_extensions()))
     prepare(path, Settings())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
 def test_committed_suites_are_sound(path: Path) -> None:
     jsonschema.validate(read(path).data, json_schema(find_extensions()))

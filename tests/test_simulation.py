@@ -465,6 +465,7 @@ DEPLOYMENTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_both_methods_give_one_record(name: str) -> None:
     found = play_replication(job(DEPLOYMENTS[name]))
@@ -476,6 +477,7 @@ def test_both_methods_give_one_record(name: str) -> None:
     assert 0 < day.utilisation <= 1
 
 
+@pytest.mark.slow
 def test_what_the_deployments_above_go_through() -> None:
     """A list of features proves nothing unless they act."""
     days = {name: play_replication(job(DEPLOYMENTS[name]))[0] for name in DEPLOYMENTS}
@@ -499,6 +501,7 @@ def test_what_the_deployments_above_go_through() -> None:
     assert days["batch"].makespan_s > 800
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["autoscaled", "edge"])
 @pytest.mark.parametrize(
     "arrivals",
@@ -512,6 +515,7 @@ def test_other_arrivals_too(name: str, arrivals: Any) -> None:
     assert found[0].done > 100
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_record_and_another_one_does_not() -> None:
     first = play_replication(job(DEPLOYMENTS["autoscaled"]))
     assert first == play_replication(job(DEPLOYMENTS["autoscaled"]))
