@@ -26,7 +26,7 @@ _SUMS = np.dtype(
         (name, "i8")
         for name in (
             "done", "shed", "timed_out", "lost", "late", "within", "kept", "last_finish",
-            "ended", "last_end", "carried",
+            "ended", "last_end", "returned", "carried",
             "response_high", "response_low", "wait_high", "wait_low",
         )
     ]
@@ -87,7 +87,8 @@ class Tally:
     def __getitem__(self, name: str) -> int:
         """``done``, ``shed``, ``timed_out``, ``lost``, ``within``, ``last_finish`` (ticks).
 
-        Of all requests, those of the warm-up too: ``ended``, and ``last_end`` (ticks). Of those that
+        Of all requests, those of the warm-up too: ``ended``, ``last_end`` (ticks), and ``returned``:
+        answered, and not shed, timed out or lost. Of those that
         count, ``carried``: ended when the next day's work had begun.
         """
         return int(self._sums[name][0])
@@ -178,6 +179,7 @@ def _count(
         answer = answers[place]
         s.ended += 1
         s.last_end = max(s.last_end, answer.finished)
+        s.returned += answer.outcome == _DONE
         if answer.arrival < since:
             continue
         if answer.finished >= until:
