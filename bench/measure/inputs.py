@@ -26,12 +26,21 @@ def look_at_inputs(
 def _found(
     task: Task, sessions: Mapping[str, Session], answered: Counter[tuple[Sample, bytes]]
 ) -> list[int] | None:
-    """By the answers of the timed run; what was not asked there is asked now."""
+    """By the answers of the timed run; what was not asked there is asked now, if the task counts.
+
+    An arm that has stopped answering tells nothing more: its errors are counted elsewhere.
+    """
     kept = dict(answered.keys())
+    first = next(iter(kept.values()), None)
+    if first is None or task.found(task.read(first)) is None:
+        return None
     counts = []
     for sample in task.samples:
         if sample not in kept:
-            outputs = run_one(task, sessions, sample)
+            try:
+                outputs = run_one(task, sessions, sample)
+            except Exception:  # a backend may raise anything
+                return None
             (sent,) = task.output(task.postprocess(task.predict(outputs)))
             kept[sample] = task.keep(sent)
         count = task.found(task.read(kept[sample]))
