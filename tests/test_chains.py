@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bench.compare import Comparison
+from bench.compare.objective import Placed, lasting
 from bench.errors import InputError, MissingRequirement
 from bench.gather import from_elsewhere, runs_of
 from bench.hardware import Catalogue
@@ -24,7 +25,7 @@ from bench.pipeline import run
 from bench.prepare import Settings, prepare
 from bench.profile import Growth, MeasuredSizes, Profile
 from bench.requests import Answers
-from bench.scenario import Objective, ResponseLimit, Workload
+from bench.scenario import AccuracyLimit, Objective, ResponseLimit, Workload
 from bench.simulate import Simulation, line
 from bench.simulate.run import Job, play
 from bench.streams import Streams
@@ -340,7 +341,15 @@ def test_the_accuracy_is_that_of_what_answers() -> None:
     assert one.deployment.answering == ["line (read)"]
     spilling = job(stage("e", "edge", fleet=2), stage("c", takes={"unsure": 0.5}))
     assert spilling.deployment.answering == ["line (e)", "line (c)"]
-    assert Objective(response=ResponseLimit(limit=1.0)).accuracy is None
+    limit = AccuracyLimit(metric="error_rate", at_most=0.1)
+    objective = Objective(response=ResponseLimit(limit=1.0), accuracy=limit)
+    offer = Catalogue().offer("edge/mini-pc")
+    answers, hands_on = (
+        lasting(objective, [Placed(finder(), offer, None, None, answers=a)]) for a in (True, False)
+    )
+    assert len(answers) == 1  # it has no such metric
+    assert "error_rate" in answers[0]
+    assert hands_on == []
 
 
 def test_a_part_of_a_chain_is_not_planned_as_if_it_were_the_whole(tmp_path: Path) -> None:

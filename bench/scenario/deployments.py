@@ -225,7 +225,6 @@ class OtherStage(_Staged):
         return cast("Part", options.model_validate(self.options))
 
 
-Staged = BatchStage | RealTimeStage | EdgeStage | OtherStage
 KNOWN_PLACES = ("batch", "real_time", "edge")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.requests import Answers, Floats, OnAnswers, Outcome
+from bench.requests import Answers, OnAnswers, Outcome
 from bench.scenario import DueTime, Objective
 from bench.simulate.compiled import compiled
 from bench.ticks import FOREVER, PER_SECOND, Ticks, ticks
@@ -66,7 +66,6 @@ class Tally:
         self._sums = np.zeros(1, _SUMS)
         self._values = np.zeros(EXACT, np.int64)
         self._histogram = np.zeros(_BINS, np.int64)
-        self._sizes = np.zeros(1)
         self._step = ticks(step_s) if step_s else 0
         bins = -(-until // self._step) if self._step else 0
         self.series = np.zeros((len(SERIES), bins), np.int64)
@@ -81,7 +80,7 @@ class Tally:
             self.sequence.add(done)
         _count(
             answers, self._until, self._since, self._limit, self._due, self._sums,
-            self._values, self._histogram, self._sizes, self.series, self._step, self._next_day,
+            self._values, self._histogram, self.series, self._step, self._next_day,
         )  # fmt: skip
 
     def __getitem__(self, name: str) -> int:
@@ -92,11 +91,6 @@ class Tally:
         count, ``carried``: ended when the next day's work had begun.
         """
         return int(self._sums[name][0])
-
-    @property
-    def done(self) -> tuple[int, float]:
-        """Requests that were answered, and their sizes added up."""
-        return self["done"], float(self._sizes[0])
 
     @property
     def mean_s(self) -> float:
@@ -171,7 +165,7 @@ def _middle(place: int) -> float:
 @compiled
 def _count(
     answers: Answers, until: int, since: int, limit: int, due: int, sums: npt.NDArray[Any],
-    values: Ticks, histogram: Ticks, sizes: Floats, series: npt.NDArray[np.int64], step: int,
+    values: Ticks, histogram: Ticks, series: npt.NDArray[np.int64], step: int,
     next_day: int,
 ) -> None:  # fmt: skip
     s = sums[0]
@@ -204,7 +198,6 @@ def _count(
             bits = np.float64(max(response, 1)).view(np.int64)
             histogram[(bits >> (52 - _BITS)) - (1023 << _BITS)] += 1
             s.done += 1
-            sizes[0] += answer.size
             wait = answer.start - answer.reach
             # In two parts, so that sums are exact and do not overflow.
             s.response_high += response >> 32

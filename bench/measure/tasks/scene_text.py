@@ -183,7 +183,7 @@ class SceneDetection(First):
         ]
 
 
-class SceneReading(TextRecognition, Following):
+class SceneReading(Following, TextRecognition):
     """The crops of one scene in, its text out.
 
     Args:
@@ -204,11 +204,8 @@ class SceneReading(TextRecognition, Following):
     def received(self, files: Sequence[bytes]) -> list[Pixels]:
         return [np.asarray(_decoded(file)) for file in files]
 
-    def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
-        """Decode, resize to 48 pixels high, normalise, pad to the widest of six."""
-        return Following.preprocess(self, encoded)
-
     def tensors(self, handed: Sequence[Sequence[Pixels]]) -> Feeds:
+        """Resize to 48 pixels high, normalise, pad to the widest of six."""
         lines = [as_line(Image.fromarray(crop)) for scene in handed for crop in scene]
         ends = np.cumsum([len(scene) for scene in handed])
         groups: list[list[int]] = []
