@@ -86,7 +86,7 @@ class Requests:
     choice: Floats
     """Uniform: routing, shedding and escalation. Empty where nothing asks."""
     up: Ticks
-    """Propagation to the server, retransmissions included."""
+    """Propagation to the server, retransmissions included. Empty where the way lies behind them."""
     down: Ticks
     size: Floats = field(default_factory=lambda: np.zeros(0))
     """How much there is to do, in the task's own unit. Empty where nothing asks."""

@@ -23,7 +23,8 @@ def ticks(seconds: float) -> int:
 
 def tick_array(seconds: npt.NDArray[np.float64]) -> Ticks:
     """As :func:`ticks`, one by one."""
-    scaled = np.minimum(seconds * PER_SECOND, FOREVER)
+    scaled = seconds * PER_SECOND
+    np.minimum(scaled, FOREVER, out=scaled)
     return np.rint(scaled, out=scaled).astype(np.int64)
 
 

@@ -260,6 +260,8 @@ def device_of(source: int, devices: int, sites: int) -> int:
 
     Compiled for the fast method and called as it stands elsewhere.
     """
+    if source < devices:  # its own: no division, which takes as long as all the rest
+        return source
     site = source % sites
     own = devices // sites + (1 if site < devices % sites else 0)
     return site + sites * ((source // sites) % own)

@@ -169,17 +169,20 @@ def _count(
     next_day: int,
 ) -> None:  # fmt: skip
     s = sums[0]
+    # What every answer adds to is kept in registers: memory would take a quarter longer.
+    done = returned = carried = within = 0
+    response_high = response_low = wait_high = wait_low = 0
+    kept, last_end, last_finish = s.kept, s.last_end, s.last_finish
     for place in range(len(answers)):
         answer = answers[place]
-        s.ended += 1
-        s.last_end = max(s.last_end, answer.finished)
-        s.returned += answer.outcome == _DONE
+        last_end = max(last_end, answer.finished)
+        returned += answer.outcome == _DONE
         if answer.arrival < since:
             continue
         if answer.finished >= until:
             s.late += 1
             continue
-        s.carried += answer.finished >= next_day
+        carried += answer.finished >= next_day
         if step:
             series[0, answer.arrival // step] += 1
             series[1, answer.reach // step] += 1
@@ -192,26 +195,32 @@ def _count(
             series[4 if answer.outcome == _DONE else 5, answer.finished // step] += 1
         if answer.outcome == _DONE:
             response = answer.finished - answer.arrival
-            if s.kept < len(values):
-                values[s.kept] = response
-                s.kept += 1
+            if kept < len(values):
+                values[kept] = response
+                kept += 1
             bits = np.float64(max(response, 1)).view(np.int64)
             histogram[(bits >> (52 - _BITS)) - (1023 << _BITS)] += 1
-            s.done += 1
+            done += 1
             wait = answer.start - answer.reach
             # In two parts, so that sums are exact and do not overflow.
-            s.response_high += response >> 32
-            s.response_low += response & 0xFFFFFFFF
-            s.wait_high += wait >> 32
-            s.wait_low += wait & 0xFFFFFFFF
-            s.last_finish = max(s.last_finish, answer.finished)
+            response_high += response >> 32
+            response_low += response & 0xFFFFFFFF
+            wait_high += wait >> 32
+            wait_low += wait & 0xFFFFFFFF
+            last_finish = max(last_finish, answer.finished)
             if due == FOREVER:
-                s.within += response <= limit
+                within += response <= limit
             else:
-                s.within += answer.finished <= (answer.arrival // _DAY + 1) * _DAY + due
+                within += answer.finished <= (answer.arrival // _DAY + 1) * _DAY + due
         elif answer.outcome == _SHED:
             s.shed += 1
         elif answer.outcome == _TIMED_OUT:
             s.timed_out += 1
         else:
             s.lost += 1
+    s.ended += len(answers)
+    s.kept, s.last_end, s.last_finish = kept, last_end, last_finish
+    s.done, s.returned = s.done + done, s.returned + returned
+    s.carried, s.within = s.carried + carried, s.within + within
+    s.response_high, s.response_low = s.response_high + response_high, s.response_low + response_low
+    s.wait_high, s.wait_low = s.wait_high + wait_high, s.wait_low + wait_low

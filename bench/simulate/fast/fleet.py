@@ -95,6 +95,7 @@ class Fleet:
         self._devices["alarm"] = FOREVER
         self._devices["level"] = plan.battery.capacity if plan.battery else 0.0
         self._sums = np.zeros(1, _SUMS)
+        self._out = np.zeros(0, ANSWER)
 
     def spilled(self) -> Iterator[Requests]:
         """Requests that go on to the cloud, by the time at which they do."""
@@ -129,13 +130,15 @@ class Fleet:
         order, first = _by_device(rows.source, self._plan.devices, self._plan.sites)
         fate = np.full(len(every), _WAITING, np.int64)
         leaves = np.zeros(len(every), np.int64)
-        out = np.zeros(len(every), ANSWER)
+        if len(self._out) < len(every):
+            self._out = np.zeros(2 * len(every), ANSWER)
         _play(
-            self._devices, self._settings, rows, order, first, fate, leaves, out, self._sums, limit
-        )
+            self._devices, self._settings, rows, order, first, fate, leaves, self._out, self._sums,
+            limit,
+        )  # fmt: skip
         written = int(self._sums["written"][0])
         if written:
-            self._on_answers(out[:written])
+            self._on_answers(self._out[:written])
         self._sums["written"] = 0
         gone = np.flatnonzero(fate == _SPILLED)
         return every.take(np.flatnonzero(fate == _WAITING)), every.take(gone).at(leaves[gone])

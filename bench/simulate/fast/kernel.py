@@ -286,7 +286,6 @@ def _fill(slots: Slots, rows: Input, slot: int, row: int) -> None:
         one.choice = rows.choice[row]
     if len(rows.size):
         one.size = rows.size[row]
-    one.up = rows.up[row]
     one.down = rows.down[row]
 
 
@@ -299,6 +298,7 @@ def _think(pool: PoolData, user: int, now: int) -> None:
         return
     thinks = rows.time[r.cursor]
     _fill(slots, rows, user, r.cursor)
+    slots.row[user].up = rows.up[r.cursor]
     r.cursor += 1
     sends = now + thinks
     back = after_window(settings.away_start, settings.away_end, sends)

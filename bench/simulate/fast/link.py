@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ def _pick(order: Ticks, held: Column, chunk: Column, out: Column) -> None:
 
 
 def cross(requests: Iterator[Requests], link: Link) -> Iterator[Requests]:
-    """The same requests by the time at which they reach the other end.
+    """The same requests by the time at which they reach the other end: the way up is behind them.
 
     Jitter makes some overtake others; a request is passed on when none that sets out later can
     still come before it.
@@ -109,7 +110,7 @@ def cross(requests: Iterator[Requests], link: Link) -> Iterator[Requests]:
             outages.first, outages.windows.start, outages.windows.end, reach,
         )  # fmt: skip
         safe = int(chunk.time[-1]) + link.transmit
-        held = _merged(held, chunk.at(reach))
+        held = _merged(held, replace(chunk, time=reach, up=np.zeros(0, np.int64)))
         split = int(np.searchsorted(held.time, safe, side="right"))
         yield held.take(slice(0, split))
         held = held.take(slice(split, None))
@@ -128,10 +129,13 @@ def _merged(held: Requests, chunk: Requests) -> Requests:
         times = np.concatenate([held.time, chunk.time])[order]
     columns = []
     for old, new in zip(held.columns, chunk.columns, strict=True):
-        columns.append(np.empty(len(old) + len(new), new.dtype))
-        if len(new):  # luck that nothing asks for has no values
+        if new is chunk.time:
+            columns.append(times)
+            continue
+        columns.append(np.empty(len(times) if len(new) else 0, new.dtype))
+        if len(new):  # what nothing asks for has no values
             _pick(order, old, new, columns[-1])
-    return Requests(*columns).at(times)
+    return Requests(*columns)
 
 
 def wait_for_opening(requests: Iterator[Requests], opens: Ticks) -> Iterator[Requests]:
