@@ -24,7 +24,8 @@ def ticks(seconds: float) -> int:
 def tick_array(seconds: npt.NDArray[np.float64]) -> Ticks:
     """As :func:`ticks`, one by one."""
     scaled = seconds * PER_SECOND
-    np.minimum(scaled, FOREVER, out=scaled)
+    if scaled.max(initial=0.0) > FOREVER:  # to look is quicker than to bound every one
+        np.minimum(scaled, FOREVER, out=scaled)
     return np.rint(scaled, out=scaled).astype(np.int64)
 
 

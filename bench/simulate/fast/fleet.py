@@ -258,7 +258,7 @@ def _start(  # type: ignore[no-untyped-def]
         if size == 0:
             one.alarm = ask
             return head
-        length, load = _length(one, settings, rows, mine[head : head + size])
+        length, load = _length(one, settings, rows, mine, head, size)
         stops = _stops(one, device, settings, now, now + length, load, sums)
         sums.batches += 1
         sums.served += size
@@ -341,13 +341,15 @@ def _die(one, settings: FleetFixed, flat: int, sums) -> None:  # type: ignore[no
 
 
 @compiled
-def _length(one, settings: FleetFixed, rows: Input, batch: Ticks) -> tuple[int, float]:  # type: ignore[no-untyped-def]
-    """How long the requests in these rows take together, and the power drawn meanwhile."""
+def _length(  # type: ignore[no-untyped-def]
+    one, settings: FleetFixed, rows: Input, mine: Ticks, head: int, size: int
+) -> tuple[int, float]:
+    """How long the oldest of the queue take together, and the power drawn meanwhile."""
     work = 0.0
     if len(rows.size):
-        for row in batch:
-            work = _joined_work(settings.service.padded, work, rows.size[row])
-    length = _draw(one, settings.service, len(batch), rows.service[batch[0]], work)
+        for place in range(head, head + size):
+            work = _joined_work(settings.service.padded, work, rows.size[mine[place]])
+    length = _draw(one, settings.service, size, rows.service[mine[head]], work)
     if settings.has_battery and one.level < settings.saver_below:
         return int(length * settings.saver_slowdown), settings.saver_active
     return length, settings.active

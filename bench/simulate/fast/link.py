@@ -36,8 +36,9 @@ def transmit(
         while place < last and starts[place] < begin + length:
             begin = max(begin, ends[place])
             place += 1
-    free[site] = min(begin + length, FOREVER)
-    return free[site]
+    left = min(begin + length, FOREVER)
+    free[site] = left
+    return left
 
 
 @compiled
