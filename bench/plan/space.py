@@ -7,9 +7,11 @@ reached, how long nodes take to start, and when a batch runs. They are candidate
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import singledispatch
+from typing import TypeVar
 
 from bench.hardware import Offer, PurchasedOffer, Region, RentedOffer
 from bench.plan.names import name_of
@@ -20,8 +22,6 @@ from bench.scenario import (
     Choice,
     Deployment,
     EdgeDeployment,
-    HybridDeployment,
-    LineDeployment,
     PlanSpace,
     RealTimeDeployment,
     ResolvedScenario,
@@ -36,8 +36,8 @@ REPLICAS = (1, 2, 3, 4, 6, 8)
 AUTOSCALED = ((1, 4), (2, 8))
 TARGET = 0.6
 LARGEST_ON_LINE = 8
-SPOT = Spot(mean_life=DAY_S)
 """Larger batches are searched for batch deployments only."""
+SPOT = Spot(mean_life=DAY_S)
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,18 @@ class Candidate:
     regions: Mapping[str, Region | None]
 
 
-Whole = BatchDeployment | RealTimeDeployment | EdgeDeployment
-"""Of one stage, which may be put elsewhere."""
+@dataclass(frozen=True)
+class _Room:
+    """What candidates are made within."""
+
+    space: PlanSpace
+    sites: int
+    """Each has a device at least."""
+    carried: Set[str]
+    """Offers of which everybody has a device."""
+
+
+InCloud = TypeVar("InCloud", BatchDeployment, RealTimeDeployment)
 
 
 def candidates(
@@ -78,15 +88,15 @@ def candidates(
             {part: scenario.arms[part] for part in deployment.parts},
             {part: scenario.regions[part] for part in deployment.parts},
         )
-    sites = scenario.scenario.workload.sites or 1
     carried = {run.offer.name for run in runs if run.carried}
+    room = _Room(space, scenario.scenario.workload.sites or 1, carried)
     for template in _templates(scenario.scenario.deployments):
         for run in runs:
             if not any(fnmatchcase(run.offer.name, pattern) for pattern in space.offers):
                 continue
             for arm in run.arms:
                 profile = profiles[arm.name]
-                for variant in _variants(template, run.offer, profile, space, sites, carried):
+                for variant in _variants(template, run.offer, profile, room):
                     candidate = _named(variant, run, arm, taken)
                     taken.add(candidate.deployment.name)
                     yield candidate
@@ -103,64 +113,70 @@ def _with_life_of_spot(space: PlanSpace, deployments: Sequence[Deployment]) -> P
     return space.model_copy(update={"spot": space.spot or next(said, SPOT)})
 
 
-def _templates(deployments: Sequence[Deployment]) -> Iterator[Whole]:
-    """The first at each place; stages that belong together stay as they are."""
-    seen = set()
+def _templates(deployments: Sequence[Deployment]) -> Iterable[Deployment]:
+    """The first of each type."""
+    firsts: dict[type, Deployment] = {}
     for deployment in deployments:
-        if not isinstance(deployment, HybridDeployment | LineDeployment):
-            if deployment.kind not in seen:
-                yield deployment
-            seen.add(deployment.kind)
+        firsts.setdefault(type(deployment), deployment)
+    return firsts.values()
 
 
+@singledispatch
 def _variants(
-    template: Whole, offer: Offer, profile: Profile, space: PlanSpace, sites: int,
-    carried: Collection[str],
-) -> Iterator[Deployment]:  # fmt: skip
-    """The template on this offer, in every way that can be chosen."""
-    if isinstance(template, EdgeDeployment):
-        if offer.location == "edge" and isinstance(offer.machine, PurchasedOffer):
-            own = template.battery is not None or {template.offer, offer.name} & set(carried)
-            least = template.fleet if own else sites
-            yield from _fleets(template, profile, space, least)
-    elif offer.location != "edge":
-        changed = _placed(template, offer, space)
-        if isinstance(changed, BatchDeployment):
-            for batching in _batching(space, profile, profile.max_batch, waits=False):
-                for nodes in dict.fromkeys(space.nodes):
-                    yield changed.model_copy(update={"batching": batching, "nodes": nodes})
-        else:
-            for batching in _batching(space, profile, LARGEST_ON_LINE, waits=True):
-                for scaling in _scaling(space):
-                    yield changed.model_copy(update={"batching": batching, "scaling": scaling})
+    template: Deployment, offer: Offer, profile: Profile, room: _Room
+) -> Iterator[Deployment]:
+    """The template on this offer, in every way that can be chosen: none of stages that belong together."""
+    yield from ()
 
 
-def _fleets(
-    template: EdgeDeployment, profile: Profile, space: PlanSpace, least: int
-) -> Iterator[EdgeDeployment]:
+@_variants.register
+def _(
+    template: BatchDeployment, offer: Offer, profile: Profile, room: _Room
+) -> Iterator[Deployment]:
+    if offer.location != "edge":
+        changed = _placed(template, offer, room.space)
+        for batching in _batching(room.space, profile, profile.max_batch, waits=False):
+            for nodes in dict.fromkeys(room.space.nodes):
+                yield changed.model_copy(update={"batching": batching, "nodes": nodes})
+
+
+@_variants.register
+def _(
+    template: RealTimeDeployment, offer: Offer, profile: Profile, room: _Room
+) -> Iterator[Deployment]:
+    if offer.location != "edge":
+        changed = _placed(template, offer, room.space)
+        per_node = max(offer.machine.accelerators, 1)
+        for batching in _batching(room.space, profile, LARGEST_ON_LINE, waits=True):
+            for scaling in _scaling(room.space):
+                chosen = {"batching": batching, "scaling": scaling, "per_node": per_node}
+                yield changed.model_copy(update=chosen)
+
+
+@_variants.register
+def _(
+    template: EdgeDeployment, offer: Offer, profile: Profile, room: _Room
+) -> Iterator[Deployment]:
     """Devices that several of the template's sources' devices are replaced by."""
-    fleets = dict.fromkeys(
-        max(math.ceil(template.fleet / share), least) for share in space.share_devices
-    )
-    for fleet in fleets:
-        for batching in _batching(space, profile, LARGEST_ON_LINE, waits=False):
-            yield template.model_copy(update={"fleet": fleet, "batching": batching})
+    if offer.location == "edge" and isinstance(offer.machine, PurchasedOffer):
+        own = template.battery is not None or {template.offer, offer.name} & room.carried
+        least = template.fleet if own else room.sites
+        fleets = dict.fromkeys(
+            max(math.ceil(template.fleet / share), least) for share in room.space.share_devices
+        )
+        for fleet in fleets:
+            for batching in _batching(room.space, profile, LARGEST_ON_LINE, waits=False):
+                yield template.model_copy(update={"fleet": fleet, "batching": batching})
 
 
-def _placed(
-    template: BatchDeployment | RealTimeDeployment, offer: Offer, space: PlanSpace
-) -> BatchDeployment | RealTimeDeployment:
-    """With the region's round trip, evictions where they happen, and all accelerators in use."""
+def _placed(template: InCloud, offer: Offer, space: PlanSpace) -> InCloud:
+    """With the region's round trip, and evictions where they happen."""
     machine, update = offer.machine, {}
     if machine.region in space.rtt:
         network = template.network.model_copy(update={"rtt": space.rtt[machine.region]})
         update["network"] = network
     spot = isinstance(machine, RentedOffer) and machine.tier == "spot"
-    changed = template.model_copy(update={**update, "spot": space.spot if spot else None})
-    if isinstance(changed, RealTimeDeployment):
-        per_node = max(machine.accelerators, 1)
-        return changed.model_copy(update={"per_node": per_node})
-    return changed
+    return template.model_copy(update={**update, "spot": space.spot if spot else None})
 
 
 def _batching(space: PlanSpace, profile: Profile, largest: int, *, waits: bool) -> Iterator[Choice]:
