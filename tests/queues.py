@@ -14,7 +14,7 @@ from bench.record import Estimate
 from bench.requests import Answers, Floats, Requests
 from bench.scenario import Objective, ResponseLimit
 from bench.simulate import fast
-from bench.simulate.plane import PoolPlan
+from bench.simulate.plane import PoolSpec
 from bench.simulate.service import ServiceTimes
 from bench.simulate.tally import Tally
 from bench.sizes import Distribution
@@ -84,7 +84,7 @@ def replicate(
     control: Control | None = None,
     method: Any = fast,
     sizes: Distribution | None = None,
-    **plan: Any,
+    **spec: Any,
 ) -> list[Observed]:
     """So many independent replications of a Poisson queue that starts empty."""
     service = service_s if isinstance(service_s, ServiceTimes) else ServiceTimes.of(service_s)
@@ -110,7 +110,7 @@ def replicate(
         until = ticks(requests / rate * 3 + 1e4)
         tally = Tally(SLO, until, watch=watch if waits or sizes else None)
         env = simpy.Environment(0)
-        settings = PoolPlan(rule, service, servers, **plan)
+        settings = PoolSpec(rule, service, servers, **spec)
         pool = method.Pool(env, settings, poisson(rate, requests, rng, sizes), tally)
         if control is None:
             for server in range(servers):

@@ -16,7 +16,7 @@ import simpy
 from bench.requests import Requests
 from bench.simulate import fast, reference
 from bench.simulate.moments import control_at
-from bench.simulate.plane import Link, PoolPlan
+from bench.simulate.plane import Link, PoolSpec
 from bench.simulate.service import ServiceTimes
 from bench.ticks import tick_array, ticks
 from tests.queues import NO_BATCHES
@@ -77,7 +77,7 @@ def by_us(arrivals: Any, service: Any, script: list[tuple[float, str, int]], met
         left[answers["number"]] = answers["finished"] / 1e9
 
     # One value for each request: the luck of request k picks the k-th.
-    plan = PoolPlan(
+    plan = PoolSpec(
         NO_BATCHES, ServiceTimes.of({1: service.tolist()}), 12,
         uplink=Link(ticks(LINK_S)), downlink=Link(ticks(LINK_S)),
     )  # fmt: skip

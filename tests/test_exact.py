@@ -22,7 +22,7 @@ from bench.profile import Growth
 from bench.scenario import Choice
 from bench.simulate import fast
 from bench.simulate.control import Breakdowns, Replicas, StartTimes, sleep_when_empty
-from bench.simulate.plane import Admission, FleetPlan, Link
+from bench.simulate.plane import Admission, FleetSpec, Link
 from bench.simulate.scaling import Scaling
 from bench.simulate.service import ServiceTimes
 from bench.simulate.tally import Tally
@@ -240,7 +240,7 @@ def test_a_queue_on_each_device_can_lose_against_a_shared_one_far_away() -> None
     for replication in range(10):
         rng = np.random.default_rng([5, replication])
         tally = Tally(SLO, until)
-        plan = FleetPlan(servers, NO_BATCHES, ServiceTimes.of(EXPONENTIAL))
+        spec = FleetSpec(servers, NO_BATCHES, ServiceTimes.of(EXPONENTIAL))
         requests = (
             chunk.__class__(
                 chunk.number, chunk.arrival, chunk.time,
@@ -249,7 +249,7 @@ def test_a_queue_on_each_device_can_lose_against_a_shared_one_far_away() -> None
             )
             for chunk in poisson(servers * rho, 3_000_000, rng)
         )  # fmt: skip
-        for _ in fast.Fleet(plan, requests, tally, until).spilled():
+        for _ in fast.Fleet(spec, requests, tally, until).spilled():
             pass
         waits.append(tally.mean_wait_s)
     agrees(waits, alone)

@@ -17,7 +17,7 @@ from bench.scenario import MeanTimes, Workload
 from bench.simulate import fast, reference
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
 from bench.simulate.durations import breakdowns
-from bench.simulate.plane import FleetPlan, Spill, Windows, WindowsOfEach
+from bench.simulate.plane import FleetSpec, Spill, Windows, WindowsOfEach
 from bench.simulate.run import play_replication
 from bench.simulate.service import ServiceTimes
 from bench.ticks import FOREVER, ticks
@@ -216,13 +216,13 @@ def test_devices_whose_link_is_down_answer_by_themselves() -> None:
     """Site 1 of 2 is down for good: its requests stay, and those of the other go on."""
     outages = WindowsOfEach(np.array([0, 0, 1]), Windows(np.array([0]), np.array([FOREVER])))
     spill = Spill(queue=0, outages=outages)
-    plan = FleetPlan(2, constant(1, 0), ServiceTimes.of({1: [1e-6]}), spill=spill)
+    spec = FleetSpec(2, constant(1, 0), ServiceTimes.of({1: [1e-6]}), spill=spill)
     asked = plain(np.array([1.0, 2.0, 3.0, 4.0]), np.random.default_rng(0))
     asked = Requests(**{**vars(asked), "source": np.array([0, 1, 3, 2], np.int32)})
     for method in (fast, reference):
         kept: list[int] = []
         fleet = method.Fleet(
-            plan,
+            spec,
             iter([asked]),
             lambda rows, to=kept: to.extend(rows["source"].tolist()),
             ticks(9.0),

@@ -17,7 +17,7 @@ from bench.gather import load_profiles
 from bench.pipeline import simulate_into, simulate_only
 from bench.prepare import Settings
 from bench.profile import Profile
-from bench.scenario import DueTime, Objective, ResponseLimit, SimulatePlan, Workload
+from bench.scenario import DueTime, Objective, ResponseLimit, SimulateOptions, Workload
 from bench.simulate import Simulation, expected_requests, line, why_impossible
 from bench.simulate.places.real_time import _paid
 from bench.simulate.results import Replication
@@ -150,8 +150,8 @@ def test_users_stop_at_midnight_and_are_answered(kind: str, method: str) -> None
 
 
 def test_every_day_has_the_time_of_its_own() -> None:
-    plan = SimulatePlan(days=3)
-    day = played(real_time(), {"name": "backlog", "count": 3000}, objective=BY_SIX, plan=plan)
+    options = SimulateOptions(days=3)
+    day = played(real_time(), {"name": "backlog", "count": 3000}, objective=BY_SIX, options=options)
     assert (day.done, day.within_slo) == (9000, 9000)
     assert day.utilisation == pytest.approx((4 + 2 * 24 * 3000 * SERVICE_S / DAY_S) / 72, rel=1e-6)
 

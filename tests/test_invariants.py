@@ -18,7 +18,7 @@ from bench.batching import Rule, constant
 from bench.requests import Outcome
 from bench.simulate import fast, reference
 from bench.simulate.moments import control_at
-from bench.simulate.plane import Admission, PoolPlan, Routing
+from bench.simulate.plane import Admission, PoolSpec, Routing
 from bench.simulate.service import ServiceTimes
 from bench.ticks import FOREVER
 from tests.queues import plain
@@ -34,11 +34,11 @@ rules = st.one_of(
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> PoolPlan:
+def specs(draw: st.DrawFn) -> PoolSpec:
     rule: Rule = draw(rules)
     times = st.lists(st.integers(1, 60), min_size=1, max_size=5)
     service = {size: [t * 1e-9 for t in draw(times)] for size in range(1, rule.full + 1)}
-    return PoolPlan(
+    return PoolSpec(
         rule=rule,
         service=ServiceTimes.of(service),
         servers=draw(st.integers(1, 4)),
@@ -50,12 +50,12 @@ def plans(draw: st.DrawFn) -> PoolPlan:
     )
 
 
-def play(plan: PoolPlan, times: Any, looks: list[int], seed: int, method: Any = fast) -> Any:
+def play(spec: PoolSpec, times: Any, looks: list[int], seed: int, method: Any = fast) -> Any:
     """The answers, what was seen at some moments, and what was seen at the end."""
     env, rows, seen = simpy.Environment(0), [], []
     requests = plain(np.asarray(times) * 1e-9, np.random.default_rng(seed))
-    pool = method.Pool(env, plan, iter([requests]), lambda answers: rows.append(answers.copy()))
-    for server in range(plan.servers):
+    pool = method.Pool(env, spec, iter([requests]), lambda answers: rows.append(answers.copy()))
+    for server in range(spec.servers):
         pool.add(server)
     for look in looks:
         control_at(env, look, lambda: seen.append((int(env.now), pool.seen())))
@@ -64,13 +64,13 @@ def play(plan: PoolPlan, times: Any, looks: list[int], seed: int, method: Any = 
 
 
 @pytest.mark.parametrize("method", [fast, reference], ids=["fast", "reference"])
-@given(plans(), gaps, st.lists(st.integers(0, 3000), max_size=20), st.integers(0, 99))
+@given(specs(), gaps, st.lists(st.integers(0, 3000), max_size=20), st.integers(0, 99))
 @settings(max_examples=150, deadline=None)
 def test_the_books_balance(
-    method: Any, plan: PoolPlan, gaps: list[int], looks: list[int], seed: int
+    method: Any, spec: PoolSpec, gaps: list[int], looks: list[int], seed: int
 ) -> None:
     times = np.cumsum(gaps)
-    answers, seen, end = play(plan, times, looks, seed, method)
+    answers, seen, end = play(spec, times, looks, seed, method)
     # Requests in = done + shed + timed out; all have ended, each once.
     assert sorted(answers["number"].tolist()) == list(range(len(times)))
     assert end.waiting == end.in_service == 0
@@ -89,33 +89,33 @@ def test_the_books_balance(
     assert end.busy == sum(int(row["served"] - row["start"]) for row in batches.values())
     assert end.batches == len(batches)
     assert end.served == len(done)
-    assert all(row["batch"] <= plan.rule.full for row in done)
+    assert all(row["batch"] <= spec.rule.full for row in done)
     # Nobody is served before coming, nor two batches by one server at once.
     assert (done["start"] >= done["reach"]).all()
-    for server in range(plan.servers):
+    for server in range(spec.servers):
         own = sorted(
             (row["start"], row["served"]) for (s, _), row in batches.items() if s == server
         )
         assert all(b[0] >= a[1] for a, b in pairwise(own))
 
 
-@given(plans(), gaps, st.integers(0, 99))
+@given(specs(), gaps, st.integers(0, 99))
 @settings(max_examples=150, deadline=None)
-def test_a_queue_keeps_its_order(plan: PoolPlan, gaps: list[int], seed: int) -> None:
+def test_a_queue_keeps_its_order(spec: PoolSpec, gaps: list[int], seed: int) -> None:
     """Central: the order of coming; else that of each server's own queue."""
-    answers, _, _ = play(plan, np.cumsum(gaps), [], seed)
+    answers, _, _ = play(spec, np.cumsum(gaps), [], seed)
     done = np.sort(answers[answers["outcome"] == Outcome.DONE], order="number")
-    own = [done] if plan.routing is Routing.CENTRAL else [
-        done[done["server"] == server] for server in range(plan.servers)
+    own = [done] if spec.routing is Routing.CENTRAL else [
+        done[done["server"] == server] for server in range(spec.servers)
     ]  # fmt: skip
     for queue in own:
         assert (np.diff(queue["start"]) >= 0).all()
 
 
-@given(plans(), gaps, st.integers(0, 99))
+@given(specs(), gaps, st.integers(0, 99))
 @settings(max_examples=100, deadline=None)
-def test_the_same_seed_gives_the_same_bytes(plan: PoolPlan, gaps: list[int], seed: int) -> None:
-    first, second = (play(plan, np.cumsum(gaps), [], seed)[0] for _ in range(2))
+def test_the_same_seed_gives_the_same_bytes(spec: PoolSpec, gaps: list[int], seed: int) -> None:
+    first, second = (play(spec, np.cumsum(gaps), [], seed)[0] for _ in range(2))
     assert first.tobytes() == second.tobytes()
 
 

@@ -19,7 +19,7 @@ from bench.pipeline import run
 from bench.prepare import Settings, prepare
 from bench.profile import Growth, MeasuredSizes
 from bench.requests import Answers
-from bench.scenario import LineDeployment, Objective, ResponseLimit, SimulatePlan, Workload
+from bench.scenario import LineDeployment, Objective, ResponseLimit, SimulateOptions, Workload
 from bench.simulate import Simulation, line, places
 from bench.simulate.run import Job, play, play_replication
 from bench.streams import Streams
@@ -65,7 +65,7 @@ def job(*stages: dict[str, Any], replication: int = 0, method: str = "fast", **c
         "profiles": dict.fromkeys(deployment.parts, exponential_profile(MEAN_S, 1000)),
         "workload": Workload.model_validate({"arrivals": {"name": "poisson", "rate": RATE}}),
         "objective": Objective(response=ResponseLimit(limit=1.0)),
-        "plan": SimulatePlan(profile_uncertainty=False),
+        "options": SimulateOptions(profile_uncertainty=False),
         "method": method,
         "seed": 3,
         "replication": replication,
@@ -125,11 +125,11 @@ def test_what_devices_pass_on_is_a_thinned_stream() -> None:
             for row, of in enumerate((asked_again, ~asked_again)):
                 sums[row] += [wait[of].sum() / PER_SECOND, of.sum()]
 
-        plan = job(
+        replication = job(
             edge, cloud, replication=replication, workload=workload,
             profiles={name: exponential_profile(mean) for name, mean in times.items()},
         )  # fmt: skip
-        play(plan, watch=watch)
+        play(replication, watch=watch)
         seen.append((sums[:, 0] / sums[:, 1]).tolist())
     agrees([wait for wait, _ in seen], rate * beyond_s / (1 / beyond_s - rate))
     agrees([wait for _, wait in seen], 0.5 / each * 0.5 / (1 - 0.5))

@@ -206,7 +206,7 @@ def test_an_unforeseen_error_names_its_kind(tmp_path: Path) -> None:
 
 
 def test_replicates_come_in_shuffled_order_and_are_pooled(tmp_path: Path) -> None:
-    from bench.measure.plan import plan_arms
+    from bench.measure.arm_requests import plan_arms
 
     asked = ask(tmp_path, PLAIN, "{name: fake, base: 2 ms}")
     plan = asked.plan.model_copy(update={"budget": "standard"})

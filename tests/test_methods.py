@@ -21,9 +21,9 @@ from bench.simulate.plane import (
     Admission,
     Battery,
     Checkpoints,
-    FleetPlan,
+    FleetSpec,
     Link,
-    PoolPlan,
+    PoolSpec,
     Routing,
     Spill,
     Windows,
@@ -92,14 +92,14 @@ def links(draw: st.DrawFn) -> Link:
 
 
 @st.composite
-def plans(draw: st.DrawFn, closed: bool) -> PoolPlan:
+def pool_specs(draw: st.DrawFn, closed: bool) -> PoolSpec:
     rule = draw(rules())
     shed_from = draw(limits)
     opens = None
     if not closed and draw(st.booleans()):
         opens = np.array(sorted(draw(st.lists(st.integers(0, 1500), max_size=3))), np.int64)
     checkpoints = st.builds(Checkpoints, st.integers(1, 200), st.integers(0, 20))
-    return PoolPlan(
+    return PoolSpec(
         rule=rule,
         service=draw(services(rule.full)),
         servers=SERVERS,
@@ -153,11 +153,11 @@ scripts = st.lists(
 )
 
 
-def play(method: Any, plan: PoolPlan, chunks: list[Requests], script: Script) -> dict[str, Any]:
+def play(method: Any, spec: PoolSpec, chunks: list[Requests], script: Script) -> dict[str, Any]:
     """One pool under a scripted control plane."""
     env = simpy.Environment(0)
     rows: list[Answers] = []
-    pool = method.Pool(env, plan, iter(chunks), lambda answers: rows.append(answers.copy()))
+    pool = method.Pool(env, spec, iter(chunks), lambda answers: rows.append(answers.copy()))
     pool.watch_wake = pool.watch_empty = True
     up: set[int] = set()
     story: list[Any] = []
@@ -197,18 +197,18 @@ def play(method: Any, plan: PoolPlan, chunks: list[Requests], script: Script) ->
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[PoolPlan, list[Requests], Script]:
+def cases(draw: st.DrawFn) -> tuple[PoolSpec, list[Requests], Script]:
     closed = draw(st.booleans())
     at_first: Script = [(0, "turn", server) for server in range(draw(st.integers(0, SERVERS)))]
-    return draw(plans(closed)), draw(requests()), at_first + draw(scripts)
+    return draw(pool_specs(closed)), draw(requests()), at_first + draw(scripts)
 
 
 @given(cases())
 @settings(max_examples=400, deadline=None, report_multiple_bugs=False)
-def test_the_fast_method_is_the_reference(case: tuple[PoolPlan, list[Requests], Script]) -> None:
-    plan, chunks, script = case
-    expected = play(reference, plan, chunks, script)
-    found = play(fast, plan, chunks, script)
+def test_the_fast_method_is_the_reference(case: tuple[PoolSpec, list[Requests], Script]) -> None:
+    spec, chunks, script = case
+    expected = play(reference, spec, chunks, script)
+    found = play(fast, spec, chunks, script)
     assert found["answers"] == expected["answers"]
     assert found["story"] == expected["story"]
     assert found["left"] == expected["left"]
@@ -217,18 +217,18 @@ def test_the_fast_method_is_the_reference(case: tuple[PoolPlan, list[Requests], 
 def test_what_takes_no_time_is_through_at_the_moment_its_link_breaks() -> None:
     """Found by the test above: a user whose request times out at once asks again at that moment."""
     away = WindowsOfEach(np.array([0, 1]), Windows(np.array([0]), np.array([1])))
-    plan = PoolPlan(
+    spec = PoolSpec(
         constant(1, 0), ServiceTimes.of({1: [1e-9]}), SERVERS, admission=Admission(timeout=0),
         retry=False, uplink=Link(0, 1, away), users=1,
     )  # fmt: skip
     rows = [Row(n, 0, 0, 0, 0.5, 0.5, 0, 0, 0.0) for n in range(2)]
-    fast_, slow = (play(m, plan, [Requests.of_rows(rows)], []) for m in (fast, reference))
+    fast_, slow = (play(m, spec, [Requests.of_rows(rows)], []) for m in (fast, reference))
     assert fast_ == slow
     assert [answer[2] for answer in slow["answers"]] == [0, 0]
 
 
 @st.composite
-def fleet_plans(draw: st.DrawFn) -> FleetPlan:
+def fleet_specs(draw: st.DrawFn) -> FleetSpec:
     rule, devices = draw(rules()), draw(st.integers(1, 3))
     period = draw(st.one_of(st.just(0), st.integers(2, 80)))
     battery = st.builds(
@@ -250,7 +250,7 @@ def fleet_plans(draw: st.DrawFn) -> FleetPlan:
         off_line=windows(),
         outages=st.one_of(st.none(), st.integers(1, 3).flatmap(windows_of_each)),
     )
-    return FleetPlan(
+    return FleetSpec(
         devices=devices,
         rule=rule,
         service=draw(services(rule.full)),
@@ -268,9 +268,9 @@ def fleet_plans(draw: st.DrawFn) -> FleetPlan:
     )
 
 
-def play_fleet(method: Any, plan: FleetPlan, chunks: list[Requests]) -> dict[str, Any]:
+def play_fleet(method: Any, spec: FleetSpec, chunks: list[Requests]) -> dict[str, Any]:
     rows: list[Answers] = []
-    fleet = method.Fleet(plan, iter(chunks), lambda answers: rows.append(answers.copy()), END)
+    fleet = method.Fleet(spec, iter(chunks), lambda answers: rows.append(answers.copy()), END)
     gone = [chunk for chunk in fleet.spilled() if len(chunk)]
     answers = np.concatenate([np.zeros(0, ANSWER), *rows])
     return {
@@ -280,10 +280,10 @@ def play_fleet(method: Any, plan: FleetPlan, chunks: list[Requests]) -> dict[str
     }
 
 
-@given(fleet_plans(), requests())
+@given(fleet_specs(), requests())
 @settings(max_examples=400, deadline=None, report_multiple_bugs=False)
-def test_the_fast_fleet_is_the_reference(plan: FleetPlan, chunks: list[Requests]) -> None:
-    expected, found = play_fleet(reference, plan, chunks), play_fleet(fast, plan, chunks)
+def test_the_fast_fleet_is_the_reference(spec: FleetSpec, chunks: list[Requests]) -> None:
+    expected, found = play_fleet(reference, spec, chunks), play_fleet(fast, spec, chunks)
     assert found == expected
 
 

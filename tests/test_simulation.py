@@ -24,7 +24,7 @@ from bench.scenario import (
     Objective,
     RealTimeDeployment,
     ResponseLimit,
-    SimulatePlan,
+    SimulateOptions,
     Spread,
     Workload,
 )
@@ -32,7 +32,7 @@ from bench.simulate import Holding, cloud, fast, reference
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
 from bench.simulate.durations import drawn
 from bench.simulate.fast.link import cross
-from bench.simulate.plane import Link, PoolPlan, Windows, WindowsOfEach
+from bench.simulate.plane import Link, PoolSpec, Windows, WindowsOfEach
 from bench.simulate.run import Job, play_replication
 from bench.simulate.scaling import Observed, hpa, queue, scale_to_zero, schedule
 from bench.simulate.service import ServiceTimes, correlation_length, service_times
@@ -72,7 +72,7 @@ def serve(
 
     service = ServiceTimes.of({size: [seconds] for size, seconds in service_s.items()})
     requests = plain(np.array(arrivals, float), np.random.default_rng(0))
-    pool = method.Pool(env, PoolPlan(rule, service, servers), iter([requests]), note)
+    pool = method.Pool(env, PoolSpec(rule, service, servers), iter([requests]), note)
     for server in range(servers):
         pool.add(server)
     pool.run(ticks(1e6))
@@ -114,7 +114,7 @@ def test_one_more_server_never_makes_a_request_later(
     def starts(number: int) -> Any:
         rows: list[Any] = []
         pool = fast.Pool(
-            simpy.Environment(0), PoolPlan(NO_BATCHES, service, number), iter([requests]),
+            simpy.Environment(0), PoolSpec(NO_BATCHES, service, number), iter([requests]),
             lambda answers: rows.append(answers.copy()),
         )  # fmt: skip
         for server in range(number):
@@ -405,7 +405,7 @@ def job(deployment: Any, arrivals: Any = None, method: str = "fast", **changes: 
             }
         ),
         "objective": Objective(response=ResponseLimit(limit=0.2)),
-        "plan": SimulatePlan(),
+        "options": SimulateOptions(),
         "method": method,
         "seed": 1,
         "replication": 0,
@@ -524,18 +524,18 @@ def test_the_same_seed_gives_the_same_record_and_another_one_does_not() -> None:
 
 def test_days_follow_each_other() -> None:
     one = play_replication(job(DEPLOYMENTS["batch"]))[0]
-    three = play_replication(job(DEPLOYMENTS["batch"], plan=SimulatePlan(days=3)))[0]
+    three = play_replication(job(DEPLOYMENTS["batch"], options=SimulateOptions(days=3)))[0]
     assert three.requests == pytest.approx(3 * one.requests, rel=0.2)
     assert three.done == three.requests
     assert len(three.usage["d"].holdings) == 3 * len(one.usage["d"].holdings)
 
 
 def test_a_steady_state_leaves_the_warm_up_out() -> None:
-    plan = SimulatePlan(start="steady")
+    options = SimulateOptions(start="steady")
     backlogged = {"name": "backlog", "count": 400, "after": 0.0}
-    steady = play_replication(job(DEPLOYMENTS["edge"], backlogged, plan=plan))[0]
+    steady = play_replication(job(DEPLOYMENTS["edge"], backlogged, options=options))[0]
     assert steady.requests <= 2400
-    calm = play_replication(job(DEPLOYMENTS["autoscaled"], plan=plan))[0]
+    calm = play_replication(job(DEPLOYMENTS["autoscaled"], options=options))[0]
     empty = play_replication(job(DEPLOYMENTS["autoscaled"]))[0]
     assert calm.warm_up_s > 0
     assert calm.requests < empty.requests

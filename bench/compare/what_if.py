@@ -84,9 +84,9 @@ def other_traffic(
 
 def _fewer_replications(scenario: ResolvedScenario) -> ResolvedScenario:
     asked = scenario.scenario
-    plan = asked.simulate.model_copy(update={"replications": REPLICATIONS})
+    options = asked.simulate.model_copy(update={"replications": REPLICATIONS})
     return scenario.model_copy(
-        update={"scenario": asked.model_copy(update={"simulate": plan, "sweep": {}})}
+        update={"scenario": asked.model_copy(update={"simulate": options, "sweep": {}})}
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.measure.budget import BUDGETS
 from bench.measure.tasks import Task
 from bench.record import Record
-from bench.scenario import Arm, Choice, MeasurePlan
+from bench.scenario import Arm, Choice, MeasureOptions
 from bench.streams import Streams
 
 EVERY_SIZE_UP_TO = 16
@@ -30,21 +30,23 @@ class ArmRequest(Record):
     min_agreement: float | None = None
 
 
-def plan_arms(task: Choice, arms: Sequence[Arm], plan: MeasurePlan, seed: int) -> list[ArmRequest]:
+def arm_requests(
+    task: Choice, arms: Sequence[Arm], options: MeasureOptions, seed: int
+) -> list[ArmRequest]:
     """Every arm as often as the budget has replicates, in one shuffled order."""
     requests = [
         ArmRequest(
             arm=arm,
             task=Choice.model_validate({"name": task.name, **task.options, **arm.task}),
-            budget=plan.budget,
-            max_batch=plan.max_batch,
-            loads=plan.loads,
+            budget=options.budget,
+            max_batch=options.max_batch,
+            loads=options.loads,
             seed=seed,
             replicate=replicate,
-            min_agreement=plan.min_agreement,
+            min_agreement=options.min_agreement,
         )
         for arm in arms
-        for replicate in range(BUDGETS[plan.budget].replicates)
+        for replicate in range(BUDGETS[options.budget].replicates)
     ]
     order = Streams(seed, 0).get("order of the processes").permutation(len(requests))
     return [requests[index] for index in order]

@@ -19,6 +19,7 @@ import pandas as pd
 from bench import extensions
 from bench.errors import BenchError
 from bench.executor import Report
+from bench.measure.arm_requests import ArmRequest, arm_requests
 from bench.measure.measurement import (
     BATCH_COLUMNS,
     REQUEST_COLUMNS,
@@ -27,7 +28,6 @@ from bench.measure.measurement import (
     Measurement,
     Replicate,
 )
-from bench.measure.plan import ArmRequest, plan_arms
 from bench.measure.procedure import BACKENDS, build_task, measure_replicate, own_faults
 from bench.measure.reference import make_reference
 from bench.measure.summary import summarise
@@ -62,24 +62,26 @@ def measure_all(
         BenchError: no arm gave a measurement; the error of the first.
     """
     (run.path / FOLDER).mkdir(exist_ok=True)
-    plan = plan_arms(campaign.task, campaign.arms, campaign.plan, seed)
+    requests = arm_requests(campaign.task, campaign.arms, campaign.options, seed)
     failed: dict[str, BenchError] = {}
-    report = partial(_report, notify, 0, len(plan), "reference")
-    stages = dict.fromkeys(request.task.options.get(STAGE) for request in plan)
+    report = partial(_report, notify, 0, len(requests), "reference")
+    stages = dict.fromkeys(request.task.options.get(STAGE) for request in requests)
     known = {stage: _reference(campaign, stage, run, isolate, report) for stage in stages}
-    plan = [request.model_copy(update=known[request.task.options.get(STAGE)]) for request in plan]
-    for done, request in enumerate(plan):
+    requests = [
+        request.model_copy(update=known[request.task.options.get(STAGE)]) for request in requests
+    ]
+    for done, request in enumerate(requests):
         if request.arm.name in failed or run.has(_file(request, "json")):
             continue
-        report = partial(_report, notify, done, len(plan), request.arm.name)
+        report = partial(_report, notify, done, len(requests), request.arm.name)
         try:
-            measured = isolate(measure_replicate, request, campaign.plan.stall_limit, report)
+            measured = isolate(measure_replicate, request, campaign.options.stall_limit, report)
         except BenchError as error:
             failed[request.arm.name] = error
             continue
         _keep(run, request, *measured)
-        notify(done + 1, len(plan), request.arm.name)
-    measurement = _gather(run, [r for r in plan if r.arm.name not in failed], failed)
+        notify(done + 1, len(requests), request.arm.name)
+    measurement = _gather(run, [r for r in requests if r.arm.name not in failed], failed)
     if not measurement.arms:
         raise next(iter(failed.values()))
     run.save("measurement.json", measurement)
@@ -112,7 +114,7 @@ def _reference(
     task = Choice.model_validate({"name": campaign.task.name, **campaign.task.options, **own})
     try:
         if not path.is_file():
-            isolate(_make_reference, (task, path), campaign.plan.stall_limit, report)
+            isolate(_make_reference, (task, path), campaign.options.stall_limit, report)
     except BenchError as error:
         return {"no_reference": str(error)}
     return {"reference": str(path.resolve())}
@@ -132,12 +134,12 @@ def _keep(run: Run, request: ArmRequest, replicate: Replicate, batches: Any, req
     run.save(_file(request, "json"), replicate)
 
 
-def _gather(run: Run, plan: Sequence[ArmRequest], failed: dict[str, BenchError]) -> Measurement:
-    ordered = sorted(plan, key=lambda r: (r.arm.name, r.replicate))
+def _gather(run: Run, wanted: Sequence[ArmRequest], failed: dict[str, BenchError]) -> Measurement:
+    ordered = sorted(wanted, key=lambda r: (r.arm.name, r.replicate))
     batches = _table(run, ordered, "batches.parquet", BATCH_COLUMNS)
     requests = _table(run, ordered, "requests.parquet", REQUEST_COLUMNS)
     arms: list[ArmMeasurement] = []
-    for name in dict.fromkeys(r.arm.name for r in plan):
+    for name in dict.fromkeys(r.arm.name for r in wanted):
         own = [r for r in ordered if r.arm.name == name]
         replicates = [run.load(_file(r, "json"), Replicate) for r in own]
         rows = batches[batches["arm"] == name], requests[requests["arm"] == name]

@@ -20,6 +20,7 @@ from bench import extensions
 from bench.errors import InputError, MeasurementInvalid, MissingRequirement, shorten
 from bench.executor import signs_of_life
 from bench.measure import environment
+from bench.measure.arm_requests import ArmRequest, phases, profile_sizes
 from bench.measure.backends import BackendOptions, Feeds, Session, clock_of
 from bench.measure.budget import BUDGETS
 from bench.measure.clock import at_once
@@ -30,7 +31,6 @@ from bench.measure.loads import Facts
 from bench.measure.measurement import Accuracy, Agreement, Columns, Parity, Replicate, WarmUp
 from bench.measure.metering import Meters
 from bench.measure.models import ModelFile, fetch
-from bench.measure.plan import ArmRequest, phases, profile_sizes
 from bench.measure.recorder import Recorder
 from bench.measure.reference import compare_outputs, count_agreement, read_reference, run_one
 from bench.measure.service import PROFILE, Note, Service

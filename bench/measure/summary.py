@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench import extensions
 from bench.measure import validity
+from bench.measure.arm_requests import ArmRequest, phases
 from bench.measure.budget import BUDGETS, Budget
 from bench.measure.limits import usable_cores
 from bench.measure.loads import Aim
@@ -25,7 +26,6 @@ from bench.measure.measurement import (
     Verdict,
     overall,
 )
-from bench.measure.plan import ArmRequest, phases
 from bench.measure.procedure import LOADS
 from bench.measure.service import PROFILE
 from bench.measure.tasks import STEPS

@@ -24,7 +24,7 @@ NAME_LENGTH = 200
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH)]
 
 
-class SpillPlan(Record):
+class SpillOptions(Record):
     """Which requests go on from the device to the cloud."""
 
     queue: int | None = Field(default=None, ge=0)
@@ -35,13 +35,13 @@ class SpillPlan(Record):
     """Hours in which the cloud can be reached, every day; by default always."""
 
     @model_validator(mode="after")
-    def _some(self) -> SpillPlan:
+    def _some(self) -> SpillOptions:
         if self.queue is None and not self.unsure:
             raise ValueError("give queue or unsure, or nothing ever spills")
         return self
 
 
-Takes = Literal["all", "found"] | SpillPlan
+Takes = Literal["all", "found"] | SpillOptions
 
 
 def file_of(place: str) -> str:
@@ -76,9 +76,9 @@ class Stage:
         return self.takes == "found"
 
     @property
-    def spill(self) -> SpillPlan | None:
+    def spill(self) -> SpillOptions | None:
         """What devices pass on to it instead of answering it, or to be answered again."""
-        return self.takes if isinstance(self.takes, SpillPlan) else None
+        return self.takes if isinstance(self.takes, SpillOptions) else None
 
 
 class _Deployment(Record):
@@ -149,7 +149,7 @@ class HybridDeployment(_Deployment):
     kind: Literal["hybrid"]
     edge: EdgePart
     cloud: RealTimePart
-    spill: SpillPlan
+    spill: SpillOptions
 
     @property
     def line(self) -> list[Stage]:
@@ -262,7 +262,7 @@ class LineDeployment(_Deployment):
                     f"{stage.name!r} is at the edge, after {before.name!r}, which is not: answers go "
                     "back to the source, and not to another model there"
                 )
-            if isinstance(stage.takes, SpillPlan) and before.place in ("batch", "real_time"):
+            if isinstance(stage.takes, SpillOptions) and before.place in ("batch", "real_time"):
                 raise ValueError(
                     f"{stage.name!r} takes what devices pass on, and {before.name!r} is not at the "
                     "edge: say takes: all, or takes: found"

@@ -23,7 +23,7 @@ _PART_FIELDS = {
     "scaling": [(record, "scaling") for record in _REAL_TIME],
     "arrivals": [("Workload", "arrivals")],
     "sizes": [("Workload", "sizes")],
-    "load": [("MeasurePlan", "loads")],
+    "load": [("MeasureOptions", "loads")],
 }
 
 

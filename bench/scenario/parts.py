@@ -139,7 +139,7 @@ class Shed(Record):
         return self
 
 
-class AdmissionPlan(Record):
+class AdmissionOptions(Record):
     """Who is turned away. Shed and timed-out requests count against the SLO."""
 
     queue_limit: int | None = Field(default=None, ge=0)
@@ -201,7 +201,7 @@ class PowerMode(Record):
     """Power while it serves."""
 
 
-class BatteryPlan(Record):
+class BatteryOptions(Record):
     """What a device runs on between charges."""
 
     capacity: Joules
@@ -246,7 +246,7 @@ class PlacedPart(ArmSpec):
     """Whether each stands at a site, and answers the sources there only."""
     offer: str
     batching: Choice = Choice(name="none")
-    admission: AdmissionPlan = AdmissionPlan()
+    admission: AdmissionOptions = AdmissionOptions()
     failures: MeanTimes | None = None
     in_flight: Literal["retry", "lost"] = "retry"
     """What becomes of requests on a machine that fails."""
@@ -294,7 +294,7 @@ class EdgePart(PlacedPart):
     """Hours in which devices serve, every day; by default always."""
     duty_cycle: DutyCycle | None = None
     power_mode: PowerMode = PowerMode()
-    battery: BatteryPlan | None = None
+    battery: BatteryOptions | None = None
     cellular: Cellular | None = None
 
 

@@ -16,7 +16,7 @@ from bench.scenario.parts import ArmSpec, BatchPart, Choice, Part
 from bench.scenario.schema import (
     Arm,
     Campaign,
-    MeasurePlan,
+    MeasureOptions,
     PlanSpace,
     ResolvedScenario,
     Scenario,
@@ -87,7 +87,7 @@ class _Lookup:
     def task(self, value: Choice) -> Choice:
         return self.part("task", value, "task")
 
-    def plan(self, value: MeasurePlan) -> MeasurePlan:
+    def measure(self, value: MeasureOptions) -> MeasureOptions:
         loads = [
             self.part("load", part, "measure", "loads", index)
             for index, part in enumerate(value.loads)
@@ -141,7 +141,7 @@ def resolve(
             "workload": scenario.workload.model_copy(
                 update={"arrivals": arrivals, "sizes": sizes, "sites": _sites(scenario)}
             ),
-            "measure": look_up.plan(scenario.measure),
+            "measure": look_up.measure(scenario.measure),
             "deployments": deployments,
             "plan": _space(look_up, scenario.plan),
         }
@@ -233,7 +233,7 @@ def resolve_suite(
     return Campaign(
         name=suite.name,
         task=task,
-        plan=look_up.plan(suite.measure),
+        options=look_up.measure(suite.measure),
         arms=list({arm.name: arm for arm in arms}.values()),
     )
 

@@ -90,7 +90,7 @@ class Objective(Record):
         return self
 
 
-class MeasurePlan(Record):
+class MeasureOptions(Record):
     """How much to measure."""
 
     budget: BudgetName = "smoke"
@@ -103,7 +103,7 @@ class MeasurePlan(Record):
     """A process that makes no progress for so long is given up."""
 
 
-class SimulatePlan(Record):
+class SimulateOptions(Record):
     """What to simulate, and how often."""
 
     replications: int = Field(default=6, ge=2, le=1000)
@@ -149,7 +149,7 @@ class _Asked(Record):
     name: Name
     title: str = Field(default="", max_length=300)
     task: Choice
-    measure: MeasurePlan = MeasurePlan()
+    measure: MeasureOptions = MeasureOptions()
 
 
 class Suite(_Asked):
@@ -163,7 +163,7 @@ class Scenario(_Asked):
 
     workload: Workload
     objective: Objective
-    simulate: SimulatePlan = SimulatePlan()
+    simulate: SimulateOptions = SimulateOptions()
     deployments: list[Deployment] = Field(min_length=1, max_length=100)
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default={}, max_length=8)
     """Other values for fields, by path (``deployments.NAME.scaling.max_replicas``): every
@@ -197,7 +197,7 @@ class Campaign(Record):
 
     name: str
     task: Choice
-    plan: MeasurePlan
+    options: MeasureOptions
     arms: list[Arm]
 
 
@@ -241,6 +241,6 @@ class ResolvedScenario(Record):
         return Campaign(
             name=self.scenario.name,
             task=self.scenario.task,
-            plan=self.scenario.measure,
+            options=self.scenario.measure,
             arms=[arm for arm in self.distinct_arms if arm.device.here],
         )

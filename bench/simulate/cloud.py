@@ -1,4 +1,4 @@
-"""Records of a scenario → plans of the data plane and the control plane of a cloud pool."""
+"""Records of a scenario → specifications of the data plane and the control plane of a cloud pool."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench import extensions
 from bench.batching import Rule
 from bench.profile import Profile
 from bench.scenario import (
-    AdmissionPlan,
+    AdmissionOptions,
     BatchPart,
     Choice,
     MeanTimes,
@@ -144,12 +144,12 @@ def link_of(message: Message, bandwidth: float, sites: int, outages: WindowsOfEa
     return Link(ticks(each * message.fixed), sites, outages, PER_SECOND * each * message.per_unit)
 
 
-def admission(plan: AdmissionPlan) -> Admission:
+def admission(options: AdmissionOptions) -> Admission:
     return Admission(
-        queue_limit=FOREVER if plan.queue_limit is None else plan.queue_limit,
-        shed_from=plan.shed.begin if plan.shed else FOREVER,
-        shed_to=plan.shed.end if plan.shed else FOREVER,
-        timeout=FOREVER if plan.timeout is None else ticks(plan.timeout),
+        queue_limit=FOREVER if options.queue_limit is None else options.queue_limit,
+        shed_from=options.shed.begin if options.shed else FOREVER,
+        shed_to=options.shed.end if options.shed else FOREVER,
+        timeout=FOREVER if options.timeout is None else ticks(options.timeout),
     )
 
 

@@ -53,7 +53,7 @@ class Day(Record):
 
 def day_of(job: Job) -> Day:
     """The first simulated days of one deployment."""
-    step_s = job.plan.days * 86_400.0 / BINS
+    step_s = job.options.days * 86_400.0 / BINS
     played, tally, _ = play(job, step_s=step_s)
     counts = dict(zip(SERIES, tally.series.astype(float), strict=True))
     bins = len(counts["arrived"])
@@ -151,7 +151,7 @@ def event_trace(job: Job, start_s: float, length_s: float) -> dict[str, Any]:
             seen.append(answers[inside].copy())
 
     played, _, _ = play(job, watch=watch)
-    until = until_of(job.workload, job.objective, job.plan.days)
+    until = until_of(job.workload, job.objective, job.options.days)
     rows = np.concatenate([np.zeros(0, ANSWER), *seen])
     events = [
         *_names(played),

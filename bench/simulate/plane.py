@@ -118,7 +118,7 @@ class Checkpoints:
 
 
 @dataclass(frozen=True)
-class PoolPlan:
+class PoolSpec:
     """Servers behind queues."""
 
     rule: Rule
@@ -159,7 +159,7 @@ class Pool(Protocol):
     def __init__(
         self,
         env: simpy.Environment,
-        plan: PoolPlan,
+        spec: PoolSpec,
         requests: Iterator[Requests],
         on_answers: OnAnswers,
     ) -> None: ...
@@ -268,7 +268,7 @@ def device_of(source: int, devices: int, sites: int) -> int:
 
 
 @dataclass(frozen=True)
-class FleetPlan:
+class FleetSpec:
     """Devices with a queue and one server each; :func:`device_of` says whose a source is."""
 
     devices: int

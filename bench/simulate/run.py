@@ -18,7 +18,7 @@ from bench.scenario import (
     Objective,
     ResolvedScenario,
     Scenario,
-    SimulatePlan,
+    SimulateOptions,
     Workload,
 )
 from bench.simulate import cloud, line
@@ -53,7 +53,7 @@ OnDone = Callable[[int, int, str], None]
 Result = tuple[Replication, list[float | None]]
 """One replication, and its curve of response times."""
 _RESULT: TypeAdapter[Result] = TypeAdapter(Result)
-Planned = list[tuple[Deployment, dict[str, Profile], str | None]]
+Cases = list[tuple[Deployment, dict[str, Profile], str | None]]
 """Deployments, their profiles by part, and why one need not be simulated."""
 
 
@@ -69,7 +69,7 @@ class Job(Record):
     """By the name of the deployment's part."""
     workload: Workload
     objective: Objective
-    plan: SimulatePlan
+    options: SimulateOptions
     method: str
     seed: int
     replication: int
@@ -111,13 +111,13 @@ def simulate_all(
 
     ``first``: the number of the first scenario in the journal.
     """
-    plans = [_plan(scenario, sized(scenario, profiles)) for scenario in scenarios]
+    cases = [_cases(scenario, sized(scenario, profiles)) for scenario in scenarios]
     jobs = {
         f"{place}/{deployment.name}/{replication}": _job(
             scenario, deployment, own, seed, method, replication
         )
-        for place, (scenario, plan) in enumerate(zip(scenarios, plans, strict=True), first)
-        for deployment, own, impossible in plan
+        for place, (scenario, own_cases) in enumerate(zip(scenarios, cases, strict=True), first)
+        for deployment, own, impossible in own_cases
         if impossible is None
         for replication in range(scenario.scenario.simulate.replications)
     }
@@ -140,30 +140,30 @@ def simulate_all(
                     ],
                     any(profile.log_error for profile in own.values()),
                 )
-                for deployment, own, impossible in plan
+                for deployment, own, impossible in own_cases
             ],
-            caveats=_caveats(scenario.scenario, plan),
+            caveats=_caveats(scenario.scenario, own_cases),
         )
-        for place, (scenario, plan) in enumerate(zip(scenarios, plans, strict=True), first)
+        for place, (scenario, own_cases) in enumerate(zip(scenarios, cases, strict=True), first)
     ]
 
 
-def _caveats(asked: Scenario, plan: Planned) -> list[Caveat]:
+def _caveats(asked: Scenario, cases: Cases) -> list[Caveat]:
     """What is left out of every deployment."""
-    used = {profile.arm: profile for _, own, _ in plan for profile in own.values()}
+    used = {profile.arm: profile for _, own, _ in cases for profile in own.values()}
     workload = asked.workload
     return [*left_out(workload, asked.simulate.days), *size_caveats(workload, used.values())]
 
 
-def _plan(scenario: ResolvedScenario, profiles: Mapping[str, Profile]) -> Planned:
+def _cases(scenario: ResolvedScenario, profiles: Mapping[str, Profile]) -> Cases:
     """Every deployment with its profiles, and why it need not be simulated."""
     asked = scenario.scenario
-    plan = []
+    cases = []
     for deployment in asked.deployments:
         own = _profiles_for(deployment, scenario, profiles)
         reason = why_impossible(deployment, own, asked.workload, asked.objective)
-        plan.append((deployment, own, reason))
-    return plan
+        cases.append((deployment, own, reason))
+    return cases
 
 
 def _play_all(
@@ -234,7 +234,7 @@ def _job(
         profiles=profiles,
         workload=asked.workload,
         objective=asked.objective,
-        plan=asked.simulate,
+        options=asked.simulate,
         method=method,
         seed=seed,
         replication=replication,
@@ -245,7 +245,7 @@ def play_replication(job: Job) -> Result:
     """One replication, and its curve of response times."""
     played, tally, demand = play(job)
     warm_up = 0
-    if job.plan.start == "steady":
+    if job.options.start == "steady":
         warm_up = _end_of_warm_up(tally)
         played, tally, demand = play(job, since=warm_up)
     ended = sum(tally[name] for name in ("done", "shed", "timed_out", "lost"))
@@ -257,7 +257,7 @@ def play_replication(job: Job) -> Result:
     floors = [sample_floor(q / 100) for q in names]
     complete = tally["done"] == requests > 0
     replication = Replication(
-        days=job.plan.days,
+        days=job.options.days,
         requests=requests,
         done=tally["done"],
         shed=tally["shed"],
@@ -286,10 +286,10 @@ def play_replication(job: Job) -> Result:
 
 def requests_of(scenario: Scenario, seed: int, method: str) -> list[int]:
     """Of each replication, the requests that every deployment meets; of no closed loop."""
-    plan = scenario.simulate
+    options = scenario.simulate
     return [
-        count_requests(scenario.workload, Streams(seed, replication), plan.days, method)
-        for replication in range(plan.replications)
+        count_requests(scenario.workload, Streams(seed, replication), options.days, method)
+        for replication in range(options.replications)
     ]
 
 
@@ -307,11 +307,11 @@ def play(
         watch: sees every chunk of answers too.
     """
     streams = Streams(job.seed, job.replication)
-    demand = Demand(job.workload, streams, job.plan.days, job.method, since)
-    until = until_of(job.workload, job.objective, job.plan.days)
+    demand = Demand(job.workload, streams, job.options.days, job.method, since)
+    until = until_of(job.workload, job.objective, job.options.days)
     tally = Tally(
-        job.objective, until, since, step_s, sequence=job.plan.start == "steady" and not since,
-        watch=watch, next_day=line.next_day_of(job.deployment, job.workload, job.plan.days),
+        job.objective, until, since, step_s, sequence=job.options.start == "steady" and not since,
+        watch=watch, next_day=line.next_day_of(job.deployment, job.workload, job.options.days),
     )  # fmt: skip
     setting = Setting(
         profiles=job.profiles,
@@ -319,10 +319,10 @@ def play(
         demand=demand,
         streams=streams,
         method=_method(job.method),
-        days=job.plan.days,
+        days=job.options.days,
         until=until,
         tally=tally,
-        resample=job.plan.profile_uncertainty,
+        resample=job.options.profile_uncertainty,
     )
     return line.play(job.deployment, setting), tally, demand
 
@@ -331,13 +331,13 @@ def _effort_s(jobs: Iterable[Job]) -> float:
     """About how long the fast method takes for all jobs."""
     total = 0.0
     for job in jobs:
-        requests = expected_requests(job.workload, job.plan.days)
+        requests = expected_requests(job.workload, job.options.days)
         periods = [
             Scaling(part.scaling).period_s
             for part in job.deployment.parts.values()
             if part.scaling is not None
         ]
-        decisions = sum(DAY_S * job.plan.days / period for period in periods if period)
+        decisions = sum(DAY_S * job.options.days / period for period in periods if period)
         total += requests * REQUEST_S + decisions * DECISION_S
     return total
 

@@ -163,6 +163,16 @@ def _middle(place: int) -> float:
 
 
 @compiled
+def _enter(series: npt.NDArray[np.int64], answer, step: int) -> None:  # type: ignore[no-untyped-def]
+    """One answer in the bins of :data:`SERIES`; one that was not served leaves the queue only."""
+    series[0, answer.arrival // step] += 1
+    series[1, answer.reach // step] += 1
+    series[2, (answer.start if answer.batch else answer.served) // step] += 1
+    series[3, answer.served // step] += 1
+    series[4 if answer.outcome == _DONE else 5, answer.finished // step] += 1
+
+
+@compiled
 def _count(
     answers: Answers, until: int, since: int, limit: int, due: int, sums: npt.NDArray[Any],
     values: Ticks, histogram: Ticks, series: npt.NDArray[np.int64], step: int,
@@ -184,15 +194,7 @@ def _count(
             continue
         carried += answer.finished >= next_day
         if step:
-            series[0, answer.arrival // step] += 1
-            series[1, answer.reach // step] += 1
-            if answer.batch:
-                series[2, answer.start // step] += 1
-                series[3, answer.served // step] += 1
-            else:
-                series[2, answer.served // step] += 1
-                series[3, answer.served // step] += 1
-            series[4 if answer.outcome == _DONE else 5, answer.finished // step] += 1
+            _enter(series, answer, step)
         if answer.outcome == _DONE:
             response = answer.finished - answer.arrival
             if kept < len(values):

@@ -14,7 +14,7 @@ from bench.scenario import (
     Objective,
     RealTimeDeployment,
     ResponseLimit,
-    SimulatePlan,
+    SimulateOptions,
     StartUp,
     Workload,
 )
@@ -74,6 +74,6 @@ def _job(
 ) -> Job:
     return Job(
         deployment=deployment, profiles={deployment.name: profile()}, workload=workload,
-        objective=Objective(response=ResponseLimit(limit=0.1)), plan=SimulatePlan(days=days),
+        objective=Objective(response=ResponseLimit(limit=0.1)), options=SimulateOptions(days=days),
         method=method, seed=1, replication=0,
     )  # fmt: skip

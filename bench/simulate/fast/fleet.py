@@ -13,7 +13,7 @@ from bench.simulate import battery
 from bench.simulate.compiled import compiled, compiled_with_arrays
 from bench.simulate.fast.state import Input, Structured, as_input
 from bench.simulate.fast.windows import after_window
-from bench.simulate.plane import FleetPlan, FleetSeen, device_of
+from bench.simulate.plane import FleetSeen, FleetSpec, device_of
 from bench.simulate.service import ServiceTimes, draw, joined_work
 from bench.ticks import FOREVER, Ticks
 
@@ -37,7 +37,7 @@ _SUMS = np.dtype(
 
 
 class FleetFixed(NamedTuple):
-    """The plan as numbers that compiled code can read."""
+    """The spec as numbers that compiled code can read."""
 
     full: int
     patience: Ticks
@@ -86,14 +86,14 @@ class Fleet:
     """Iterating over :meth:`spilled` plays the fleet; answers go where they are asked for."""
 
     def __init__(
-        self, plan: FleetPlan, requests: Iterator[Requests], on_answers: OnAnswers, until: int
+        self, spec: FleetSpec, requests: Iterator[Requests], on_answers: OnAnswers, until: int
     ) -> None:
-        self._plan, self._requests, self._on_answers = plan, requests, on_answers
+        self._spec, self._requests, self._on_answers = spec, requests, on_answers
         self._until = until
-        self._settings = _settings_of(plan)
-        self._devices = np.zeros(plan.devices, _DEVICE)
+        self._settings = _settings_of(spec)
+        self._devices = np.zeros(spec.devices, _DEVICE)
         self._devices["alarm"] = FOREVER
-        self._devices["level"] = plan.battery.capacity if plan.battery else 0.0
+        self._devices["level"] = spec.battery.capacity if spec.battery else 0.0
         self._sums = np.zeros(1, _SUMS)
         self._out = np.zeros(0, ANSWER)
 
@@ -127,7 +127,7 @@ class Fleet:
         """Play all devices up to before ``limit``: who still waits, and who goes to the cloud."""
         every = Requests.joined(waiting, chunk)
         rows = as_input(every)
-        order, first = _by_device(rows.source, self._plan.devices, self._plan.sites)
+        order, first = _by_device(rows.source, self._spec.devices, self._spec.sites)
         fate = np.full(len(every), _WAITING, np.int64)
         leaves = np.zeros(len(every), np.int64)
         if len(self._out) < len(every):
@@ -398,26 +398,26 @@ def _write(  # type: ignore[no-untyped-def]
     sums.written += 1
 
 
-def _settings_of(plan: FleetPlan) -> FleetFixed:
-    cell, spill = plan.battery, plan.spill
+def _settings_of(spec: FleetSpec) -> FleetFixed:
+    cell, spill = spec.battery, spec.spill
     outages = spill.outages_of_each
     none = np.zeros(0, np.int64)
-    zeros, failures = np.zeros(plan.devices, np.int64), plan.failures_of_each
+    zeros, failures = np.zeros(spec.devices, np.int64), spec.failures_of_each
     return FleetFixed(
-        full=plan.rule.full,
-        patience=np.array(plan.rule.patience, np.int64),
-        service=plan.service,
-        queue_limit=plan.queue_limit,
-        timeout=plan.timeout,
-        retry=plan.retry,
+        full=spec.rule.full,
+        patience=np.array(spec.rule.patience, np.int64),
+        service=spec.service,
+        queue_limit=spec.queue_limit,
+        timeout=spec.timeout,
+        retry=spec.retry,
         failure_first=failures.first,
         failure_start=failures.windows.start,
         failure_end=failures.windows.end,
-        sleep_start=plan.asleep.start,
-        sleep_end=plan.asleep.end,
-        duty_period=plan.duty_period,
-        duty_on=plan.duty_on,
-        duty_phase=zeros if plan.duty_phase is None else plan.duty_phase,
+        sleep_start=spec.asleep.start,
+        sleep_end=spec.asleep.end,
+        duty_period=spec.duty_period,
+        duty_on=spec.duty_on,
+        duty_phase=zeros if spec.duty_phase is None else spec.duty_phase,
         has_battery=cell is not None,
         capacity=cell.capacity if cell else 0.0,
         idle=cell.idle if cell else 0.0,
@@ -436,5 +436,5 @@ def _settings_of(plan: FleetPlan) -> FleetFixed:
         out_first=outages.first,
         out_start=outages.windows.start,
         out_end=outages.windows.end,
-        midnight=plan.midnight,
+        midnight=spec.midnight,
     )

@@ -20,7 +20,7 @@ from bench.simulate.fast.state import (
     settings_of,
 )
 from bench.simulate.moments import control_at
-from bench.simulate.plane import PoolPlan, Seen, Trigger
+from bench.simulate.plane import PoolSpec, Seen, Trigger
 
 SLOTS = 1024
 OUTPUT_ROWS = 1 << 14
@@ -32,35 +32,35 @@ class Pool:
     def __init__(
         self,
         env: simpy.Environment,
-        plan: PoolPlan,
+        spec: PoolSpec,
         requests: Iterator[Requests],
         on_answers: OnAnswers,
     ) -> None:
-        self._env, self._plan, self._on_answers = env, plan, on_answers
-        self._settings, self._state = settings_of(plan), new_state(plan)
-        self._slots = new_slots(plan.users or SLOTS)
-        self._out = new_output(max(OUTPUT_ROWS, 4 * plan.users))
+        self._env, self._spec, self._on_answers = env, spec, on_answers
+        self._settings, self._state = settings_of(spec), new_state(spec)
+        self._slots = new_slots(spec.users or SLOTS)
+        self._out = new_output(max(OUTPUT_ROWS, 4 * spec.users))
         self._registers = self._state.registers[0]
-        self._registers["free"] = 0 if plan.users else SLOTS
-        self._chunks = requests if plan.users else self._at_the_queue(requests)
+        self._registers["free"] = 0 if spec.users else SLOTS
+        self._chunks = requests if spec.users else self._at_the_queue(requests)
         self._held = Requests.none()
         self._rows = as_input(self._held)
         self._reached = -1
         self._quiet_before = 0
         self.watch_wake = self.watch_empty = False
         self.on_trigger: Callable[[Trigger], None] = lambda trigger: None
-        if plan.users:
-            while len(self._held) <= plan.users and not self._registers["last"]:
+        if spec.users:
+            while len(self._held) <= spec.users and not self._registers["last"]:
                 self._more_input()
-            kernel.start_users(self._data, plan.users)
+            kernel.start_users(self._data, spec.users)
 
     @property
     def _data(self) -> PoolData:
         return PoolData(self._state, self._slots, self._settings, self._rows, self._out)
 
     def _at_the_queue(self, requests: Iterator[Requests]) -> Iterator[Requests]:
-        crossed = cross(requests, self._plan.uplink)
-        return crossed if self._plan.opens is None else wait_for_opening(crossed, self._plan.opens)
+        crossed = cross(requests, self._spec.uplink)
+        return crossed if self._spec.opens is None else wait_for_opening(crossed, self._spec.opens)
 
     def run(self, until: int) -> None:
         while True:

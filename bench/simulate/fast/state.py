@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bench.requests import ANSWER, Answers, Floats, Requests
 from bench.simulate.fast.heap import Heap, new_heap
-from bench.simulate.plane import Admission, PoolPlan, Routing
+from bench.simulate.plane import Admission, PoolSpec, Routing
 from bench.simulate.service import ServiceTimes
 from bench.ticks import FOREVER, Ticks
 
@@ -42,7 +42,7 @@ _QUEUE = np.dtype([(name, "i8") for name in ("head", "tail", "length")])
 
 
 class PoolFixed(NamedTuple):
-    """The plan as numbers that compiled code can read."""
+    """The spec as numbers that compiled code can read."""
 
     full: int
     patience: Ticks
@@ -126,26 +126,26 @@ class PoolData(NamedTuple):
     out: Answers
 
 
-def settings_of(plan: PoolPlan) -> PoolFixed:
-    admission = plan.admission
-    up, down = plan.uplink, plan.downlink
+def settings_of(spec: PoolSpec) -> PoolFixed:
+    admission = spec.admission
+    up, down = spec.uplink, spec.downlink
     up_outages, down_outages = up.outages_of_each, down.outages_of_each
     return PoolFixed(
-        full=plan.rule.full,
-        patience=np.array(plan.rule.patience, np.int64),
-        service=plan.service,
-        routing=int(plan.routing),
+        full=spec.rule.full,
+        patience=np.array(spec.rule.patience, np.int64),
+        service=spec.service,
+        routing=int(spec.routing),
         queue_limit=admission.queue_limit,
         shed_from=admission.shed_from,
         shed_to=admission.shed_to,
         timeout=admission.timeout,
-        retry=plan.retry,
-        save_every=plan.checkpoints.every,
-        save_cost=plan.checkpoints.cost,
-        plain=_is_plain(plan),
-        closed=plan.users > 0,
-        away_start=plan.away.start,
-        away_end=plan.away.end,
+        retry=spec.retry,
+        save_every=spec.checkpoints.every,
+        save_cost=spec.checkpoints.cost,
+        plain=_is_plain(spec),
+        closed=spec.users > 0,
+        away_start=spec.away.start,
+        away_end=spec.away.end,
         up_transmit=up.transmit,
         up_per_unit=up.per_unit,
         up_first=up_outages.first,
@@ -159,31 +159,31 @@ def settings_of(plan: PoolPlan) -> PoolFixed:
     )
 
 
-def _is_plain(plan: PoolPlan) -> bool:
-    admits_all = plan.admission == Admission()
-    one_patience = len(set(plan.rule.patience)) <= 1
-    return plan.routing is Routing.CENTRAL and admits_all and one_patience and not plan.users
+def _is_plain(spec: PoolSpec) -> bool:
+    admits_all = spec.admission == Admission()
+    one_patience = len(set(spec.rule.patience)) <= 1
+    return spec.routing is Routing.CENTRAL and admits_all and one_patience and not spec.users
 
 
-def new_state(plan: PoolPlan) -> State:
-    servers = np.zeros(plan.servers, _SERVER)
+def new_state(spec: PoolSpec) -> State:
+    servers = np.zeros(spec.servers, _SERVER)
     servers["batch"] = servers["unsaved"] = -1
     servers["left"] = servers["finish"] = FOREVER
-    queues = np.zeros(plan.servers + 1, _QUEUE)
+    queues = np.zeros(spec.servers + 1, _QUEUE)
     queues["head"] = queues["tail"] = -1
     return State(
         registers=np.zeros(1, _REGISTERS),
         servers=servers,
         queues=queues,
-        ready=np.zeros(plan.servers, np.int64),
-        finishes=new_heap(plan.servers),
-        alarms=new_heap(plan.servers + 1),
-        leaves=new_heap(plan.servers + 1),
-        idle=new_heap(plan.servers),
-        up_free=np.zeros(plan.uplink.sites, np.int64),
-        down_free=np.zeros(plan.downlink.sites, np.int64),
-        sends=new_heap(plan.users),
-        transit=new_heap(plan.users),
+        ready=np.zeros(spec.servers, np.int64),
+        finishes=new_heap(spec.servers),
+        alarms=new_heap(spec.servers + 1),
+        leaves=new_heap(spec.servers + 1),
+        idle=new_heap(spec.servers),
+        up_free=np.zeros(spec.uplink.sites, np.int64),
+        down_free=np.zeros(spec.downlink.sites, np.int64),
+        sends=new_heap(spec.users),
+        transit=new_heap(spec.users),
     )
 
 

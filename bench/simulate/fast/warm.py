@@ -10,7 +10,7 @@ from bench.requests import Requests
 from bench.scenario import Objective, ResponseLimit
 from bench.simulate.fast.fleet import Fleet
 from bench.simulate.fast.pool import Pool
-from bench.simulate.plane import FleetPlan, Link, PoolPlan
+from bench.simulate.plane import FleetSpec, Link, PoolSpec
 from bench.simulate.service import ServiceTimes
 from bench.simulate.tally import Tally
 
@@ -20,7 +20,7 @@ def warm() -> None:
     service, rule = ServiceTimes.of({1: [1e-8]}), constant(1, 0)
     tally = Tally(Objective(response=ResponseLimit(limit=1.0)), until=100)
     env = simpy.Environment(0)
-    pool = Pool(env, PoolPlan(rule, service, servers=2, uplink=Link(1)), iter([_three()]), tally)
+    pool = Pool(env, PoolSpec(rule, service, servers=2, uplink=Link(1)), iter([_three()]), tally)
     for server in (0, 1):
         pool.add(server)
     pool.run(20)
@@ -29,9 +29,9 @@ def warm() -> None:
     pool.fail(1)
     pool.run(50)
     pool.seen()
-    users = Pool(simpy.Environment(0), PoolPlan(rule, service, 1, users=1), iter([_three()]), tally)
+    users = Pool(simpy.Environment(0), PoolSpec(rule, service, 1, users=1), iter([_three()]), tally)
     users.run(50)
-    for _ in Fleet(FleetPlan(1, rule, service), iter([_three()]), tally, 100).spilled():
+    for _ in Fleet(FleetSpec(1, rule, service), iter([_three()]), tally, 100).spilled():
         pass
 
 

@@ -14,7 +14,7 @@ from bench.simulate import cloud
 from bench.simulate.control import work_through_windows
 from bench.simulate.limits import Limit, counted
 from bench.simulate.places import Counted, Gate, Played, Playing, Setting
-from bench.simulate.plane import Checkpoints, Link, Pool, PoolPlan
+from bench.simulate.plane import Checkpoints, Link, Pool, PoolSpec
 from bench.simulate.results import Usage
 from bench.ticks import FOREVER, PER_SECOND, Ticks, ticks, to_seconds
 from bench.units import DAY_S
@@ -73,7 +73,7 @@ def play(
     gate = Gate(setting, stage, following)
     offered, stored = Counted(requests), _Stored(gate)
     pool: Pool = setting.method.Pool(
-        env, _plan_of(setting, part, stage.name, opens_at, following), offered, stored
+        env, _spec_of(setting, part, stage.name, opens_at, following), offered, stored
     )
     replicas = cloud.replicas_of(env, pool, part, profile, part.nodes, setting.streams)
     replicas.process(
@@ -100,14 +100,14 @@ def play(
     )
 
 
-def _plan_of(
+def _spec_of(
     setting: Setting, part: BatchPart, name: str, opens_at: Ticks, following: Stage | None
-) -> PoolPlan:
+) -> PoolSpec:
     service, saves = setting.service(name), part.checkpoint
     uplink, downlink = cloud.links(
         part.network, setting.profiles[name], setting.until, setting.streams
     )
-    return PoolPlan(
+    return PoolSpec(
         rule=cloud.rule_of(part.batching, service),
         service=service,
         servers=cloud.servers_for(part.nodes),

@@ -18,7 +18,7 @@ from bench.simulate.demand import sites_of
 from bench.simulate.durations import breakdowns, daily, outside
 from bench.simulate.limits import Limit, counted
 from bench.simulate.places import Played, Playing, Setting
-from bench.simulate.plane import Battery, FleetPlan, Pool, PoolPlan, Routing, Spill
+from bench.simulate.plane import Battery, FleetSpec, Pool, PoolSpec, Routing, Spill
 from bench.simulate.results import Usage
 from bench.ticks import FOREVER, ticks, to_seconds
 from bench.units import DAY_S
@@ -109,8 +109,8 @@ def play(
         return _play_users(setting, part, stage.name, requests)
     if following is not None and following.only_found:
         requests = _chosen_by_what_is_found(setting, stage, following, requests)
-    plan = _plan_of(setting, part, stage.name, _spill(setting, following))
-    fleet = setting.method.Fleet(plan, requests, setting.tally, setting.until)
+    spec = _spec_of(setting, part, stage.name, _spill(setting, following))
+    fleet = setting.method.Fleet(spec, requests, setting.tally, setting.until)
     yield from fleet.spilled()
     seen = fleet.seen()
     return Played(
@@ -166,13 +166,13 @@ def usage_of(part: EdgePart, served: int, busy: int) -> Usage:
     )
 
 
-def _plan_of(setting: Setting, part: EdgePart, name: str, spill: Spill) -> FleetPlan:
+def _spec_of(setting: Setting, part: EdgePart, name: str, spill: Spill) -> FleetSpec:
     used, until = min(part.fleet, setting.workload.sources), setting.until
     service = setting.service(name).slowed(part.power_mode.slowdown)
     limits = cloud.admission(part.admission)
     duty = part.duty_cycle
     period = ticks(duty.period) if duty else 0
-    return FleetPlan(
+    return FleetSpec(
         devices=used,
         sites=sites_of(setting.workload),
         rule=cloud.rule_of(part.batching, service),
@@ -192,21 +192,21 @@ def _plan_of(setting: Setting, part: EdgePart, name: str, spill: Spill) -> Fleet
 
 
 def _battery(part: EdgePart, until: int) -> Battery | None:
-    plan = part.battery
-    if plan is None:
+    options = part.battery
+    if options is None:
         return None
     mode = part.power_mode
-    active = mode.active if mode.active is not None else plan.active
-    saver = plan.saver.active if plan.saver.active is not None else active
+    active = mode.active if mode.active is not None else options.active
+    saver = options.saver.active if options.saver.active is not None else active
     return Battery(
-        capacity=plan.capacity,
-        idle=plan.idle,
+        capacity=options.capacity,
+        idle=options.idle,
         active=active,
-        charger=plan.charger,
-        charging=daily(plan.charging, until),
-        restart=plan.restart * plan.capacity,
-        saver_below=plan.saver_below * plan.capacity,
-        saver_slowdown=plan.saver.slowdown,
+        charger=options.charger,
+        charging=daily(options.charging, until),
+        restart=options.restart * options.capacity,
+        saver_below=options.saver_below * options.capacity,
+        saver_slowdown=options.saver.slowdown,
         saver_active=saver,
     )
 
@@ -232,7 +232,7 @@ def _play_users(
             allowed=f"a multiple of {sites}, or a device for each source",
         )
     service = setting.service(name).slowed(part.power_mode.slowdown)
-    plan = PoolPlan(
+    spec = PoolSpec(
         rule=cloud.rule_of(part.batching, service),
         service=service,
         servers=used,
@@ -241,7 +241,7 @@ def _play_users(
         users=setting.workload.sources,
         away=outside([setting.workload.active], setting.midnight),
     )
-    pool: Pool = setting.method.Pool(cloud.environment(), plan, requests, setting.tally)
+    pool: Pool = setting.method.Pool(cloud.environment(), spec, requests, setting.tally)
     for device in range(used):
         pool.add(device)
     pool.run(setting.midnight)

@@ -24,7 +24,7 @@ from bench.simulate.places import (
     end_of_work,
     work_off,
 )
-from bench.simulate.plane import Link, Pool, PoolPlan, Routing, Seen, Windows
+from bench.simulate.plane import Link, Pool, PoolSpec, Routing, Seen, Windows
 from bench.simulate.results import OtherWork, Usage
 from bench.simulate.scaling import Scaling
 from bench.ticks import FOREVER, ticks, to_seconds
@@ -70,8 +70,8 @@ def play(
     part: RealTimePart = stage.part  # type: ignore[assignment]
     env, profile, midnight = cloud.environment(), setting.profiles[stage.name], setting.midnight
     offered, gate = Counted(requests), Gate(setting, stage, following)
-    plan = _plan_of(setting, part, stage.name, following)
-    pool: Pool = setting.method.Pool(env, plan, offered, gate)
+    spec = _spec_of(setting, part, stage.name, following)
+    pool: Pool = setting.method.Pool(env, spec, offered, gate)
     policy = Scaling(part.scaling)
     replicas = cloud.replicas_of(env, pool, part, profile, policy.maximum, setting.streams)
     replicas.begin_with(policy.initial)
@@ -115,11 +115,11 @@ def play(
     )
 
 
-def _plan_of(setting: Setting, part: RealTimePart, name: str, following: Stage | None) -> PoolPlan:
+def _spec_of(setting: Setting, part: RealTimePart, name: str, following: Stage | None) -> PoolSpec:
     service, profile = setting.service(name), setting.profiles[name]
     uplink, downlink = cloud.links(part.network, profile, setting.until, setting.streams)
     closed = setting.demand.closed
-    return PoolPlan(
+    return PoolSpec(
         rule=cloud.rule_of(part.batching, service),
         service=service,
         servers=cloud.servers_for(Scaling(part.scaling).maximum),

@@ -11,7 +11,7 @@ from bench.batching import decide
 from bench.requests import ANSWER, OnAnswers, Outcome, Requests, Row
 from bench.simulate.battery import charged_at, level_after
 from bench.simulate.moments import Steps, patience_ends, queue_asks, request_comes
-from bench.simulate.plane import FleetPlan, FleetSeen, device_of
+from bench.simulate.plane import FleetSeen, FleetSpec, device_of
 from bench.simulate.service import draw, joined_work
 from bench.ticks import FOREVER
 
@@ -20,14 +20,14 @@ class Fleet:
     """See :class:`bench.simulate.fast.fleet.Fleet`."""
 
     def __init__(
-        self, plan: FleetPlan, requests: Iterator[Requests], on_answers: OnAnswers, until: int
+        self, spec: FleetSpec, requests: Iterator[Requests], on_answers: OnAnswers, until: int
     ) -> None:
-        self._plan, self._requests, self._on_answers = plan, requests, on_answers
+        self._spec, self._requests, self._on_answers = spec, requests, on_answers
         self._until = until
         self._env = simpy.Environment(0)
         self._ended: list[tuple[float, ...]] = []
         self._gone: list[Row] = []
-        self._devices = [_Device(self._env, plan, number, self) for number in range(plan.devices)]
+        self._devices = [_Device(self._env, spec, number, self) for number in range(spec.devices)]
 
     def spilled(self) -> Iterator[Requests]:
         self._env.process(self._sources())
@@ -46,7 +46,7 @@ class Fleet:
             if row.time >= self._until:
                 return
             yield request_comes(self._env, row.time - int(self._env.now), rank)
-            device = self._devices[device_of(row.source, self._plan.devices, self._plan.sites)]
+            device = self._devices[device_of(row.source, self._spec.devices, self._spec.sites)]
             device.ask(row)
 
     def end(
@@ -64,28 +64,28 @@ class Fleet:
 class _Device:
     """Serves its own queue while it is awake, whole and charged."""
 
-    def __init__(self, env: simpy.Environment, plan: FleetPlan, number: int, fleet: Fleet) -> None:
-        self._env, self._plan, self._number, self._fleet = env, plan, number, fleet
+    def __init__(self, env: simpy.Environment, spec: FleetSpec, number: int, fleet: Fleet) -> None:
+        self._env, self._spec, self._number, self._fleet = env, spec, number, fleet
         self._queue: list[Row] = []
         self._came = env.event()
         self._free_at = self._dead_until = self._seen_at = 0
         self.block_left = self.block_offset = 0
         self.block_phase = 0.0
-        self._level = plan.battery.capacity if plan.battery else 0.0
+        self._level = spec.battery.capacity if spec.battery else 0.0
         self.busy = self.batches = self.served = self.flat = self.overtime = 0
-        self._failures = plan.failures_of_each.of(number)
+        self._failures = spec.failures_of_each.of(number)
         env.process(self._work())
 
     def ask(self, request: Row) -> None:
-        plan, now = self._plan, int(self._env.now)
+        spec, now = self._spec, int(self._env.now)
         out_of_order = self._free_at > now or self._awake(now) > now
-        if len(self._queue) >= plan.spill.queue and plan.spill.reaches_cloud(request.source, now):
+        if len(self._queue) >= spec.spill.queue and spec.spill.reaches_cloud(request.source, now):
             self._fleet.send_on(request, now)
-        elif len(self._queue) >= plan.queue_limit and out_of_order:
+        elif len(self._queue) >= spec.queue_limit and out_of_order:
             self._fleet.end(request, Outcome.SHED, now, now, -1, 0)
         else:
             self._queue.append(request)
-            if plan.timeout < FOREVER:
+            if spec.timeout < FOREVER:
                 self._env.process(self._lose_patience(request))
             self._stir()
 
@@ -95,7 +95,7 @@ class _Device:
         came.succeed()
 
     def _lose_patience(self, request: Row) -> Steps:
-        yield patience_ends(self._env, self._plan.timeout, self._number)
+        yield patience_ends(self._env, self._spec.timeout, self._number)
         if request in self._queue:
             self._queue.remove(request)
             now = int(self._env.now)
@@ -115,7 +115,7 @@ class _Device:
                 continue
             if self._ran_flat(now):
                 continue
-            rule, waiting = self._plan.rule, len(self._queue)
+            rule, waiting = self._spec.rule, len(self._queue)
             size, ask = decide(rule.full, rule.patience, waiting, self._queue[0].time, now)
             if size == 0:
                 asks = queue_asks(self._env, ask - now, 0) if ask < FOREVER else self._env.event()
@@ -132,11 +132,11 @@ class _Device:
         self.served += size
         self._free_at = min(stops, now + length)
         self.busy += self._free_at - now
-        self.overtime += max(self._free_at - max(now, self._plan.midnight), 0)
-        if cut and self._plan.retry:
+        self.overtime += max(self._free_at - max(now, self._spec.midnight), 0)
+        if cut and self._spec.retry:
             return
         self._queue = self._queue[size:]
-        spill = self._plan.spill
+        spill = self._spec.spill
         for request in batch:
             if cut:
                 self._fleet.end(request, Outcome.LOST, stops, stops, -1, 0)
@@ -147,23 +147,23 @@ class _Device:
 
     def _awake(self, now: int) -> int:
         """The earliest moment from ``now`` on at which a batch can start."""
-        plan = self._plan
+        spec = self._spec
         while True:
             at = max(now, self._dead_until)
-            for windows in (self._failures, plan.asleep):
+            for windows in (self._failures, spec.asleep):
                 for start, end in zip(windows.start.tolist(), windows.end.tolist(), strict=True):
                     if start <= at < end:
                         at = end
-            if plan.duty_period and plan.duty_phase is not None:
-                into = (at + int(plan.duty_phase[self._number])) % plan.duty_period
-                if into >= plan.duty_on:
-                    at += plan.duty_period - into
+            if spec.duty_period and spec.duty_phase is not None:
+                into = (at + int(spec.duty_phase[self._number])) % spec.duty_period
+                if into >= spec.duty_on:
+                    at += spec.duty_period - into
             if at == now:
                 return now
             now = at
 
     def _ran_flat(self, now: int) -> bool:
-        cell = self._plan.battery
+        cell = self._spec.battery
         if cell is None or self._seen_at >= now:
             return False
         self._level, flat = level_after(
@@ -177,7 +177,7 @@ class _Device:
         return True
 
     def _die(self, flat: int) -> None:
-        cell = self._plan.battery
+        cell = self._spec.battery
         assert cell is not None  # noqa: S101
         self.flat += 1
         self._level = cell.restart
@@ -187,7 +187,7 @@ class _Device:
 
     def _length(self, batch: list[Row]) -> tuple[int, float]:
         """How long the batch takes, and the power drawn meanwhile."""
-        service, cell, work = self._plan.service, self._plan.battery, 0.0
+        service, cell, work = self._spec.service, self._spec.battery, 0.0
         for request in batch:
             work = joined_work(service.padded, work, request.size)
         length = draw(self, service, len(batch), batch[0].service, work)
@@ -197,7 +197,7 @@ class _Device:
 
     def _stops(self, start: int, end: int, load: float) -> int:
         """When a failure or a flat battery cuts a batch off; ``FOREVER``: neither does."""
-        cell = self._plan.battery
+        cell = self._spec.battery
         stops = min((s for s in self._failures.start.tolist() if start < s < end), default=FOREVER)
         if cell is not None:
             self._seen_at = min(end, stops)

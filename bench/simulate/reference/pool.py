@@ -20,7 +20,7 @@ from bench.simulate.moments import (
     request_comes,
     service_end,
 )
-from bench.simulate.plane import PoolPlan, Routing, Seen, Trigger
+from bench.simulate.plane import PoolSpec, Routing, Seen, Trigger
 from bench.simulate.reference.link import SharedLinks
 from bench.simulate.service import draw, joined_work
 from bench.ticks import FOREVER
@@ -80,20 +80,20 @@ class Pool:
     def __init__(
         self,
         env: simpy.Environment,
-        plan: PoolPlan,
+        spec: PoolSpec,
         requests: Iterator[Requests],
         on_answers: OnAnswers,
     ) -> None:
-        self._env, self._plan, self._on_answers = env, plan, on_answers
-        self._central = plan.routing is Routing.CENTRAL
+        self._env, self._spec, self._on_answers = env, spec, on_answers
+        self._central = spec.routing is Routing.CENTRAL
         self._door = Queue(0)
         self._servers = [
             Server(number, self._door if self._central else Queue(number + 1))
-            for number in range(plan.servers)
+            for number in range(spec.servers)
         ]
         self._uplink, self._downlink = (
-            SharedLinks(env, plan.uplink),
-            SharedLinks(env, plan.downlink),
+            SharedLinks(env, spec.uplink),
+            SharedLinks(env, spec.downlink),
         )
         self._rows = (row for chunk in requests for row in chunk.rows())
         self._ranks, self._stored_ranks = count(), count()
@@ -103,8 +103,8 @@ class Pool:
         self._work = self._work_serial = self._work_done = self._work_ended = 0
         self.watch_wake = self.watch_empty = False
         self.on_trigger: Callable[[Trigger], None] = lambda trigger: None
-        if plan.users:
-            for user in range(plan.users):
+        if spec.users:
+            for user in range(spec.users):
                 env.process(self._user(user, next(self._rows, None)))
         else:
             env.process(self._sources())
@@ -135,18 +135,18 @@ class Pool:
             row = request.next_row
 
     def _when_back(self, sends: int, thinks: int) -> int:
-        away = self._plan.away
+        away = self._spec.away
         for start, end in zip(away.start.tolist(), away.end.tolist(), strict=True):
             if start <= sends < end:
                 return int(end) + thinks
         return sends
 
     def _life(self, request: Request) -> Steps:
-        rank = request.row.source if self._plan.users else next(self._ranks)
+        rank = request.row.source if self._spec.users else next(self._ranks)
         yield from self._uplink.send(request.row)
         yield request_comes(self._env, request.row.up, rank)
-        if self._plan.opens is not None:
-            later = self._plan.opens[self._plan.opens >= self._env.now]
+        if self._spec.opens is not None:
+            later = self._spec.opens[self._spec.opens >= self._env.now]
             if not len(later):
                 return
             yield request_comes(
@@ -179,7 +179,7 @@ class Pool:
         return request.left
 
     def _leave(self, request: Request, outcome: Outcome, server: int) -> None:
-        if self._plan.users:  # the luck of a user's next request is drawn when this one leaves
+        if self._spec.users:  # the luck of a user's next request is drawn when this one leaves
             request.next_row = next(self._rows, None)
         request.left.succeed((outcome, int(self._env.now), server))
 
@@ -189,17 +189,17 @@ class Pool:
         ready = self._ready()
         if self._central or not ready:
             return self._door
-        if self._plan.routing is Routing.ROUND_ROBIN:
+        if self._spec.routing is Routing.ROUND_ROBIN:
             self._turn += 1
             return ready[(self._turn - 1) % len(ready)].queue
-        if self._plan.routing is Routing.STICKY:
+        if self._spec.routing is Routing.STICKY:
             return ready[request.row.source % len(ready)].queue
-        if self._plan.routing is Routing.TWO_CHOICES and len(ready) > 1:
+        if self._spec.routing is Routing.TWO_CHOICES and len(ready) > 1:
             ready = _two_of(ready, request.row.choice)
         return min(ready, key=lambda s: (len(s.queue.waiting) + len(s.batch), s.number)).queue
 
     def _turned_away(self, queue: Queue, request: Request) -> bool:
-        admission, waiting = self._plan.admission, len(queue.waiting)
+        admission, waiting = self._spec.admission, len(queue.waiting)
         if waiting >= admission.queue_limit and not self._idle(queue):
             return True
         if waiting < admission.shed_from:
@@ -213,7 +213,7 @@ class Pool:
     def _join(self, queue: Queue, request: Request, place: int) -> None:
         queue.waiting.insert(place, request)
         request.waits_in = queue
-        if self._plan.admission.timeout < FOREVER:
+        if self._spec.admission.timeout < FOREVER:
             self._env.process(self._lose_patience(request, queue))
         self._dispatch(queue)
 
@@ -224,7 +224,7 @@ class Pool:
         self._join(queue, request, sum(1 for _ in older))
 
     def _lose_patience(self, request: Request, queue: Queue) -> Steps:
-        gives_up = request.reach + self._plan.admission.timeout
+        gives_up = request.reach + self._spec.admission.timeout
         yield patience_ends(self._env, max(gives_up - int(self._env.now), 0), queue.number)
         if request.waits_in is queue:
             queue.waiting.remove(request)
@@ -238,11 +238,11 @@ class Pool:
         while queue.waiting and (idle := self._idle(queue)):
             server, waiting = idle[0], len(queue.waiting)
             if server.draining:
-                size = min(waiting, self._plan.rule.full)
+                size = min(waiting, self._spec.rule.full)
             else:
                 oldest, now = queue.waiting[0].reach, int(self._env.now)
                 size, ask = decide(
-                    self._plan.rule.full, self._plan.rule.patience, waiting, oldest, now
+                    self._spec.rule.full, self._spec.rule.patience, waiting, oldest, now
                 )
                 if size == 0:
                     self._ask_again(queue, ask)
@@ -281,12 +281,12 @@ class Pool:
     def _length(self, server: Server, batch: list[Request]) -> int:
         """How long the batch takes; the server is busy from now on."""
         now, size = int(self._env.now), len(batch)
-        service, work = self._plan.service, 0.0
+        service, work = self._spec.service, 0.0
         for request in batch:
             work = joined_work(service.padded, work, request.row.size)
         length = draw(server, service, size, batch[0].row.service, work)
-        server.saving = now + length - server.saved_at >= self._plan.checkpoints.every
-        length += self._plan.checkpoints.cost if server.saving else 0
+        server.saving = now + length - server.saved_at >= self._spec.checkpoints.every
+        length += self._spec.checkpoints.cost if server.saving else 0
         server.state, server.batch, server.finish = "busy", batch, now + length
         for request in batch:
             request.start, request.batch = now, size
@@ -302,13 +302,13 @@ class Pool:
             return
         server.state, server.batch = "idle", []
         server.unsaved += batch
-        if self._plan.checkpoints.every == FOREVER or server.saving:
+        if self._spec.checkpoints.every == FOREVER or server.saving:
             self._save(server)
         self._next(server)
 
     def _take_work(self, server: Server) -> int:
-        size = min(self._work, self._plan.rule.full)
-        service = self._plan.service
+        size = min(self._work, self._spec.rule.full)
+        service = self._spec.service
         length = draw(server, service, size, self._work_serial * GOLDEN % 1, service.work[size])
         self._work -= size
         self._work_serial += 1
@@ -385,7 +385,7 @@ class Pool:
         one.work, one.batch, one.unsaved = 0, [], []
         for request in in_hand:
             request.waits_in = None
-            if self._plan.retry:
+            if self._spec.retry:
                 self._try_again(request)
             else:
                 self._leave(request, Outcome.LOST, -1)
