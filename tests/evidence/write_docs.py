@@ -190,7 +190,7 @@ def _plan(evidence: dict[str, Any]) -> str:
         f"| the same part, every candidate simulated | {reduced['candidates']:,} "
         f"| {reduced['simulated']['exhaustive']} | | {reduced['seconds']['exhaustive']:.0f} |",
         "",
-        f"Both searches of the part found {same} optimum and front ({reduced['front']} points).",
+        f"Both searches of the part found {same} optimum and front (points of it: {reduced['front']}).",
     ]
     return "\n".join([*lines, "", _made(evidence)])
 
