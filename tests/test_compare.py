@@ -142,7 +142,7 @@ def test_servers_and_machines_by_hand(tmp_path: Path) -> None:
     """A server of exactly 10 requests/s, and 100 requests/s; three replicas share a machine."""
     profiles = load_profiles(PROFILES)
     constant = {
-        name: p.model_copy(update={"service_s": {1: [0.1]}, "loop_overhead_s": 0.0})
+        name: p.model_copy(update={"service_s": {1: [0.1]}, "loop_overhead_s": 0.0, "sizes": None})
         for name, p in profiles.items()
     }
     text = SCENARIO.replace("40/min", "25/s").replace(
@@ -284,7 +284,7 @@ def filled(fill: str, days: int = 1) -> str:
 def test_work_that_is_left_undone_is_a_miss(tmp_path: Path) -> None:
     """Two servers of 10 items/s do at most 1,728,000 of a day's 2,000,000."""
     profiles = {
-        name: p.model_copy(update={"service_s": {1: [0.1]}, "loop_overhead_s": 0.0})
+        name: p.model_copy(update={"service_s": {1: [0.1]}, "loop_overhead_s": 0.0, "sizes": None})
         for name, p in load_profiles(PROFILES).items()
     }
     found = entry(compared(tmp_path, filled("items: 2000000"), profiles), "virginia")
@@ -307,7 +307,7 @@ def test_work_that_is_left_undone_is_a_miss(tmp_path: Path) -> None:
 def test_work_has_until_the_next_day_s_comes(tmp_path: Path) -> None:
     """1,000,000 items at 20:00, of which four hours do 288,000, and a day does all."""
     profiles = {
-        name: p.model_copy(update={"service_s": {1: [0.1]}, "loop_overhead_s": 0.0})
+        name: p.model_copy(update={"service_s": {1: [0.1]}, "loop_overhead_s": 0.0, "sizes": None})
         for name, p in load_profiles(PROFILES).items()
     }
     late = 'items: 1000000, at: "20:00"'

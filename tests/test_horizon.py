@@ -348,7 +348,12 @@ NIGHT = ON_CLOUD + "kind: batch\n    window: {opens: '21:00', closes: '06:00'}"
 
 def profiles(service_s: list[float]) -> dict[str, Profile]:
     found = load_profiles(ROOT / "reports" / "example")
-    changes = {"service_s": {1: service_s}, "loop_overhead_s": 0.0, "input_bytes": 1.0}
+    changes = {
+        "service_s": {1: service_s},
+        "loop_overhead_s": 0.0,
+        "sizes": None,
+        "input_bytes": 1.0,
+    }
     return {name: one.model_copy(update=changes) for name, one in found.items()}
 
 

@@ -19,12 +19,13 @@ from bench.pipeline import run
 from bench.prepare import Settings, prepare
 from bench.profile import Growth, MeasuredSizes, Profile
 from bench.profile.growth import better, growth_of, work_of
-from bench.scenario import Workload
+from bench.scenario import Choice, Workload
 from bench.simulate import simulate, sized
 from bench.simulate.bounds import least_response_s
 from bench.simulate.demand import Demand
 from bench.simulate.plane import occupied
 from bench.simulate.service import ServiceTimes, draw, joined_work, service_times
+from bench.simulate.sized import size_caveats
 from bench.sizes import fixed, histogram, lognormal
 from bench.store import Run
 from bench.streams import Streams
@@ -386,3 +387,18 @@ def test_a_padded_backend_is_found_to_pad(tmp_path: Path) -> None:
     assert found.sizes.joined == "longest"
     line, mean = found.sizes.growth[2], float(np.mean(found.at_average()[2]))
     assert line.rate * mean == pytest.approx(2 * 0.004, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("missed", "said"), [([0.05, 0.3, 0.06], False), ([0.3, 0.05, 0.25], True)]
+)
+def test_lines_that_miss_what_was_held_out_are_said_to(missed: list[float], said: bool) -> None:
+    """One batch size that was measured in a bad minute is no reason."""
+    profile = with_sizes()
+    assert profile.sizes is not None
+    line = next(iter(profile.sizes.growth.values()))
+    growth = {n: line.model_copy(update={"held_out_error": e}) for n, e in enumerate(missed, 1)}
+    sizes = profile.sizes.model_copy(update={"growth": growth})
+    workload = Workload(sources=1, arrivals=Choice.model_validate({"name": "poisson", "rate": 1.0}))
+    found = size_caveats(workload, [profile.model_copy(update={"sizes": sizes})])
+    assert [caveat.kind for caveat in found] == ["sizes-poorly-known"] * said

@@ -304,10 +304,10 @@ def _not_shown(asked: str, ranked: Sequence[Ranked], unshown: Sequence[Ranked]) 
 
 
 def reservations(named: Sequence[Ranked], of_all: Sequence[Caveat] = ()) -> str:
-    """The caveats of the deployments that a verdict names, as sentences that follow it."""
+    """The caveats of the deployments that a verdict names, as a sentence that follows it."""
     said = [caveat.text for caveat in of_all]
     said += [f"{entry.deployment}: {caveat.text}" for entry in named for caveat in entry.caveats]
-    return "".join(f" Mind: {text}." for text in said)
+    return f" Mind: {'; '.join(said)}." if said else ""
 
 
 def _cost(entry: Ranked) -> str:

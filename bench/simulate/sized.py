@@ -8,6 +8,7 @@ then on its means are those of this workload.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from statistics import median
 
 from bench.errors import InputError
 from bench.profile import Profile
@@ -17,8 +18,9 @@ from bench.simulate.demand import distribution_of, recorded_sizes
 from bench.sizes import Distribution, listed
 from bench.units import DAY_S, format_percent, format_seconds
 
-POOR = 0.1
-"""A line that misses held-out times by more is said to."""
+POOR = 0.2
+"""Lines that miss held-out times by more, those of half of the batch sizes at least, are said to. A shared
+machine alone makes a tenth, and that is in every time that is drawn."""
 
 
 def sized(scenario: ResolvedScenario, profiles: Mapping[str, Profile]) -> dict[str, Profile]:
@@ -70,12 +72,12 @@ def size_caveats(workload: Workload, profiles: Iterable[Profile]) -> Iterator[Ca
                 text=f"{profile.arm} was measured on inputs of {low:,.4g} to {high:,.4g} "
                 f"{learnt.unit}; for others its line is carried on",
             )
-        worst = max((line.held_out_error or 0.0 for line in learnt.growth.values()), default=0.0)
-        if worst > POOR:
+        missed = median([line.held_out_error or 0.0 for line in learnt.growth.values()] or [0.0])
+        if missed > POOR:
             yield Caveat(
                 kind="sizes-poorly-known",
                 text=f"the line by which {profile.arm} takes longer for larger requests misses "
-                f"batches that were held out by {format_percent(worst, 2)} on average",
+                f"batches that were held out by {format_percent(missed, 2)} on average",
             )
 
 
