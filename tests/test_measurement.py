@@ -49,10 +49,14 @@ def ask(tmp_path: Path, *backends: str, loads: str = "[single-stream]") -> Campa
 
 
 def measure(
-    tmp_path: Path, *backends: str, loads: str = "[single-stream]", isolate: Any = here, **plan: Any
+    tmp_path: Path,
+    *backends: str,
+    loads: str = "[single-stream]",
+    isolate: Any = here,
+    **options: Any,
 ) -> Measurement:
     asked = ask(tmp_path, *backends, loads=loads)
-    asked = asked.model_copy(update={"plan": asked.plan.model_copy(update=plan)})
+    asked = asked.model_copy(update={"options": asked.options.model_copy(update=options)})
     header = Header(scenario="planted", seed=1, bench_version="0", created="", command="")
     run = Run.create(tmp_path / "out", header)
     return measure_all(asked, run, 1, isolate, lambda done, total, what: None)
@@ -206,11 +210,11 @@ def test_an_unforeseen_error_names_its_kind(tmp_path: Path) -> None:
 
 
 def test_replicates_come_in_shuffled_order_and_are_pooled(tmp_path: Path) -> None:
-    from bench.measure.arm_requests import plan_arms
+    from bench.measure.arm_requests import arm_requests
 
     asked = ask(tmp_path, PLAIN, "{name: fake, base: 2 ms}")
-    plan = asked.plan.model_copy(update={"budget": "standard"})
-    order = [(r.arm.name, r.replicate) for r in plan_arms(asked.task, asked.arms, plan, 1)]
+    options = asked.options.model_copy(update={"budget": "standard"})
+    order = [(r.arm.name, r.replicate) for r in arm_requests(asked.task, asked.arms, options, 1)]
     assert len(order) == 6
     assert order != sorted(order)
     measured = measure(tmp_path, PLAIN, budget="standard")

@@ -504,7 +504,7 @@ def test_a_run_has_it_and_a_resumed_one_does_not_repeat_it(tmp_path: Path) -> No
     for heading in ("What if an input is another?", "What if the traffic is another?", "Capacity"):
         assert f"<h2>{heading}</h2>" in page
     assert "bears no date" in page  # the age of the prices
-    assert page.count("<svg") == 5  # nothing was measured
+    assert page.count("<svg") == 6  # nothing was measured; how times follow sizes is in the profile
 
 
 def test_a_run_of_before_has_no_what_if_and_a_report_all_the_same(tmp_path: Path) -> None:
@@ -514,7 +514,7 @@ def test_a_run_of_before_has_no_what_if_and_a_report_all_the_same(tmp_path: Path
     (done.path / "what_if.json").unlink()
     page = render_html(pages.report(done))
     assert "What if" not in page
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     view = View.model_validate_json((done.path / "report.json").read_bytes())
     assert view.what_if is None
 
