@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +106,24 @@ def test_only_the_command_line_prints_or_exits() -> None:
             if isinstance(node, ast.Call)
         }
         assert not calls & {"print", "exit", "quit", "sys.exit", "sys.stdout.write"}, path
+
+
+def test_the_docs_name_files_that_there_are() -> None:
+    root = PACKAGE.parent
+    pages = [*root.glob("docs/*.md"), root / "README.md", root / "CONTRIBUTING.md"]
+    named = {name for page in pages for name in re.findall(r"`([\w/]+\.py)`", page.read_text())}
+    there = [
+        f"/{path.relative_to(root)}"
+        for at in ("bench", "tests")
+        for path in (root / at).rglob("*.py")
+    ]
+    assert "measure/campaign.py" in named
+    # `my_backend.py` and its like are what a reader is to write.
+    assert [
+        name
+        for name in sorted(named)
+        if "my_" not in name and not any(path.endswith(f"/{name}") for path in there)
+    ] == []
 
 
 def test_a_function_fits_a_screen() -> None:

@@ -18,9 +18,8 @@ from bench.simulate.demand import distribution_of, recorded_sizes
 from bench.sizes import Distribution, listed
 from bench.units import DAY_S, format_percent, format_seconds
 
-POOR = 0.2
-"""Lines that miss held-out times by more, those of half of the batch sizes at least, are said to. A shared
-machine alone makes a tenth, and that is in every time that is drawn."""
+POOR = 0.1
+"""Lines that miss held-out times by more, those of half of the batch sizes at least, are said to."""
 
 
 def sized(scenario: ResolvedScenario, profiles: Mapping[str, Profile]) -> dict[str, Profile]:

@@ -179,7 +179,7 @@ def _count(
     next_day: int,
 ) -> None:  # fmt: skip
     s = sums[0]
-    # What every answer adds to is kept in registers: memory would take a quarter longer.
+    # What every answer adds to is kept in registers: to write it to memory each time is slower.
     done = returned = carried = within = 0
     response_high = response_low = wait_high = wait_low = 0
     kept, last_end, last_finish = s.kept, s.last_end, s.last_finish

@@ -130,7 +130,7 @@ class Fleet:
         order, first = _by_device(rows.source, self._spec.devices, self._spec.sites)
         fate = np.full(len(every), _WAITING, np.int64)
         leaves = np.zeros(len(every), np.int64)
-        if len(self._out) < len(every):
+        if len(self._out) < len(every):  # a new one every time would be slower
             self._out = np.zeros(2 * len(every), ANSWER)
         _play(
             self._devices, self._settings, rows, order, first, fate, leaves, self._out, self._sums,

@@ -130,7 +130,7 @@ def _merged(held: Requests, chunk: Requests) -> Requests:
         times = np.concatenate([held.time, chunk.time])[order]
     columns = []
     for old, new in zip(held.columns, chunk.columns, strict=True):
-        if new is chunk.time:
+        if new is chunk.time:  # in order already
             columns.append(times)
             continue
         columns.append(np.empty(len(times) if len(new) else 0, new.dtype))
