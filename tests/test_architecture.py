@@ -30,6 +30,7 @@ SMALL = (
     "generator",
     "ticks",
     "requests",
+    "admission",
     "batching",
     "sizes",
 )

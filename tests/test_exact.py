@@ -17,12 +17,13 @@ import pytest
 import simpy
 from scipy import stats
 
+from bench.admission import Admission
 from bench.batching import constant
 from bench.profile import Growth
 from bench.scenario import Choice
 from bench.simulate import fast
 from bench.simulate.control import Breakdowns, Replicas, StartTimes, sleep_when_empty
-from bench.simulate.plane import Admission, FleetSpec, Link
+from bench.simulate.plane import FleetSpec, Link
 from bench.simulate.scaling import Scaling
 from bench.simulate.service import ServiceTimes
 from bench.simulate.tally import Tally

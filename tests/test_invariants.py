@@ -14,11 +14,12 @@ import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.admission import Admission
 from bench.batching import Rule, constant
 from bench.requests import Outcome
 from bench.simulate import fast, reference
 from bench.simulate.moments import control_at
-from bench.simulate.plane import Admission, PoolSpec, Routing
+from bench.simulate.plane import PoolSpec, Routing
 from bench.simulate.service import ServiceTimes
 from bench.ticks import FOREVER
 from tests.queues import plain

@@ -11,6 +11,7 @@ import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.admission import Admission
 from bench.batching import Rule, constant
 from bench.profile import Growth
 from bench.requests import ANSWER, Answers, Floats, Requests, Row
@@ -18,7 +19,6 @@ from bench.simulate import fast, reference
 from bench.simulate.fast.state import Input
 from bench.simulate.moments import control_at
 from bench.simulate.plane import (
-    Admission,
     Battery,
     Checkpoints,
     FleetSpec,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import simpy
 
 from bench import extensions
+from bench.admission import Admission
 from bench.batching import Rule
 from bench.profile import Profile
 from bench.scenario import (
@@ -23,7 +24,7 @@ from bench.scenario import (
 from bench.simulate.control import Breakdowns, Replicas, StartTimes
 from bench.simulate.durations import breakdowns, one_by_one, shortest
 from bench.simulate.limits import Limit
-from bench.simulate.plane import Admission, Link, Pool, Seen, WindowsOfEach
+from bench.simulate.plane import Link, Pool, Seen, WindowsOfEach
 from bench.simulate.results import Holding, Usage
 from bench.simulate.service import ServiceTimes
 from bench.streams import Streams

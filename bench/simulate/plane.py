@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 import simpy
 
+from bench.admission import ADMIT_ALL, Admission
 from bench.batching import Rule
 from bench.requests import OnAnswers, Requests
 from bench.simulate.service import ServiceTimes
@@ -93,23 +94,6 @@ def occupied(transmit: int, per_unit: float, size: float) -> int:
 
 
 @dataclass(frozen=True)
-class Admission:
-    """Who is turned away: shed and timed-out requests count against the SLO."""
-
-    queue_limit: int = FOREVER
-    """Requests that may wait in one queue while none of its servers is free."""
-    shed_from: int = FOREVER
-    shed_to: int = FOREVER
-    """Between these queue lengths a growing share is shed (random early drop)."""
-    timeout: int = FOREVER
-    """Longest wait in the queue."""
-
-    @property
-    def draws(self) -> bool:
-        return self.shed_from < FOREVER
-
-
-@dataclass(frozen=True)
 class Checkpoints:
     """Results are safe only once written: a failure loses those since the last time."""
 
@@ -126,7 +110,7 @@ class PoolSpec:
     servers: int
     """The most there can be at once; their numbers are below it."""
     routing: Routing = Routing.CENTRAL
-    admission: Admission = Admission()
+    admission: Admission = ADMIT_ALL
     retry: bool = True
     """What was in flight on a failed server is tried again; otherwise it is lost."""
     checkpoints: Checkpoints = Checkpoints()

@@ -7,6 +7,7 @@ that are easier to read.
 
 from __future__ import annotations
 
+from bench.admission import turned_away
 from bench.batching import decide
 from bench.requests import Outcome
 from bench.simulate.compiled import compiled
@@ -40,6 +41,7 @@ _GOLDEN = 0.6180339887498949
 """Steps of the golden ratio cover the measured times evenly (work has no luck of its own)."""
 
 _decide = compiled(decide)
+_refused = compiled(turned_away)
 _draw = compiled(draw)
 _joined_work = compiled(joined_work)
 
@@ -353,19 +355,14 @@ def _load(state: State, place: int) -> int:
 
 @compiled
 def _turned_away(pool: PoolData, queue: int, slot: int) -> bool:
-    """Whether the queue is full and no server of it free, or the request falls to early drop."""
+    """Whether admission refuses the request."""
     state, slots, settings = pool.state, pool.slots, pool.settings
     if settings.queue_limit == FOREVER and settings.shed_from == FOREVER:
         return False
-    waiting = state.queues[queue].length
-    if waiting >= settings.queue_limit and not _has_idle(state, settings, queue):
-        return True
-    if waiting < settings.shed_from:
-        return False
-    span = max(settings.shed_to - settings.shed_from, 1)
-    # Its own bits of the uniform number: the first ones may have chosen the queue.
-    luck = slots.row[slot].choice * 1048576.0
-    return (luck - int(luck)) * span < waiting - settings.shed_from + 1
+    return _refused(
+        settings.queue_limit, settings.shed_from, settings.shed_to, state.queues[queue].length,
+        _has_idle(state, settings, queue), slots.row[slot].choice,
+    )  # fmt: skip
 
 
 @compiled

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bench.admission import ADMIT_ALL
 from bench.requests import ANSWER, Answers, Floats, Requests
 from bench.simulate.fast.heap import Heap, new_heap
-from bench.simulate.plane import Admission, PoolSpec, Routing
+from bench.simulate.plane import PoolSpec, Routing
 from bench.simulate.service import ServiceTimes
 from bench.ticks import FOREVER, Ticks
 
@@ -160,9 +161,13 @@ def settings_of(spec: PoolSpec) -> PoolFixed:
 
 
 def _is_plain(spec: PoolSpec) -> bool:
-    admits_all = spec.admission == Admission()
     one_patience = len(set(spec.rule.patience)) <= 1
-    return spec.routing is Routing.CENTRAL and admits_all and one_patience and not spec.users
+    return (
+        spec.routing is Routing.CENTRAL
+        and spec.admission == ADMIT_ALL
+        and one_patience
+        and not spec.users
+    )
 
 
 def new_state(spec: PoolSpec) -> State:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import simpy
 
+from bench.admission import turned_away
 from bench.batching import decide
 from bench.requests import ANSWER, OnAnswers, Outcome, Requests, Row
 from bench.simulate.moments import (
@@ -199,16 +200,11 @@ class Pool:
         return min(ready, key=lambda s: (len(s.queue.waiting) + len(s.batch), s.number)).queue
 
     def _turned_away(self, queue: Queue, request: Request) -> bool:
-        admission, waiting = self._spec.admission, len(queue.waiting)
-        if waiting >= admission.queue_limit and not self._idle(queue):
-            return True
-        if waiting < admission.shed_from:
-            return False
-        luck = request.row.choice * 2**20 % 1
-        return (
-            luck * max(admission.shed_to - admission.shed_from, 1)
-            < waiting - admission.shed_from + 1
-        )
+        admission = self._spec.admission
+        return turned_away(
+            admission.queue_limit, admission.shed_from, admission.shed_to, len(queue.waiting),
+            bool(self._idle(queue)), request.row.choice,
+        )  # fmt: skip
 
     def _join(self, queue: Queue, request: Request, place: int) -> None:
         queue.waiting.insert(place, request)
