@@ -18,7 +18,7 @@ from bench.gather import from_elsewhere, runs_of
 from bench.hardware import Catalogue
 from bench.measure import Measurement
 from bench.measure.chain import HANDED, Chain, First, Following, packed, unpacked
-from bench.measure.procedure import build_task
+from bench.measure.loader import build_task
 from bench.measure.reference import plain_sessions, run_one
 from bench.measure.tasks import Sample, Task
 from bench.pipeline import run

@@ -19,7 +19,7 @@ from bench.errors import InputError
 from bench.executor import Inline, LocalProcesses, here, isolated
 from bench.measure.clock import WallClock
 from bench.measure.datasets import image_folder
-from bench.measure.procedure import build_task, own_faults
+from bench.measure.loader import build_task, own_faults
 from bench.measure.recorder import Recorder
 from bench.measure.reference import count_agreement, make_reference, read_reference
 from bench.measure.tasks import Sample, names_of

@@ -20,6 +20,7 @@ from bench import extensions
 from bench.errors import BenchError
 from bench.executor import Report
 from bench.measure.arm_requests import ArmRequest, arm_requests
+from bench.measure.loader import BACKENDS, build_task, own_faults
 from bench.measure.measurement import (
     BATCH_COLUMNS,
     REQUEST_COLUMNS,
@@ -28,7 +29,7 @@ from bench.measure.measurement import (
     Measurement,
     Replicate,
 )
-from bench.measure.procedure import BACKENDS, build_task, measure_replicate, own_faults
+from bench.measure.procedure import measure_replicate
 from bench.measure.reference import make_reference
 from bench.measure.summary import summarise
 from bench.scenario import STAGE, Campaign, Choice

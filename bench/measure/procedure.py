@@ -6,84 +6,40 @@ import gc
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import psutil
 
 from bench import extensions
-from bench.errors import InputError, MeasurementInvalid, MissingRequirement, shorten
+from bench.errors import MeasurementInvalid
 from bench.executor import signs_of_life
 from bench.measure import environment
 from bench.measure.arm_requests import ArmRequest, phases, profile_sizes
-from bench.measure.backends import BackendOptions, Feeds, Session, clock_of
+from bench.measure.backends import Session
 from bench.measure.budget import BUDGETS
 from bench.measure.clock import at_once
 from bench.measure.freshness import compare_fresh_and_repeated
 from bench.measure.inputs import look_at_inputs
 from bench.measure.limits import usable_cores
+from bench.measure.loader import CALIBRATION_SAMPLES, Loader, build_task, own_faults
 from bench.measure.loads import Facts
 from bench.measure.measurement import Accuracy, Agreement, Columns, Parity, Replicate, WarmUp
 from bench.measure.metering import Meters
-from bench.measure.models import ModelFile, fetch
 from bench.measure.recorder import Recorder
 from bench.measure.reference import compare_outputs, count_agreement, read_reference, run_one
 from bench.measure.service import PROFILE, Note, Service
 from bench.measure.tasks import Sample, Task
 from bench.streams import Streams
 
-TASKS = "bench.measure.tasks"
-BACKENDS = "bench.measure.backends"
 LOADS = "bench.measure.loads"
 
 WARM_UP_TOLERANCE = 0.05
-CALIBRATION_SAMPLES = 32
 SCORED_ANSWERS = 20_000
-
-
-def build_task(name: str, options: dict[str, Any]) -> Task:
-    """The task called ``name``.
-
-    Raises:
-        InputError: a file of the user's own fails, or makes something that is no task.
-    """
-    module = extensions.load(TASKS, name)
-    with own_faults(name):
-        task = extensions.calling(module.build, module.Options.model_validate(options))
-    if not isinstance(task, Task):
-        raise InputError(
-            f"build gave {type(task).__name__} and no task", where=name,
-            allowed="an object of a class Name(Task), of bench.measure.tasks",
-        )  # fmt: skip
-    for what in ("files", "samples"):
-        if not getattr(task, what, None):
-            raise InputError(
-                f"the task has no {what}", where=name, todo=f"Set self.{what} in its __init__"
-            )
-    return task
-
-
-@contextmanager
-def own_faults(name: str) -> Iterator[None]:
-    """Around the calls of a task: one that lacks an argument of the contract has no line of its own.
-
-    Raises:
-        InputError: the task is a file of the user's own, and a call does not fit it.
-    """
-    try:
-        yield
-    except TypeError as error:
-        if not extensions.is_own_file(name):
-            raise
-        raise extensions.own_fault(error) or InputError(
-            f"TypeError: {shorten(error, 300)}", where=name,
-            allowed="the steps of bench.measure.tasks.Task, with the arguments they have there",
-        ) from error  # fmt: skip
 
 
 def measure_replicate(request: ArmRequest, note: Note) -> tuple[Replicate, Columns, Columns]:
@@ -101,107 +57,6 @@ def measure_replicate(request: ArmRequest, note: Note) -> tuple[Replicate, Colum
         procedure.loader.close()
 
 
-class _Loader:
-    """Models of a task → sessions of a backend, in the precision that is asked for."""
-
-    def __init__(self, request: ArmRequest, task: Task) -> None:
-        self.task = task
-        self.backend: ModuleType = extensions.load(BACKENDS, request.arm.backend.name)
-        if reason := self.backend.missing():
-            raise MissingRequirement(
-                f"The backend {request.arm.backend.name!r} cannot run here: it needs {reason}."
-            )
-        self.options: BackendOptions = self.backend.Options.model_validate(
-            request.arm.backend.options
-        )
-        self.clock = clock_of(self.backend, self.options)
-        self.threads = request.arm.device.threads or usable_cores()
-        self.models: dict[str, ModelFile] = {}
-        self._loaded: dict[str, Session] = {}
-
-    def paths(self) -> dict[str, Path]:
-        """The file of each stage, fetched, verified, and converted where that is needed."""
-        if not self.backend.FORMATS:  # the server has the model
-            return {stage: Path() for stage in self.task.stages}
-        self.models = {stage: self._model(stage) for stage in self.task.stages}
-        files = {stage: fetch(model) for stage, model in self.models.items()}
-        if not hasattr(self.backend, "convert"):
-            return files
-        return {
-            stage: self.backend.convert(path, self.options, self._calibration(files, stage))
-            for stage, path in files.items()
-        }
-
-    def _model(self, stage: str) -> ModelFile:
-        """Raises:
-        InputError: no model there is, or none that the backend reads.
-        """
-        offered = self.task.formats(stage)
-        format_ = self.task.format_for(stage, self.backend.FORMATS)
-        if not offered:
-            raise InputError(
-                "the task names no model file", where="task",
-                todo="Name one (file, files or origin), or measure a server that has the model "
-                "(backend: open-inference)",
-            )  # fmt: skip
-        if format_ is None:
-            what = "the task" if len(self.task.stages) == 1 else f"the model {stage!r} of the task"
-            raise InputError(
-                f"{what} comes as {', '.join(offered)}, which the backend does not read",
-                where=self.backend.__name__.rpartition(".")[2].replace("_", "-"),
-                allowed=", ".join(self.backend.FORMATS),
-            )
-        return self.task.model(stage, format_)
-
-    def wait_until_ready(self) -> None:
-        """Let a server start; it is not loading the model that takes so long."""
-        if hasattr(self.backend, "wait_until_ready"):
-            self.backend.wait_until_ready(self.options)
-
-    def load(self, paths: dict[str, Path]) -> dict[str, Session]:
-        for stage, path in paths.items():
-            self._loaded[stage] = self.backend.load(path, self.options, self.threads, self.clock)
-        return self._loaded
-
-    def close(self) -> None:
-        """Let go of what sessions hold beside memory, such as connections."""
-        for session in self._loaded.values():
-            if hasattr(session, "close"):
-                session.close()
-
-    def _calibration(self, files: dict[str, Path], stage: str) -> Callable[[], Sequence[Feeds]]:
-        """What ``stage`` is fed with when the unconverted model runs."""
-
-        def feeds() -> Sequence[Feeds]:
-            plain = self.backend.Options()
-            sessions = {
-                name: self.backend.load(path, plain, self.threads, self.clock)
-                for name, path in files.items()
-            }
-            self.task.prepare(sessions)
-            spy = _Spy(sessions[stage])
-            spied = {**sessions, stage: spy}
-            for sample in self.task.samples[:CALIBRATION_SAMPLES]:
-                run_one(self.task, spied, sample)
-            return spy.fed
-
-        return feeds
-
-
-class _Spy:
-    """A session that remembers what it was fed."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.inputs, self.outputs = session.inputs, session.outputs
-        self.placement, self.metadata = session.placement, session.metadata
-        self.fed: list[Feeds] = []
-
-    def run(self, feeds: Feeds) -> Any:
-        self.fed.append({name: np.array(array) for name, array in feeds.items()})
-        return self._session.run(feeds)
-
-
 class _Procedure:
     """The phases in order; they share the loaded service."""
 
@@ -210,7 +65,7 @@ class _Procedure:
         self.budget = BUDGETS[request.budget]
         self.generator_core = _reserve_core(request)
         self.task = build_task(request.task.name, request.task.options)
-        self.loader = _Loader(request, self.task)
+        self.loader = Loader(request.arm, self.task)
         self.clock = self.loader.clock
         self.rng = Streams(request.seed, request.replicate).get("measurement")
         self.recorder = Recorder(request.arm.name, request.replicate)

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from bench import extensions
 from bench.errors import InputError, MissingRequirement
 from bench.measure.backends import Feeds, Session, clock_of
+from bench.measure.loader import build_task
 from bench.measure.models import fetch
 from bench.measure.operations import KINDS
-from bench.measure.procedure import build_task
 from bench.measure.reference import BACKENDS, BY_FORMAT, run_one
 from bench.measure.work import Work, count_work
 
