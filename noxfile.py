@@ -67,7 +67,7 @@ def _tests(session: nox.Session) -> None:
     """What the tests need."""
     # They start some hundred processes, each of which would compile the whole program anew.
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
-    extras = ["onnxruntime", "openvino", "litert", "peers", "dask", "dev"]
+    extras = ["onnxruntime", "openvino", "litert", "peers", "dask", "serve", "dev"]
     # One Python tests with PyTorch; elsewhere its tests are skipped, and say so.
     if sys.version_info[:2] == TORCH_PYTHON:
         _install(session, *extras, "models")
@@ -101,7 +101,7 @@ def quick(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Formatting, lint, types, and how large each package is."""
-    _install(session, "onnxruntime", "dask", "dev")
+    _install(session, "onnxruntime", "dask", "serve", "dev")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")

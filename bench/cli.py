@@ -282,6 +282,35 @@ def plan(
 
 
 @app.command()
+def serve(
+    scenario: ScenarioFile,
+    deployment: Annotated[str, typer.Option(help="Which of its deployments.")],
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+    replicas: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="[default: what its scaling keeps at the least]"),
+    ] = None,
+    input: Input = None,  # noqa: A002
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Answer real requests with the batching and the admission of a deployment, until Ctrl-C."""
+    from bench import serve
+    from bench.prepare import prepare
+
+    asked = prepare(scenario, _settings(1, None, "local", input))
+
+    def on_ready(address: str, model: str) -> None:
+        if as_json:
+            print_json({"address": address, "model": model})
+        elif not quiet:
+            say(f"serving {model!r} at {address}/v2/models/{model}/infer; Ctrl-C ends it")
+
+    serve.serve(asked, deployment, host, port, replicas, on_ready)
+
+
+@app.command()
 def prices(
     out: Annotated[
         Path | None, typer.Option(help="Write the patch here. [default: print it]")

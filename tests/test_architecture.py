@@ -36,7 +36,7 @@ SMALL = (
 )
 STAGES = (
     "arrivals", "hardware", "scenario", "measure", "profile", "simulate", "cost", "compare", "plan",
-    "report",
+    "report", "serve",
 )  # fmt: skip
 ORDER = (
     *SMALL, *STAGES, "prepare", "gather", "inventory", "work", "arrows", "sweep", "days", "pages",

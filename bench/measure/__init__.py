@@ -1,6 +1,7 @@
 """The real model on the real backend, timed step by step, and held to validity rules."""
 
 from bench.measure.campaign import measure_all, missing_backends, plain_name
+from bench.measure.live import LiveAnswer, LiveArm
 from bench.measure.measurement import (
     ArmMeasurement,
     FailedArm,
@@ -20,6 +21,8 @@ __all__ = [
     "ArmMeasurement",
     "FailedArm",
     "Inputs",
+    "LiveAnswer",
+    "LiveArm",
     "LoadResult",
     "Measurement",
     "ModelFile",

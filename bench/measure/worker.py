@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import extensions
@@ -49,7 +49,7 @@ def serve(
         InputError: there is not one answer to each sample.
     """
     started = clock()
-    encoded, outputs, marks = _steps(task, sessions, samples, clock)
+    encoded, outputs, marks = steps_of(task, sessions, lambda: task.input(samples), clock)
     finished = clock()
     if not len(encoded) == len(outputs) == len(samples):
         raise InputError(
@@ -80,11 +80,12 @@ def serve_or_fail(
         return ServedBatch((started,) * 7, started, clock(), samples, nothing, nothing, empty, said)
 
 
-def _steps(
-    task: Task, sessions: Mapping[str, Session], samples: Sequence[Sample], clock: Clock
+def steps_of(
+    task: Task, sessions: Mapping[str, Session], read: Callable[[], list[bytes]], clock: Clock
 ) -> tuple[list[bytes], list[bytes], tuple[int, ...]]:
+    """The six steps of one batch, whose inputs ``read`` gives: inputs, answers, and the moments around."""
     t0 = clock()
-    encoded = task.input(samples)
+    encoded = read()
     t1 = clock()
     feeds = task.preprocess(encoded)
     t2 = clock()

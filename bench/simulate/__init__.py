@@ -1,10 +1,11 @@
 """Simulated days of requests against a deployment, from measured service times."""
 
 from bench.simulate.bounds import has_closed_loop, least_response_s, why_impossible
-from bench.simulate.cloud import BATCHING, largest_batch
+from bench.simulate.cloud import BATCHING, admission_of, largest_batch
 from bench.simulate.day import BINS, Day, day_of, days_of, event_trace, table_of_days
 from bench.simulate.demand import expected_requests, mean_rate, sites_of, workload_in_words
 from bench.simulate.line import least_usage, server_rate
+from bench.simulate.plane import Routing
 from bench.simulate.results import (
     DeploymentResult,
     Holding,
@@ -14,7 +15,7 @@ from bench.simulate.results import (
     Usage,
 )
 from bench.simulate.run import METHODS, first_job, requests_of, simulate, simulate_all
-from bench.simulate.scaling import SCALING, grown
+from bench.simulate.scaling import SCALING, Scaling, grown
 from bench.simulate.sized import sized
 
 __all__ = [
@@ -27,8 +28,11 @@ __all__ = [
     "Holding",
     "OtherWork",
     "Replication",
+    "Routing",
+    "Scaling",
     "Simulation",
     "Usage",
+    "admission_of",
     "day_of",
     "days_of",
     "event_trace",

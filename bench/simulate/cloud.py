@@ -145,7 +145,7 @@ def link_of(message: Message, bandwidth: float, sites: int, outages: WindowsOfEa
     return Link(ticks(each * message.fixed), sites, outages, PER_SECOND * each * message.per_unit)
 
 
-def admission(options: AdmissionOptions) -> Admission:
+def admission_of(options: AdmissionOptions) -> Admission:
     return Admission(
         queue_limit=FOREVER if options.queue_limit is None else options.queue_limit,
         shed_from=options.shed.begin if options.shed else FOREVER,

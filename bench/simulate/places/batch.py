@@ -111,7 +111,7 @@ def _spec_of(
         rule=cloud.rule_of(part.batching, service),
         service=service,
         servers=cloud.servers_for(part.nodes),
-        admission=cloud.admission(part.admission),
+        admission=cloud.admission_of(part.admission),
         retry=part.in_flight == "retry",
         checkpoints=Checkpoints(ticks(saves.every), ticks(saves.cost)) if saves else Checkpoints(),
         uplink=uplink,

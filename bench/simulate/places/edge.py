@@ -169,7 +169,7 @@ def usage_of(part: EdgePart, served: int, busy: int) -> Usage:
 def _spec_of(setting: Setting, part: EdgePart, name: str, spill: Spill) -> FleetSpec:
     used, until = min(part.fleet, setting.workload.sources), setting.until
     service = setting.service(name).slowed(part.power_mode.slowdown)
-    limits = cloud.admission(part.admission)
+    limits = cloud.admission_of(part.admission)
     duty = part.duty_cycle
     period = ticks(duty.period) if duty else 0
     return FleetSpec(
@@ -237,7 +237,7 @@ def _play_users(
         service=service,
         servers=used,
         routing=Routing.STICKY,
-        admission=cloud.admission(part.admission),
+        admission=cloud.admission_of(part.admission),
         users=setting.workload.sources,
         away=outside([setting.workload.active], setting.midnight),
     )

@@ -124,7 +124,7 @@ def _spec_of(setting: Setting, part: RealTimePart, name: str, following: Stage |
         service=service,
         servers=cloud.servers_for(Scaling(part.scaling).maximum),
         routing=Routing[part.routing.upper()],
-        admission=cloud.admission(part.admission),
+        admission=cloud.admission_of(part.admission),
         retry=part.in_flight == "retry",
         uplink=uplink,
         downlink=downlink if following is None else Link(),

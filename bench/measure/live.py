@@ -1,0 +1,79 @@
+"""An arm that answers what others ask it, instead of being measured: a replica of a live server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bench.errors import shorten
+from bench.measure.loader import Loader, build_task
+from bench.measure.worker import serve, steps_of
+from bench.scenario import Arm, Choice
+
+LONGEST_ERROR = 300
+TRIALS = 3
+"""Batches of each size before an arm is ready: the first of a size may allocate, or compile."""
+
+
+class LiveAnswer(NamedTuple):
+    """What became of one input."""
+
+    output: bytes
+    error: str = ""
+    """Why there is no output."""
+    is_unreadable: bool = False
+    """Whether that is because of the input: it could not even be preprocessed."""
+
+
+class LiveArm:
+    """A task, and its models loaded by a backend.
+
+    Raises:
+        MissingRequirement: the backend cannot run here, or the model cannot be had.
+        InputError: the task is none, or comes in no format that the backend reads.
+    """
+
+    def __init__(self, arm: Arm, task: Choice) -> None:
+        self.task = build_task(task.name, {**task.options, **arm.task})
+        self._loader = Loader(arm, self.task)
+        paths = self._loader.paths()
+        self._loader.wait_until_ready()
+        self._sessions = self._loader.load(paths)
+        self.task.prepare(self._sessions)
+
+    def answer(self, encoded: Sequence[bytes]) -> list[LiveAnswer]:
+        """The answers to these inputs, served as one batch; alone, where one of them spoils it."""
+        try:
+            _, outputs, _ = steps_of(
+                self.task, self._sessions, lambda: list(encoded), self._loader.clock
+            )
+            return [LiveAnswer(output) for output, _ in zip(outputs, encoded, strict=True)]
+        except Exception as error:  # whatever a client sent
+            if len(encoded) > 1:
+                return [alone for one in encoded for alone in self.answer([one])]
+            said = shorten(f"{type(error).__name__}: {error}", LONGEST_ERROR)
+            return [LiveAnswer(b"", said, not self._can_read(encoded[0]))]
+
+    def _can_read(self, encoded: bytes) -> bool:
+        try:
+            self.task.preprocess([encoded])
+        except Exception:  # a library may raise anything
+            return False
+        return True
+
+    def warm_up(self, largest: int) -> dict[int, float]:
+        """Serve the task's own samples in batches of every size; what the quickest took, in ns."""
+        largest = min(largest, self.task.largest_batch or largest)
+        samples = self.task.samples
+        found = {}
+        for size in range(1, largest + 1):
+            batch = [samples[place % len(samples)] for place in range(size)]
+            served = [
+                serve(self.task, self._sessions, batch, self._loader.clock) for _ in range(TRIALS)
+            ]
+            found[size] = min(one.service_s for one in served) * 1e9
+        return found
+
+    def close(self) -> None:
+        """Let go of what sessions hold beside memory."""
+        self._loader.close()
