@@ -20,6 +20,8 @@ SMALL = (
     "units",
     "stats",
     "extensions",
+    "cores",
+    "event_loop",
     "folders",
     "files",
     "documents",

@@ -230,7 +230,8 @@ def serving(folder: Path, backend: str = "", more: str = "", *options: str) -> I
         assert process.stdout is not None
         said = ""
         while not said.endswith("}"):
-            assert (more_said := process.stdout.read(1)), (folder / "stderr").read_text()
+            more_said = process.stdout.read(1)
+            assert more_said, (folder / "stderr").read_text()
             said += more_said
         yield process, json.loads(said)["address"]
     finally:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from bench import extensions
+from bench import event_loop, extensions
 from bench.errors import InputError, MissingRequirement, UnknownName
 from bench.scenario import ResolvedScenario
 from bench.simulate import BATCHING, Routing, Scaling, admission_of, largest_batch
@@ -73,7 +72,7 @@ def serve(
     own, number = listening.getsockname()[:2]
     address = f"http://{f'[{own}]' if ':' in own else own}:{number}"
     with suppress(KeyboardInterrupt):  # where no handler can be set
-        asyncio.run(Server(served, listening).run(lambda: on_ready(address, served.name)))
+        event_loop.run(Server(served, listening).run(lambda: on_ready(address, served.name)))
 
 
 def _listen(host: str, port: int) -> socket.socket:

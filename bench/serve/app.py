@@ -12,12 +12,16 @@ from bench.requests import Outcome
 from bench.serve import protocol
 from bench.serve.metrics import Metrics
 from bench.serve.pool import Pool, Request
+from bench.ticks import PER_SECOND
 
+PER_MS = PER_SECOND / 1000
 STATUS = {Outcome.SHED: 503, Outcome.TIMED_OUT: 504, Outcome.LOST: 500}
 WORDS = {
     Outcome.SHED: "too many requests wait",
     Outcome.TIMED_OUT: "it has waited as long as it may",
 }
+TIMING = "Server-Timing"
+"""What a request met (W3C Server Timing): milliseconds in the queue and in service, of which batch."""
 EXTENSIONS = ["binary_tensor_data"]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -38,6 +42,8 @@ class App:
         self.draining = False
         self.http = web.Application(client_max_size=largest_body, middlewares=[self._faults])
         model = "/v2/models/{model}"
+        for path in (f"{model}/infer", f"{model}/versions/1/infer"):  # first: most ask for these
+            self.http.router.add_post(path, self._infer)
         for path, handler in {
             "/v2": self._server,
             "/v2/health/live": self._live,
@@ -49,8 +55,6 @@ class App:
             "/metrics": self._said,
         }.items():
             self.http.router.add_get(path, handler)
-        for path in (f"{model}/infer", f"{model}/versions/1/infer"):
-            self.http.router.add_post(path, self._infer)
 
     @web.middleware
     async def _faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -113,6 +117,7 @@ class App:
             if outcome is not Outcome.DONE:
                 return _refused(one, outcome)
         headers, content = protocol.answer(self._name, asked, [one.answer.output for one in mine])
+        headers[TIMING] = _timing(max(mine, key=lambda one: one.served))
         return web.Response(body=content, headers=headers)
 
     def _require_model(self, request: web.Request) -> None:
@@ -126,6 +131,15 @@ def _refused(request: Request, outcome: Outcome) -> web.Response:
     if outcome is Outcome.SHED:
         refusal.headers["Retry-After"] = "1"
     return refusal
+
+
+def _timing(request: Request) -> str:
+    """Of a request that was served."""
+    queue, service = request.start - request.reach, request.served - request.start
+    return (
+        f"queue;dur={queue / PER_MS:.6f}, service;dur={service / PER_MS:.6f}, "
+        f'batch;desc="{request.batch}", replica;desc="{request.server}"'
+    )
 
 
 def _error(status: int, text: str) -> web.Response:

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from bench.cores import stay_on
 from bench.errors import BenchError, InputError, WorkerLost
 from bench.measure import LiveAnswer, LiveArm
 from bench.scenario import Arm, Choice
@@ -34,6 +35,7 @@ class Process:
     """The replica's process, as the server sees it. All calls come from the server's loop.
 
     Args:
+        cores: those that it runs on.
         on_answers: told of each batch's.
         on_gone: told, once, that the process has ended, whatever ended it.
     """
@@ -43,6 +45,7 @@ class Process:
         arm: Arm,
         task: Choice,
         largest: int,
+        cores: Set[int] | None,
         on_answers: Callable[[Sequence[LiveAnswer]], None],
         on_gone: Callable[[], None],
     ) -> None:
@@ -50,7 +53,10 @@ class Process:
         self._line, theirs = context.Pipe()
         self._on_answers, self._on_gone = on_answers, on_gone
         self._process = context.Process(
-            target=_work, args=(theirs, arm, task, largest), name="bench replica", daemon=True
+            target=_work,
+            args=(theirs, arm, task, largest, cores),
+            name="bench replica",
+            daemon=True,
         )
         self._process.start()
         theirs.close()
@@ -108,9 +114,10 @@ class Process:
             self._on_answers(said)
 
 
-def _work(line: Connection, arm: Arm, task: Choice, largest: int) -> None:
+def _work(line: Connection, arm: Arm, task: Choice, largest: int, cores: Set[int] | None) -> None:
     """The replica's own process: load, warm up, and answer until told to end or left alone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server says when to end
+    stay_on(cores)
     try:
         live = LiveArm(arm, task)
         line.send(Ready(live.warm_up(largest)))

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from bench.admission import Admission
 from bench.batching import Rule
+from bench.cores import divided, stay_on
 from bench.errors import BenchError
 from bench.scenario import Arm, Choice
 from bench.serve.app import App
@@ -53,6 +54,9 @@ class Server:
 
     def __init__(self, served: Served, listening: socket.socket) -> None:
         self._served, self._socket = served, listening
+        threads = served.arm.device.threads
+        self._cores, others = divided(threads and threads * served.replicas)
+        stay_on(others)
         self._metrics = Metrics()
         self._processes: list[Process] = []
         self._mending: set[asyncio.Task[None]] = set()
@@ -126,6 +130,7 @@ class Server:
             self._served.arm,
             self._served.task,
             self._served.largest,
+            self._cores,
             lambda answers: self._pool.done(number, answers),
             lambda: self._gone(number),
         )
