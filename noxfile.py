@@ -202,7 +202,7 @@ def lock(session: nox.Session) -> None:
     # Left out: the universal solution of PyTorch would pin gigabytes of CUDA packages.
     (scratch / "excluded.in").write_text("torch")
     for constraints, more in (
-        (CONSTRAINTS, ("peers", "dask")),
+        (CONSTRAINTS, ("peers", "dask", "serve")),
         (CONSTRAINTS_LITERT, ("litert-models",)),
     ):
         extras = ("onnxruntime", "openvino", "litert", "models", "dev", *more)

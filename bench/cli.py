@@ -296,8 +296,8 @@ def serve(
     quiet: Quiet = False,
 ) -> None:
     """Answer real requests with the batching and the admission of a deployment, until Ctrl-C."""
-    from bench import serve
     from bench.prepare import prepare
+    from bench.serve import deployed
 
     asked = prepare(scenario, _settings(1, None, "local", input))
 
@@ -307,7 +307,7 @@ def serve(
         elif not quiet:
             say(f"serving {model!r} at {address}/v2/models/{model}/infer; Ctrl-C ends it")
 
-    serve.serve(asked, deployment, host, port, replicas, on_ready)
+    deployed.serve(deployed.served_of(asked, deployment, replicas), host, port, on_ready)
 
 
 @app.command()

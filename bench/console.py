@@ -19,12 +19,15 @@ from bench.plain import in_ascii, visible
 def prepare_streams() -> None:
     """Characters that a terminal has not are replaced, and a stream that was closed stays unused."""
     codecs.register_error("bench", in_ascii)
-    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="bench")
-        elif stream is None:  # or the next file that is opened would get all that is printed there
+    for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if (
+            stream is None
+        ):  # or the next file that is opened would be taken for it, here or in a child
             with contextlib.suppress(OSError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+                os.dup2(os.open(os.devnull, os.O_RDWR), number)
+                os.set_inheritable(number, True)
+        elif number and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="bench")
 
 
 def say(text: object, *, err: bool = False, end: str = "\n") -> None:

@@ -27,7 +27,7 @@ BUDGET = {
     "report": 1350,
     "scenario": 1750,
     "simulate": 7400,
-    "serve": 1150,
+    "serve": 1300,
     "sizes": 200,
     MODULES: 4600,
 }

@@ -22,7 +22,8 @@ def test_names_of_the_package() -> None:
 
 def test_commands() -> None:
     assert sorted(get_command(cli.app).commands) == [  # type: ignore[attr-defined]
-        "doctor", "keep", "list", "measure", "plan", "prices", "report", "run", "simulate", "trace",
+        "doctor", "keep", "list", "measure", "plan", "prices", "report", "run", "serve",
+        "simulate", "trace",
     ]  # fmt: skip
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
 
 from bench import __version__
 from bench.requests import Outcome
@@ -23,38 +27,69 @@ WORDS = {
 TIMING = "Server-Timing"
 """What a request met (W3C Server Timing): milliseconds in the queue and in service, of which batch."""
 EXTENSIONS = ["binary_tensor_data"]
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+ENDED = "ended"
+"""Marks a refusal whose request the pool has counted."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What one client may take of a server."""
+
+    body: int = 64 << 20
+    """Bytes of a request, beyond which it is refused (HTTP 413)."""
+    inputs: int = 1024
+    """Of one request."""
+    send_s: float = 30.0
+    """From the end of its headers, a request has so long to come."""
+    idle_s: float = 75.0
+    """A connection has so long for its first headers, and from an answer to the next ones."""
+    linger_s: float = 2.0
+    """What was refused unread is read for so long, or its sender might not see why."""
+
+
 class App:
-    """One model behind a pool.
+    """One model behind a pool."""
 
-    Args:
-        largest_body: bytes of a request, beyond which it is refused (HTTP 413).
-        body_s: a client has so long to send what it asks.
-    """
-
-    def __init__(
-        self, name: str, pool: Pool, metrics: Metrics, largest_body: int, body_s: float
-    ) -> None:
-        self._name, self._pool, self._metrics = name, pool, metrics
-        self._largest_body, self._body_s = largest_body, body_s
+    def __init__(self, name: str, pool: Pool, metrics: Metrics, limits: Limits) -> None:
+        self._name, self._pool, self._metrics, self._limits = name, pool, metrics, limits
         self.draining = False
-        self.http = web.Application(client_max_size=largest_body, middlewares=[self._faults])
-        model = "/v2/models/{model}"
-        for path in (f"{model}/infer", f"{model}/versions/1/infer"):  # first: most ask for these
-            self.http.router.add_post(path, self._infer)
+        self._http = web.Application(client_max_size=limits.body, middlewares=[self._faults])
+        router = self._http.router
+        for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+            router.add_post(f"{model}/infer", self._infer)
         for path, handler in {
             "/v2": self._server,
             "/v2/health/live": self._live,
             "/v2/health/ready": self._ready,
-            model: self._metadata,
-            f"{model}/ready": self._model_ready,
-            f"{model}/versions/1": self._metadata,
-            f"{model}/versions/1/ready": self._model_ready,
             "/metrics": self._said,
         }.items():
-            self.http.router.add_get(path, handler)
+            router.add_get(path, handler)
+        for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+            router.add_get(model, self._metadata)
+            router.add_get(f"{model}/ready", self._model_ready)
+
+    def runner(self, last_s: float) -> web.AppRunner:
+        """What listens.
+
+        Args:
+            last_s: at the end, answers on their way out have so long.
+        """
+        metrics = self._metrics
+
+        class Count(AbstractAccessLogger):
+            def log(
+                self, request: web.BaseRequest, response: web.StreamResponse, time: float
+            ) -> None:
+                if response.status >= 400 and not response.get(ENDED):
+                    metrics.refused(response.status)
+
+        return web.AppRunner(
+            self._http, access_log_class=Count, logger=_quiet(), handler_cancellation=True,
+            keepalive_timeout=self._limits.idle_s, lingering_time=self._limits.linger_s,
+            shutdown_timeout=last_s,
+        )  # fmt: skip
 
     @web.middleware
     async def _faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -64,9 +99,12 @@ class App:
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return _error(error.status, error.text or error.reason)
-        except protocol.BadRequest as error:
-            return _error(400, str(error))
+            allowed = {name: value for name, value in error.headers.items() if name == "Allow"}
+            return _error(error.status, error.text or error.reason, allowed)
+        except (protocol.BadRequest, web.RequestPayloadError) as error:
+            return _error(400, protocol.shortened(error))
+        except ConnectionError:  # the client is gone
+            raise
         except Exception as error:  # ours to mend, and no reason to hang up
             return _error(500, f"{type(error).__name__}: {protocol.shortened(error)}")
 
@@ -100,16 +138,11 @@ class App:
 
     async def _infer(self, request: web.Request) -> web.Response:
         self._require_model(request)
+        body = await self._body(request)
         if self.draining:
             return _error(503, "the server is ending")
-        if (request.content_length or 0) > self._largest_body:
-            raise web.HTTPRequestEntityTooLarge(self._largest_body, request.content_length or 0)
-        try:
-            async with asyncio.timeout(self._body_s):
-                body = await request.read()
-        except TimeoutError:
-            return _error(408, f"the body did not come within {self._body_s:g} s")
-        asked = protocol.inference(request.headers.get(protocol.BINARY_HEADER), body)
+        header = request.headers.get(protocol.BINARY_HEADER)
+        asked = protocol.inference(header, body, self._limits.inputs)
         source = hash(request.remote) & 0x7FFFFFFF
         mine = [self._pool.ask(payload, source) for payload in asked.payloads]
         outcomes = await asyncio.gather(*(one.left for one in mine))
@@ -120,16 +153,29 @@ class App:
         headers[TIMING] = _timing(max(mine, key=lambda one: one.served))
         return web.Response(body=content, headers=headers)
 
+    async def _body(self, request: web.Request) -> bytes:
+        limits, length = self._limits, request.content_length or 0
+        if length > limits.body:
+            raise web.HTTPRequestEntityTooLarge(limits.body, length)
+        try:
+            async with asyncio.timeout(limits.send_s):
+                return await request.read()
+        except TimeoutError:
+            text = f"the body did not come within {limits.send_s:g} s"
+            raise web.HTTPRequestTimeout(text=text) from None
+
     def _require_model(self, request: web.Request) -> None:
-        if request.match_info["model"] != self._name:
-            raise web.HTTPNotFound(text=f"there is no such model; there is {self._name!r}")
+        asked = request.match_info["model"], request.match_info.get("version", protocol.VERSION)
+        if asked != (self._name, protocol.VERSION):
+            there = f"there is {self._name!r}, version {protocol.VERSION}"
+            raise web.HTTPNotFound(text=f"there is no such model; {there}")
 
 
 def _refused(request: Request, outcome: Outcome) -> web.Response:
     status = 400 if request.answer.is_unreadable else STATUS[outcome]
-    refusal = _error(status, request.answer.error or WORDS[outcome])
-    if outcome is Outcome.SHED:
-        refusal.headers["Retry-After"] = "1"
+    headers = {"Retry-After": "1"} if outcome is Outcome.SHED else {}
+    refusal = _error(status, request.answer.error or WORDS[outcome], headers)
+    refusal[ENDED] = True
     return refusal
 
 
@@ -142,5 +188,13 @@ def _timing(request: Request) -> str:
     )
 
 
-def _error(status: int, text: str) -> web.Response:
-    return web.json_response({"error": text}, status=status)
+def _error(status: int, text: str, headers: Mapping[str, str] = NO_HEADERS) -> web.Response:
+    return web.json_response({"error": text}, status=status, headers=headers)
+
+
+def _quiet() -> logging.Logger:
+    """Whoever sends garbage could fill a disk with tracebacks: metrics count it instead."""
+    logger = logging.getLogger("bench.serve")
+    logger.propagate = False
+    logger.addHandler(logging.NullHandler())
+    return logger

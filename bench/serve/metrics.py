@@ -42,9 +42,14 @@ class Metrics:
             "bench_replica_restarts", "Replicas that ended and were started anew.",
             registry=self._registry,
         )  # fmt: skip
-        self.waiting, self.ready = (
+        self._refused = Counter(
+            "bench_refused", "HTTP requests refused before they came to a queue, by status.",
+            ["status"], registry=self._registry,
+        )  # fmt: skip
+        self.inside, self.waiting, self.ready = (
             Gauge(f"bench_{name}", text, registry=self._registry)
             for name, text in (
+                ("requests_inside", "Requests that have not ended: in queues, or in a batch."),
                 ("requests_waiting", "Requests in queues."),
                 ("replicas_ready", "Replicas that take requests."),
             )
@@ -58,6 +63,10 @@ class Metrics:
             self._wait.observe((request.start - request.reach) / PER_SECOND)
             self._service.observe((request.served - request.start) / PER_SECOND)
             self._batch.observe(request.batch)
+
+    def refused(self, status: int) -> None:
+        """Count what was asked over HTTP and is no request of the model's."""
+        self._refused.labels(str(status)).inc()
 
     def restarted(self) -> None:
         """Count a replica."""

@@ -26,6 +26,8 @@ Clock = Callable[[], int]
 
 
 NOTHING = LiveAnswer(b"")
+MOST_TRIES = 3
+"""A request that has been in hand of so many replicas that were lost may be the reason: it is lost too."""
 
 
 @dataclass(eq=False)
@@ -41,8 +43,12 @@ class Request:
     served: int = 0
     batch: int = 0
     server: int = -1
+    tries: int = 0
+    """Replicas that were lost with it in hand."""
     answer: LiveAnswer = NOTHING
     """As far as it was served."""
+    waits_in: _Queue | None = None
+    gives_up: asyncio.TimerHandle | None = None
 
 
 class Replica(Protocol):
@@ -77,7 +83,8 @@ class Pool:
     """Replicas behind one queue, or each behind its own.
 
     Args:
-        retry: what was in hand of a replica that is lost is tried again; else it is lost as well.
+        retry: what was in hand of a replica that is lost is tried again, up to :data:`MOST_TRIES`;
+            else it is lost as well.
         on_end: sees every request that has ended, whatever became of it.
     """
 
@@ -130,10 +137,7 @@ class Pool:
         ):  # fmt: skip
             self._end(request, Outcome.SHED)
             return request
-        queue.waiting.append(request)
-        if limits.timeout < FOREVER:
-            seconds = limits.timeout / PER_SECOND
-            asyncio.get_running_loop().call_later(seconds, self._give_up, request)
+        self._join(queue, request, len(queue.waiting))
         self._dispatch(queue)
         return request
 
@@ -158,7 +162,8 @@ class Pool:
         if server.queue is not self._door:
             stranded, self._door.waiting = self._door.waiting, []
             for request in stranded:
-                self._queue_for(request).waiting.append(request)
+                queue = self._queue_for(request)
+                self._join(queue, request, len(queue.waiting))
         for queue in self._queues():
             self._dispatch(queue)
 
@@ -175,16 +180,15 @@ class Pool:
         """The replica is gone, and takes nothing until it is ready again."""
         server = self._servers[number]
         server.is_ready = False
-        in_hand = [*server.batch]
-        server.batch = []
+        in_hand, server.batch = server.batch, []
+        for request in in_hand:
+            request.tries += 1
         if server.queue is not self._door:
             in_hand += server.queue.waiting
             server.queue.waiting = []
         for request in in_hand:
-            if self._retry:
-                request.start = request.batch = 0
-                request.server = -1
-                self._put_back(request)
+            if self._retry and request.tries < MOST_TRIES:
+                self._try_again(request)
             else:
                 self._lose(request, "the replica that had it was lost")
         for queue in self._queues():
@@ -228,11 +232,31 @@ class Pool:
         """The first server of this queue that has nothing to do."""
         return next((server for server in queue.servers if server.is_idle), None)
 
-    def _put_back(self, request: Request) -> None:
-        """At the place that its age gives it."""
+    def _join(self, queue: _Queue, request: Request, place: int) -> None:
+        """Wait there, and no longer than it may."""
+        self._no_alarm(request)
+        queue.waiting.insert(place, request)
+        request.waits_in = queue
+        if self._admission.timeout < FOREVER:
+            left = request.reach + self._admission.timeout - self._clock()
+            request.gives_up = asyncio.get_running_loop().call_later(
+                max(left, 0) / PER_SECOND, self._give_up, request
+            )
+
+    def _no_alarm(self, request: Request) -> None:
+        """It waits no more: an alarm that is left would keep what the request holds until then."""
+        request.waits_in = None
+        if request.gives_up is not None:
+            request.gives_up.cancel()
+            request.gives_up = None
+
+    def _try_again(self, request: Request) -> None:
+        """Back into a queue, at the place that its age gives it."""
+        request.start = request.batch = 0
+        request.server = -1
         queue = self._queue_for(request)
         older = sum(other.reach <= request.reach for other in queue.waiting)
-        queue.waiting.insert(older, request)
+        self._join(queue, request, older)
 
     def _dispatch(self, queue: _Queue) -> None:
         """Start the batches that can start, and ask again when the next one may be due."""
@@ -251,24 +275,25 @@ class Pool:
                 return
             batch, queue.waiting = queue.waiting[:size], queue.waiting[size:]
             for request in batch:
+                self._no_alarm(request)
                 request.start, request.batch, request.server = now, size, server.number
             server.batch = batch
             server.replica.start([request.payload for request in batch])
 
     def _give_up(self, request: Request) -> None:
-        """It has waited as long as it may, unless it waits no more."""
-        for queue in self._queues():
-            if request in queue.waiting:
-                queue.waiting.remove(request)
-                self._end(request, Outcome.TIMED_OUT)
-                self._dispatch(queue)
-                return
+        """It has waited as long as it may."""
+        queue = request.waits_in
+        if queue is not None:
+            queue.waiting.remove(request)
+            self._end(request, Outcome.TIMED_OUT)
+            self._dispatch(queue)
 
     def _lose(self, request: Request, why: str) -> None:
         request.answer = LiveAnswer(b"", why)
         self._end(request, Outcome.LOST)
 
     def _end(self, request: Request, outcome: Outcome) -> None:
+        self._no_alarm(request)
         if not request.left.done():  # whoever asked may have hung up
             request.left.set_result(outcome)
         self._inside -= 1

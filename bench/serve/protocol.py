@@ -17,6 +17,9 @@ from typing import Any
 INPUT, OUTPUT = "input", "output"
 BINARY_HEADER = "Inference-Header-Content-Length"
 BASE64 = "base64"
+VERSION = "1"
+MOST_MARKS = 1_000_000
+"""Commas and opening brackets in JSON: to read more of them would hold up everybody, and fill memory."""
 _LENGTH = 4
 
 
@@ -38,23 +41,26 @@ def metadata(name: str) -> dict[str, Any]:
     """The description of a model."""
     return {
         "name": name,
-        "versions": ["1"],
+        "versions": [VERSION],
         "platform": "inference-testbed",
         "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
         "outputs": [{"name": OUTPUT, "datatype": "BYTES", "shape": [-1]}],
     }
 
 
-def inference(header_length: str | None, body: bytes) -> Inference:
+def inference(header_length: str | None, body: bytes, most: int) -> Inference:
     """What a request asks.
 
     Args:
         header_length: of :data:`BINARY_HEADER`, where it is sent: the bytes of JSON before the rest.
+        most: inputs of one request.
 
     Raises:
         BadRequest: it is none.
     """
     head, tail = _split(header_length, body)
+    if sum(map(head.count, (b",", b"[", b"{"))) > MOST_MARKS:
+        raise BadRequest("the JSON is too long; send bytes behind it, or base64")
     try:
         document = json.loads(head)
     except (ValueError, RecursionError) as error:
@@ -62,11 +68,11 @@ def inference(header_length: str | None, body: bytes) -> Inference:
     entry = _only(document, "inputs", INPUT)
     parameters = _object(entry.get("parameters") or {}, "parameters of the input")
     if (length := parameters.get("binary_data_size")) is not None:
-        payloads = _from_bytes(_whole(length, "binary_data_size"), tail)
+        payloads = _from_bytes(_whole(length, "binary_data_size"), tail, most)
     else:
-        payloads = _from_json(entry.get("data"), parameters.get("content_type") == BASE64)
-    if not payloads:
-        raise BadRequest("the input has no elements")
+        payloads = _from_json(entry.get("data"), parameters.get("content_type") == BASE64, most)
+    if not 0 < len(payloads) <= most:
+        raise BadRequest(f"the input must have 1 to {most} elements")
     _require_shape(entry.get("shape"), len(payloads))
     id_ = document.get("id")
     if id_ is not None and not isinstance(id_, str):
@@ -77,7 +83,7 @@ def inference(header_length: str | None, body: bytes) -> Inference:
 def answer(name: str, asked: Inference, outputs: Sequence[bytes]) -> tuple[dict[str, str], bytes]:
     """The headers and the body of an answer."""
     entry: dict[str, Any] = {"name": OUTPUT, "datatype": "BYTES", "shape": [len(outputs)]}
-    document = {"model_name": name, "model_version": "1", "outputs": [entry]}
+    document = {"model_name": name, "model_version": VERSION, "outputs": [entry]}
     if asked.id is not None:
         document["id"] = asked.id
     if not asked.binary:
@@ -131,11 +137,13 @@ def _whole(value: Any, what: str) -> int:
     return value
 
 
-def _from_bytes(length: int, tail: bytes) -> list[bytes]:
+def _from_bytes(length: int, tail: bytes, most: int) -> list[bytes]:
+    """All elements, or one too many."""
     if length != len(tail):
         raise BadRequest(f"binary_data_size is {length}, and {len(tail)} bytes follow the JSON")
-    payloads, place = [], 0
-    while place < length:
+    payloads: list[bytes] = []
+    place = 0
+    while place < length and len(payloads) <= most:
         begin = place + _LENGTH
         place = begin + int.from_bytes(tail[place:begin], "little")
         if place > length:
@@ -144,11 +152,12 @@ def _from_bytes(length: int, tail: bytes) -> list[bytes]:
     return payloads
 
 
-def _from_json(data: Any, is_base64: bool) -> list[bytes]:
+def _from_json(data: Any, is_base64: bool, most: int) -> list[bytes]:
+    """All elements, or one too many."""
     if not isinstance(data, list):
         raise BadRequest("data must be a list")
     payloads = []
-    for element in data:
+    for element in data[: most + 1]:
         if not isinstance(element, str):
             raise BadRequest("the elements of data must be strings")
         try:

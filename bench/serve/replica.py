@@ -7,16 +7,15 @@ import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Mapping, Sequence, Set
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
 from bench.cores import stay_on
 from bench.errors import BenchError, InputError, WorkerLost
 from bench.measure import LiveAnswer, LiveArm
 from bench.scenario import Arm, Choice
-
-GRACE_S = 5.0
-"""A replica that is told to end has so long."""
 
 
 class Ready(NamedTuple):
@@ -37,7 +36,7 @@ class Process:
     Args:
         cores: those that it runs on.
         on_answers: told of each batch's.
-        on_gone: told, once, that the process has ended, whatever ended it.
+        on_gone: told, once, that a process which was ready has ended, whatever ended it.
     """
 
     def __init__(
@@ -58,15 +57,16 @@ class Process:
             name="bench replica",
             daemon=True,
         )
-        self._process.start()
+        _start_without_ctrl_c(self._process)
         theirs.close()
         self._loop = asyncio.get_running_loop()
         self._is_ready: asyncio.Future[Ready] = self._loop.create_future()
         self._loop.add_reader(self._line.fileno(), self._hear)
 
     @property
-    def pid(self) -> int | None:
-        return self._process.pid
+    def is_there(self) -> bool:
+        """Whether it has not ended, as far as is known."""
+        return not self._line.closed
 
     async def ready(self) -> Ready:
         """Until the model is loaded and warm.
@@ -83,28 +83,23 @@ class Process:
         except OSError:  # it has just ended; the loop will hear of it
             return
 
-    async def end(self) -> None:
-        """Let it finish what it has in hand, but not for ever."""
-        self._loop.remove_reader(self._line.fileno())
-        with contextlib.suppress(OSError):  # it has ended before
-            self._line.send(None)
-        await asyncio.to_thread(self._process.join, GRACE_S)
-        if self._process.is_alive():
-            self._process.kill()
-            await asyncio.to_thread(self._process.join)
-        self._line.close()
+    async def end(self, grace_s: float) -> None:
+        """Let it finish what it has in hand for so long; while it loads, it has nothing."""
+        if not self._line.closed:
+            self._loop.remove_reader(self._line.fileno())
+            with contextlib.suppress(OSError):  # it has ended before
+                self._line.send(None)
+            self._line.close()
+        if self._is_ready.done():
+            await asyncio.to_thread(self._process.join, grace_s)
+        self._process.kill()
+        await asyncio.to_thread(self._process.join)
 
     def _hear(self) -> None:
         try:
             said = self._line.recv()
         except (EOFError, OSError):
-            self._loop.remove_reader(self._line.fileno())
-            if not self._is_ready.done():
-                self._is_ready.set_exception(
-                    WorkerLost("A replica ended while it started, perhaps for want of memory.")
-                )
-                return
-            self._on_gone()
+            self._has_gone()
             return
         if isinstance(said, Failed):
             self._is_ready.set_exception(said.error)
@@ -113,24 +108,44 @@ class Process:
         else:
             self._on_answers(said)
 
+    def _has_gone(self) -> None:
+        self._loop.remove_reader(self._line.fileno())
+        self._line.close()
+        self._process.kill()  # a process that cannot be heard, and has not ended, is no use
+        if not self._is_ready.done():
+            self._is_ready.set_exception(
+                WorkerLost("A replica ended while it started, perhaps for want of memory.")
+            )
+        elif self._is_ready.exception() is None:
+            self._on_gone()
+
+
+def _start_without_ctrl_c(process: BaseProcess) -> None:
+    """The server says when to end, from the process's first moment: it inherits what is blocked."""
+    resource_tracker.ensure_running()  # its start, with that of the first process, would unblock
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
 
 def _work(line: Connection, arm: Arm, task: Choice, largest: int, cores: Set[int] | None) -> None:
     """The replica's own process: load, warm up, and answer until told to end or left alone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server says when to end
     stay_on(cores)
-    try:
-        live = LiveArm(arm, task)
-        line.send(Ready(live.warm_up(largest)))
-    except BenchError as error:
-        line.send(Failed(error))
-        return
-    except Exception as error:  # a backend may raise anything
-        line.send(Failed(InputError(f"{type(error).__name__}: {error}", where=arm.name)))
-        return
-    try:
-        while (payloads := line.recv()) is not None:
-            line.send(live.answer(payloads))
-    except (EOFError, OSError):
-        return  # the server is gone
-    finally:
-        live.close()
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the server is gone
+        try:
+            live = LiveArm(arm, task)
+            took_ns = live.warm_up(largest)
+        except BenchError as error:
+            line.send(Failed(error))
+            return
+        except Exception as error:  # a backend may raise anything
+            line.send(Failed(InputError(f"{type(error).__name__}: {error}", where=arm.name)))
+            return
+        line.send(Ready(took_ns))
+        try:
+            while (payloads := line.recv()) is not None:
+                line.send(live.answer(payloads))
+        finally:
+            live.close()

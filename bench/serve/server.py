@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -16,16 +15,18 @@ from aiohttp import web
 from bench.admission import Admission
 from bench.batching import Rule
 from bench.cores import divided, stay_on
-from bench.errors import BenchError
+from bench.errors import BenchError, Interrupted
 from bench.scenario import Arm, Choice
-from bench.serve.app import App
+from bench.serve.app import App, Limits
 from bench.serve.metrics import Metrics
 from bench.serve.pool import Pool
 from bench.serve.replica import Process, Ready
 from bench.simulate import Routing
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-"""Between the end of a replica and the next one in its place: twice as long every time."""
+"""Between a replica that could not start and the next one in its place: twice as long every time."""
+GRACE_S, LAST_S = 5.0, 3.0
+"""At the end: for a batch that nobody waits for any more, and for answers on their way out."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,13 @@ class Served:
     routing: Routing
     admission: Admission
     retry: bool
-    largest_body: int = 64 << 20
-    body_s: float = 30.0
+    limits: Limits = field(default_factory=Limits)
     drain_s: float = 30.0
     """Requests that are inside when the server is told to end have so long."""
 
 
 class Server:
-    """See :func:`bench.serve.serve`."""
+    """See :func:`bench.serve.deployed.serve`."""
 
     def __init__(self, served: Served, listening: socket.socket) -> None:
         self._served, self._socket = served, listening
@@ -60,7 +60,7 @@ class Server:
         self._metrics = Metrics()
         self._processes: list[Process] = []
         self._mending: set[asyncio.Task[None]] = set()
-        self._is_ending = False
+        self._is_serving = False
         self._pool: Pool
         self._app: App
 
@@ -69,38 +69,47 @@ class Server:
 
         Raises:
             BenchError: no replica can start.
+            Interrupted: it was told to end before it could serve, or could not answer all in time.
         """
         told = [asyncio.Event(), asyncio.Event()]
-        loop = asyncio.get_running_loop()
 
         def tell() -> None:
             next((event for event in told if not event.is_set()), told[-1]).set()
 
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_complain)
         for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):  # Windows has Ctrl-C only
-                loop.add_signal_handler(number, tell)
+            loop.add_signal_handler(number, tell)
         starting = asyncio.ensure_future(self._start())
+        grace_s = 0.0
         try:
             if await _first(starting, told[0]):
-                return
-            runner = web.AppRunner(
-                self._app.http, access_log=None, logger=_quiet(), handler_cancellation=True,
-                shutdown_timeout=1.0,
-            )  # fmt: skip
+                raise Interrupted("It was told to end before it could serve.")
+            runner = self._app.runner(LAST_S)
             await runner.setup()
             await web.SockSite(runner, self._socket).start()
             on_ready()
             await told[0].wait()
-            self._app.draining = self._is_ending = True
-            drained = asyncio.ensure_future(
-                asyncio.wait_for(self._pool.empty(), self._served.drain_s)
-            )
-            with contextlib.suppress(TimeoutError):
-                await _first(drained, told[1])
-            self._pool.give_all_up("the server has ended")
-            await runner.cleanup()
+            await self._drain(runner, told[1])
+            grace_s = GRACE_S
         finally:
-            await self._end(starting)
+            await self._end(starting, grace_s)
+
+    async def _drain(self, runner: web.AppRunner, told_again: asyncio.Event) -> None:
+        """Take nothing more, and answer what is inside.
+
+        Raises:
+            Interrupted: told to end at once, or it took too long.
+        """
+        self._app.draining = True
+        empty = asyncio.wait_for(self._pool.empty(), self._served.drain_s)
+        with contextlib.suppress(TimeoutError):
+            await _first(asyncio.ensure_future(empty), told_again)
+        left = self._pool.inside
+        self._pool.give_all_up("the server has ended")
+        await _first(asyncio.ensure_future(runner.cleanup()), told_again)
+        if left:
+            raise Interrupted(f"{left} requests were inside when it ended, and have no answer.")
 
     async def _start(self) -> None:
         """All replicas; the pool as soon as their warm-up says how long batches take."""
@@ -111,11 +120,17 @@ class Server:
         self._pool = Pool(
             self._rule(ready), served.routing, served.admission, served.retry, self._metrics.ended
         )
-        self._app = App(served.name, self._pool, self._metrics, served.largest_body, served.body_s)
+        self._app = App(served.name, self._pool, self._metrics, served.limits)
+        self._metrics.inside.set_function(lambda: self._pool.inside)
         self._metrics.waiting.set_function(lambda: self._pool.waiting)
         self._metrics.ready.set_function(lambda: self._pool.ready)
+        self._is_serving = True
         for process in self._processes:
-            self._pool.set_ready(self._pool.add(process))
+            number = self._pool.add(process)
+            if process.is_there:
+                self._pool.set_ready(number)
+            else:
+                self._gone(number)
 
     def _rule(self, ready: Sequence[Ready]) -> Rule:
         took_ns = ready[0].took_ns
@@ -137,8 +152,8 @@ class Server:
 
     def _gone(self, number: int) -> None:
         """A replica has ended by itself: another takes its place."""
-        self._pool.lost(number)
-        if not self._is_ending:
+        if self._is_serving:
+            self._pool.lost(number)
             task = asyncio.ensure_future(self._mend(number))
             self._mending.add(task)
             task.add_done_callback(self._mending.discard)
@@ -147,31 +162,29 @@ class Server:
         pause_s = FIRST_PAUSE_S
         while True:
             self._metrics.restarted()
-            self._processes[number] = process = self._process(number)
             try:
+                self._processes[number] = process = self._process(number)
                 await process.ready()
-            except BenchError:
+            except (BenchError, OSError):  # the system may have no more memory, or files
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 continue
             self._pool.replace(number, process)
             return
 
-    async def _end(self, starting: asyncio.Future[None]) -> None:
-        self._is_ending = True
+    async def _end(self, starting: asyncio.Future[None], grace_s: float) -> None:
+        self._is_serving = False
         for task in (starting, *self._mending):
             task.cancel()
         await asyncio.gather(starting, *self._mending, return_exceptions=True)
-        await asyncio.gather(*(process.end() for process in self._processes))
+        await asyncio.gather(*(process.end(grace_s) for process in self._processes))
         self._socket.close()
 
 
-def _quiet() -> logging.Logger:
-    """Whoever sends garbage could fill a disk with tracebacks: metrics count it instead."""
-    logger = logging.getLogger("bench.serve")
-    logger.propagate = False
-    logger.addHandler(logging.NullHandler())
-    return logger
+def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say what asyncio says, but for connections that it has no files for: a thousand lines a second."""
+    if "socket" not in context:
+        loop.default_exception_handler(context)
 
 
 async def _first(work: asyncio.Future[None], told: asyncio.Event) -> bool:
