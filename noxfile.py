@@ -160,6 +160,16 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """A live server under load for ten minutes, and ten thousand malformed requests."""
+    _install(session, "serve", "dev")
+    session.env.setdefault("BENCH_SOAK_S", "600")
+    session.env.setdefault("BENCH_MALFORMED", "10000")
+    session.run("pytest", "-s", "-m", "evidence", "tests/test_soak.py")
+    session.run("pytest", "-s", "-k", "books", "tests/test_hostile_clients.py")
+
+
+@nox.session
 def speed(session: nox.Session) -> None:
     """How fast the simulator is: against its reference, against others, and how its time grows."""
     _install(session, "dev")

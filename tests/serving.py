@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -72,8 +72,9 @@ class Played:
         self.pool.done(number, [LiveAnswer(one.upper()) for one in batch])
 
 
-def playing(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), HANG_S))  # type: ignore[arg-type]
+def playing(test: Callable[[], Coroutine[Any, Any, None]], lasts_s: float = 0.0) -> None:
+    """On a loop of its own, for as long as it lasts and a while beyond."""
+    asyncio.run(asyncio.wait_for(test(), HANG_S + lasts_s))
 
 
 async def comes(happened: Callable[[], object]) -> None:
