@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from tests.busy import HANG_S
 from tests.serving import FEW_FILES, Live, Played, body, comes, playing, scenario, serving
 
 web = pytest.importorskip("aiohttp.web", reason="the extra serve is not installed")
+from bench.serve import deployed  # noqa: E402
 from bench.serve.app import App, Limits  # noqa: E402
 from bench.serve.metrics import Metrics  # noqa: E402
 
@@ -55,6 +56,15 @@ def answers(said: bytes) -> Iterator[tuple[int, str, bytes]]:
         said = rest[length:]
 
 
+async def heard(reader: asyncio.StreamReader) -> bytes:
+    """All that the server says until it hangs up, be it on somebody who is still sending."""
+    said = b""
+    with suppress(ConnectionResetError):
+        while more := await reader.read(65536):
+            said += more
+    return said
+
+
 # The HTTP side alone ---------------------------------------------------------------------------
 
 
@@ -75,7 +85,7 @@ class Front:
     async def says(self, sent: bytes) -> tuple[int, str, Any]:
         """All that it says until it hangs up, which must be one answer."""
         reader, writer = await self.connect(sent)
-        ((status, head, content),) = answers(await reader.read())
+        ((status, head, content),) = answers(await heard(reader))
         writer.close()
         return status, head, json.loads(content)
 
@@ -97,7 +107,7 @@ async def front(limits: Limits = Limits(), prompt: bool = True) -> AsyncIterator
     app = App("synthetic", played.pool, metrics, limits)
     runner = app.runner(0.0)
     await runner.setup()
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = deployed._listen("127.0.0.1", 0)
     await web.SockSite(runner, listening).start()
     try:
         yield Front(played, app, metrics, listening.getsockname()[1])
@@ -154,7 +164,7 @@ def test_a_body_that_is_slow_is_refused_and_holds_up_nobody() -> None:
         async with front(Limits(send_s=0.2, linger_s=0.1)) as there:
             whole = request(content=GOOD)
             reader, writer = await there.connect(whole[:-20])
-            answer = asyncio.ensure_future(reader.read())
+            answer = asyncio.ensure_future(heard(reader))
             others = 0
             while not answer.done():  # it sends on, byte by byte, and does not get there
                 writer.write(whole[-20:][others : others + 1] if others < 19 else b"")
@@ -175,7 +185,7 @@ def test_headers_that_do_not_come_are_given_up(head: bytes) -> None:
     async def test() -> None:
         async with front(Limits(idle_s=0.2)) as there:
             reader, writer = await there.connect(head)
-            gone = asyncio.ensure_future(reader.read())
+            gone = asyncio.ensure_future(heard(reader))
             while not gone.done():
                 writer.write(head[-1:])
                 # What it sends is there before the server has begun to wait for it.
@@ -195,8 +205,26 @@ def test_a_connection_that_asks_no_more_is_closed() -> None:
     async def test() -> None:
         async with front(Limits(idle_s=0.2)) as there:
             reader, writer = await there.connect(request(content=GOOD, Connection="keep-alive"))
-            assert [status for status, _, _ in answers(await reader.read())] == [200]
+            assert [status for status, _, _ in answers(await heard(reader))] == [200]
             writer.close()
+
+    playing(test)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
+def test_who_takes_nothing_of_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployed, "STUCK_S", 1)
+
+    async def test() -> None:
+        async with front() as there:
+            tasks = len(asyncio.all_tasks())
+            with socket.create_connection(("127.0.0.1", there.port)) as line:
+                sending = asyncio.to_thread(
+                    line.sendall, request(content=body(data=["a" * 20_000_000]))
+                )
+                await sending
+                await comes(lambda: there.played.ended)
+                await comes(lambda: len(asyncio.all_tasks()) == tasks)
 
     playing(test)
 
@@ -241,7 +269,7 @@ def test_a_body_that_comes_when_the_end_has_begun_is_refused() -> None:
             reader, writer = await there.connect(whole[:-5])
             there.app.draining = True
             writer.write(whole[-5:])
-            ((status, _, content),) = answers(await reader.read())
+            ((status, _, content),) = answers(await heard(reader))
             assert (status, json.loads(content)) == (503, {"error": "the server is ending"})
             assert there.counted() == {"503": 1}
             assert (await there.says(request("/v2/health/ready", method="GET")))[0] == 503
@@ -293,11 +321,9 @@ def told(address: str, sent: bytes) -> list[int]:
     said = b""
     with socket.create_connection((host, int(port)), timeout=HANG_S) as line:
         line.sendall(sent)
-        try:
+        with suppress(ConnectionResetError):  # it does not read what it has refused to the end
             while more := line.recv(65536):
                 said += more
-        except ConnectionResetError:  # it did not read to the end
-            pass
     return [status for status, _, _ in answers(said)]
 
 

@@ -7,6 +7,8 @@ import base64
 import gc
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +18,7 @@ import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
@@ -28,7 +31,7 @@ from bench.errors import BenchError
 from bench.prepare import Settings, prepare
 from bench.requests import Outcome
 from bench.serve import protocol
-from bench.serve.deployed import served_of
+from bench.serve.deployed import STUCK_S, served_of
 from bench.serve.replica import Process
 from bench.simulate import Routing
 from tests.busy import until
@@ -48,8 +51,11 @@ from tests.serving import (
 )  # fmt: skip
 
 pytest.importorskip("aiohttp", reason="the extra serve is not installed")
+from bench.serve.app import Limits
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such server there")
 
+PAGE = (Path(__file__).parents[1] / "docs" / "serving.md").read_text()
 MOST = 8
 """Inputs of a request."""
 
@@ -275,6 +281,39 @@ def test_our_own_client_is_answered(live: Live) -> None:
     (output,) = session.run({"input": np.array(["7"], dtype=object)})
     assert json.loads(output[0]) == {"value": 7}
     session.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["sh", "python"])
+def test_the_examples_of_the_page_are_answered(live: Live, tmp_path: Path, language: str) -> None:
+    (tmp_path / "label.png").write_text("5")
+    examples = [
+        text.replace("127.0.0.1:8000", live.address[7:]).replace("text-recognition", "synthetic")
+        for text in re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+        if "127.0.0.1:8000" in text
+    ]
+    assert examples
+    for example in examples:
+        for needed in ("curl", "tritonclient"):
+            if needed in example and not (shutil.which(needed) or find_spec(needed)):
+                pytest.skip(f"{needed} is not installed")
+        program = ["bash", "-c"] if language == "sh" else [sys.executable, "-c"]
+        done = subprocess.run(
+            [*program, example], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert '"value": 5' in done.stdout.replace("\\", "")
+
+
+def test_the_page_says_the_limits() -> None:
+    limits = Limits()
+    said = " ".join(PAGE.split())
+    for text in (
+        f"more than {limits.inputs:,} inputs", f"larger than {limits.body >> 20} MiB",
+        f"within {limits.send_s:g} s of the headers", f"closed after {limits.idle_s:g} s",
+        f"nothing of its answer for {STUCK_S} s",
+    ):  # fmt: skip
+        assert text in said
 
 
 @pytest.mark.slow
