@@ -186,25 +186,31 @@ def command(path: Path, *options: str, limits: str = "") -> list[str]:
 
 
 @contextmanager
+def started(command: list[str], **given: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process, which does not outlive the block."""
+    with subprocess.Popen(command, text=True, **given) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
 def serving(path: Path, *options: str, limits: str = "", says: str = "") -> Iterator[Live]:
     """A server of this scenario; on stderr it says just that in the end, whatever is asked of it."""
     complaints = path.with_suffix(".stderr")
-    with complaints.open("w") as errors:
-        process = subprocess.Popen(
-            command(path, "--json", *options, limits=limits),
-            stdout=subprocess.PIPE, stderr=errors, text=True,
-        )  # fmt: skip
-        try:
-            assert process.stdout is not None
-            said = ""
-            while not said.endswith("}"):
-                more = process.stdout.read(1)
-                assert more, complaints.read_text()
-                said += more
-            yield Live(process, json.loads(said)["address"], replicas_of(process))
-        finally:
-            process.kill()
-            process.communicate()
+    line = command(path, "--json", *options, limits=limits)
+    with (
+        complaints.open("w") as errors,
+        started(line, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
+        assert process.stdout is not None
+        said = ""
+        while not said.endswith("}"):
+            more = process.stdout.read(1)
+            assert more, complaints.read_text()
+            said += more
+        yield Live(process, json.loads(said)["address"], replicas_of(process))
     assert complaints.read_text() == says
 
 
@@ -220,11 +226,11 @@ def replicas_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return []
 
 
-def ends(process: subprocess.Popen[str]) -> int:
-    """The exit code, once neither the process nor a replica of it is there."""
-    replicas = replicas_of(process)
+def ends(process: subprocess.Popen[str], replicas: Sequence[psutil.Process] = ()) -> int:
+    """The exit code, once neither the process is there, nor these replicas, nor those that it has now."""
+    known = {*replicas, *replicas_of(process)}
     code = process.wait(HANG_S)
-    until(lambda: not any(map(_runs, replicas)), "replicas have ended")
+    until(lambda: not any(map(_runs, known)), "replicas have ended")
     return code
 
 
