@@ -271,8 +271,8 @@ def test_a_body_that_comes_when_the_end_has_begun_is_refused() -> None:
             writer.write(whole[-5:])
             ((status, _, content),) = answers(await heard(reader))
             assert (status, json.loads(content)) == (503, {"error": "the server is ending"})
-            assert there.counted() == {"503": 1}
             assert (await there.says(request("/v2/health/ready", method="GET")))[0] == 503
+            assert there.counted() == {"503": 1}
             assert (await there.says(request("/v2/health/live", method="GET")))[0] == 200
             writer.close()
 

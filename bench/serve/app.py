@@ -28,8 +28,8 @@ TIMING = "Server-Timing"
 """What a request met (W3C Server Timing): milliseconds in the queue and in service, of which batch."""
 EXTENSIONS = ["binary_tensor_data"]
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-ENDED = "ended"
-"""Marks a refusal whose request the pool has counted."""
+NOT_REFUSED = web.ResponseKey("not_refused", bool)
+"""Marks what is 400 or more and no refusal: the pool has counted the request, or it asked no more than that."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -82,7 +82,7 @@ class App:
             def log(
                 self, request: web.BaseRequest, response: web.StreamResponse, time: float
             ) -> None:
-                if response.status >= 400 and not response.get(ENDED):
+                if response.status >= 400 and not response.get(NOT_REFUSED):
                     metrics.refused(response.status)
 
         return web.AppRunner(
@@ -120,7 +120,9 @@ class App:
 
     async def _ready(self, request: web.Request) -> web.Response:
         ready = self._pool.ready > 0 and not self.draining
-        return web.json_response({"ready": ready}, status=200 if ready else 503)
+        answer = web.json_response({"ready": ready}, status=200 if ready else 503)
+        answer[NOT_REFUSED] = True
+        return answer
 
     async def _model_ready(self, request: web.Request) -> web.Response:
         self._require_model(request)
@@ -175,7 +177,7 @@ def _refused(request: Request, outcome: Outcome) -> web.Response:
     status = 400 if request.answer.is_unreadable else STATUS[outcome]
     headers = {"Retry-After": "1"} if outcome is Outcome.SHED else {}
     refusal = _error(status, request.answer.error or WORDS[outcome], headers)
-    refusal[ENDED] = True
+    refusal[NOT_REFUSED] = True
     return refusal
 
 
