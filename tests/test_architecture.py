@@ -35,14 +35,16 @@ SMALL = (
     "admission",
     "batching",
     "sizes",
+    "recordings",
 )
 STAGES = (
     "arrivals", "hardware", "scenario", "measure", "profile", "simulate", "cost", "compare", "plan",
-    "report", "serve",
+    "serve", "observe", "validate", "report",
 )  # fmt: skip
 ORDER = (
-    *SMALL, *STAGES, "prepare", "gather", "inventory", "work", "arrows", "sweep", "days", "pages",
-    "runner", "pipeline", "console", "cli", "__main__",
+    *SMALL, *STAGES, "recorded", "prepare", "gather", "inventory", "work", "at_once", "arrows",
+    "sweep", "days", "pages",
+    "runner", "pipeline", "observing", "console", "cli", "__main__",
 )  # fmt: skip
 
 

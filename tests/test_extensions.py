@@ -19,6 +19,7 @@ CONTRACTS = {
     "bench.arrivals": ("Options", "mean_rate", "stream"),
     "bench.batching": ("Options", "rule"),
     "bench.sizes": ("Options", "distribution"),
+    "bench.recordings": ("TITLE", "IS_LOG", "fields", "chunks"),
     "bench.simulate.scaling": (
         "Options",
         "bounds",

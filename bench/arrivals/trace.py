@@ -1,4 +1,4 @@
-"""Recorded arrivals: a CSV file with one request a line.
+"""Recorded arrivals: a table or a log with one request a line (see ``bench.recordings``).
 
 A trace is played once, as it was recorded, or resampled: windows of it are drawn with replacement, to
 fill any length, and as many such sequences are laid over each other as the rate asked for needs
@@ -10,34 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import Field
 
 from bench.arrivals import CHUNK, Chunk, Floats, Span
-from bench.arrivals._recording import Recording, Unit, recording_of
+from bench.arrivals._reader import recording_of
+from bench.arrivals._recording import Recording, of_some
+from bench.arrivals._source import Source
 from bench.errors import InputError
-from bench.record import Caveat, Record
+from bench.record import Caveat
+from bench.recordings import Unit
 from bench.units import DAY_S, PerSecond, ShortPeriod, format_percent, format_seconds
 
 PART = 0.25
 """A trace that lasts less of the simulated time than this is said to."""
 
 
-class Options(Record):
+class Options(Source):
     """The file, and how it is replayed. All sources together follow it."""
 
-    file: Path
-    column: str = Field(default="time_s", min_length=1)
-    """Numbers from any moment on, or dates with times; not decreasing."""
-    unit: Unit | None = None
-    """Of numbers. By default what their size says, where they count from 1970, or the end of the
-    column's name (``time_ms``); otherwise seconds, and the verdict says so."""
-    sizes: str | None = Field(default=None, min_length=1)
-    """The column with the size of each request, in the task's own unit; by default they have none
-    of their own."""
     time_of_day: bool | None = None
     """Whether midnight of the trace is midnight of the simulation, by default where it has dates.
     Otherwise its first arrival comes at the start of the active hours."""
@@ -79,11 +70,22 @@ def description(options: Options) -> str:
     return f"{options.file.name}, {requests} {length}, {found.taken_as}"
 
 
+def missing(options: Options) -> list[str]:
+    """What could be known of the requests of a service, and does not stand in the file."""
+    found = _recording(options)
+    known = {
+        "response times": len(found.responses) > 0,
+        "sizes of requests": len(found.sizes) > 0,
+        "batches, and how long requests waited for them": found.has_batches,
+    }
+    return [name for name, is_there in known.items() if not is_there]
+
+
 def stream(options: Options, span: Span, rng: np.random.Generator) -> Iterator[Chunk]:
     if options.rate is not None:
         yield from span.cut(_resampled(options, _recording(options), span, rng))
         return
-    times, sizes = _played(options, span)
+    times, sizes = _played(options, span, _recording(options).drawn(rng))
     for first in range(0, len(times), CHUNK):
         part = slice(first, first + CHUNK)
         yield Chunk(times[part], span.pick(len(times[part]), rng), sizes[part])
@@ -98,9 +100,31 @@ def caveats(options: Options, span: Span) -> Iterator[Caveat]:
             text=f"the times of the trace are taken to be seconds ({description(options)}); if they "
             "are not, say arrivals: {unit: ms}, or us, or ns",
         )
+    yield from _of_the_log(found)
     if options.rate is None:
         yield from _left_out(options, found, span)
         yield from _empty(options, found, span)
+
+
+def _of_the_log(found: Recording) -> Iterator[Caveat]:
+    """What lines of it are no arrivals, and what is not known of the others."""
+    if said := found.left_out.in_words():
+        yield Caveat(kind="trace-lines", text=f"{said}: these are left out")
+    if found.stamped is not None:
+        evenly = "requests are spread evenly within them"
+        drawn = "where requests come within them is drawn at random, anew in each replication"
+        yield Caveat(
+            kind="trace-seconds",
+            text="the times of the trace are whole seconds: "
+            f"{evenly if found.stamped.evenly else drawn}, and how they crowd in less than a second "
+            "is not known (spread: none has all of a second come at once)",
+        )
+    if found.are_ends:
+        yield Caveat(
+            kind="trace-ends",
+            text="the trace says no response times: requests are taken to come when their lines were "
+            "written, in a log mostly when they were answered",
+        )
 
 
 def _left_out(options: Options, found: Recording, span: Span) -> Iterator[Caveat]:
@@ -151,43 +175,43 @@ def _of(number: int, total: int) -> str:
     return f"{number:,} of {total:,} ({format_percent(number / total, 1)})"
 
 
-def _clock(options: Options, found: Recording, span: Span) -> Floats:
-    """Seconds since midnight of the first day."""
+def _clock(options: Options, found: Recording, span: Span, times: Floats | None = None) -> Floats:
+    """Seconds since midnight of the first day.
+
+    Of a log, that is the day of its first line: requests that came before are taken to come as it begins.
+    """
+    times = found.times if times is None else times
     keeps = options.time_of_day
     if keeps is None:
         keeps = found.has_dates
     if not keeps:
-        return found.times + span.start_s
+        return times + span.start_s
     if found.first_clock_s is None:
         raise InputError(
             "the trace has no time of day", where=f"{options.file}",
             allowed="dates with times, or numbers that count from 1970, with time_of_day: true",
         )  # fmt: skip
-    return found.times + found.first_clock_s
+    return np.maximum(times + found.first_clock_s, 0.0)
 
 
-def _played(options: Options, span: Span) -> tuple[Floats, Floats]:
+def _played(
+    options: Options, span: Span, drawn: tuple[Floats, Floats] | None = None
+) -> tuple[Floats, Floats]:
     """Those in the active hours of the simulated days, in active time, and their sizes."""
     found = _recording(options)
-    if span.day_s == float("inf"):  # without a clock
-        times, sizes = found.times, found.sizes
-    else:
-        clock = _clock(options, found, span)
-        times, sizes = span.active(clock), _of_some(found.sizes, span.is_active(clock))
+    times, sizes = drawn or (found.times, found.sizes)
+    if span.day_s != float("inf"):  # with a clock
+        clock = _clock(options, found, span, times)
+        times, sizes = span.active(clock), of_some(sizes, span.is_active(clock))
     kept = times < span.length_s
-    return times[kept], _of_some(sizes, kept)
-
-
-def _of_some(sizes: Floats, kept: npt.NDArray[Any]) -> Floats:
-    """Those of ``sizes``, which may be none at all."""
-    return sizes[kept] if len(sizes) else sizes
+    return times[kept], of_some(sizes, kept)
 
 
 def _resampled(
     options: Options, found: Recording, span: Span, rng: np.random.Generator
 ) -> Iterator[Chunk]:
     assert options.rate is not None  # noqa: S101
-    times = found.times
+    times, all_sizes = found.drawn(rng)
     if not found.length_s:
         raise InputError(
             "the trace has arrivals at one moment only, and no rate to resample",
@@ -203,22 +227,23 @@ def _resampled(
         for copy in range(int(np.ceil(copies))):
             start = rng.uniform(0, last_start) if last_start > 0 else 0.0
             low, high = np.searchsorted(times, [start, start + window])
-            part, size = times[low:high] - start, found.sizes[low:high]
+            part, size = times[low:high] - start, all_sizes[low:high]
             if copies - copy < 1:
                 kept = rng.random(len(part)) < copies - copy
-                part, size = part[kept], _of_some(size, kept)
+                part, size = part[kept], of_some(size, kept)
             parts.append(part)
             sizes.append(size)
         drawn = np.concatenate(parts)
         order = np.argsort(drawn, kind="stable")
         if len(drawn):
-            size = _of_some(np.concatenate(sizes), order)
+            size = of_some(np.concatenate(sizes), order)
             yield Chunk(drawn[order] + now, span.pick(len(drawn), rng), size)
         now += window
 
 
 def _recording(options: Options) -> Recording:
-    return recording_of(options.file, options.column, options.unit, options.sizes)
+    """Remembered whatever is asked of how it is replayed."""
+    return recording_of(Source(**{name: getattr(options, name) for name in Source.model_fields}))
 
 
 def sizes(options: Options) -> Floats:
@@ -226,6 +251,20 @@ def sizes(options: Options) -> Floats:
     return _recording(options).sizes
 
 
+def responses(options: Options) -> Floats:
+    """Seconds that the requests took as they were recorded, in their order; empty where the file has none.
+
+    Not a number where there was no answer."""
+    return _recording(options).responses
+
+
+def days(options: Options, span: Span) -> int | None:
+    """In how many days all of it comes; ``None`` where it is resampled, to any number of them."""
+    if options.rate is not None:
+        return None
+    return int(_clock(options, _recording(options), span)[-1] // DAY_S) + 1
+
+
 def read(path: Path, column: str, unit: Unit | None = None) -> Floats:
     """The times in ``path``, in seconds from the first one on."""
-    return recording_of(path, column, unit).times
+    return recording_of(Source(file=path, column=column, unit=unit)).times
