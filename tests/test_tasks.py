@@ -137,6 +137,27 @@ def test_payments_are_the_same_for_the_same_seed() -> None:
     assert 0.005 < labels.mean() < 0.15
 
 
+def test_payments_of_one_request_are_judged_each() -> None:
+    alone, together = (fraud.build(fraud.Options(payments=20, together=size)) for size in (1, 5))
+    assert len(together.samples) == 4
+    assert "".join(one.truth or "" for one in together.samples) == "".join(
+        one.truth or "" for one in alone.samples
+    )
+    feeds = together.preprocess(together.input(together.samples[:2]))
+    singly = alone.preprocess(alone.input(alone.samples[:10]))
+    np.testing.assert_array_equal(feeds["payments"], singly["payments"])
+    likely = np.linspace(0, 1, 10)
+    answers = together.postprocess(together.predict([np.stack([1 - likely, likely], axis=1)]))
+    each = alone.postprocess(alone.predict([np.stack([1 - likely, likely], axis=1)]))
+    assert [one for answer in answers for one in answer["payments"]] == each
+    assert together.agrees(answers[0], answers[0])
+    assert not together.agrees(answers[0], answers[1])
+    scored = together.score(list(zip(together.samples[:2], answers, strict=True)))
+    assert scored == alone.score(list(zip(alone.samples[:10], each, strict=True)))
+    with pytest.raises(ValueError, match="not 5"):
+        together.preprocess(alone.input(alone.samples[:1]))
+
+
 def test_bytes_of_a_short_file_are_padded() -> None:
     config = {"beg_size": 4, "end_size": 4, "padding_token": 256, "block_size": 4096}
     assert file_type.features(b"  ab\n", config).tolist() == [97, 98, 10, 256, 32, 32, 97, 98]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy import stats
 
 from bench.errors import MissingRequirement
@@ -42,26 +42,36 @@ class Options(Record):
 
     payments: int = Field(default=512, ge=8, le=100_000)
     seed: int = Field(default=7, ge=2)
+    together: int = Field(default=1, ge=1, le=1000)
+    """Payments in one request, as on a card's statement."""
+
+    @model_validator(mode="after")
+    def _fills_a_request(self) -> Options:
+        if self.together > self.payments:
+            raise ValueError(f"{self.together} payments together are more than there are")
+        return self
 
 
 def build(options: Options) -> Fraud:
     rows, labels = payments(options.payments, options.seed)
-    samples = []
-    for row, label in zip(rows, labels, strict=True):
-        text = ",".join(FEATURES) + "\n" + ",".join(f"{value:.6g}" for value in row) + "\n"
+    lines = [",".join(f"{value:.6g}" for value in row) + "\n" for row in rows]
+    truths = ["01"[int(label)] for label in labels]
+    samples, size = [], options.together
+    for first in range(0, len(lines) - size + 1, size):
+        text = ",".join(FEATURES) + "\n" + "".join(lines[first : first + size])
         path = keep_input("payments", text.encode(), "csv")
-        samples.append(Sample(path, str(int(label)), "made payments"))
-    return Fraud(samples)
+        samples.append(Sample(path, "".join(truths[first : first + size]), "made payments"))
+    return Fraud(samples, size)
 
 
 class Fraud(Task):
-    """A payment in, the probability of fraud out."""
+    """A payment in, or several together; the probability of fraud out, of each."""
 
     caveat = "made data: the accuracy says nothing of real payments"
     files: Mapping[str, Sequence[ModelFile]] = {ONE_STAGE: ()}
 
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        self.samples = samples
+    def __init__(self, samples: Sequence[Sample], together: int) -> None:
+        self.samples, self._together = samples, together
 
     def formats(self, stage: str) -> tuple[str, ...]:
         return ("onnx",)
@@ -70,36 +80,54 @@ class Fraud(Task):
         return trained()
 
     def preprocess(self, encoded: Sequence[bytes]) -> Feeds:
-        rows = [next(csv.DictReader(io.StringIO(item.decode()))) for item in encoded]
+        rows = [row for item in encoded for row in self._read(item)]
         values = [[float(row[name]) for name in FEATURES] for row in rows]
         return {"payments": np.array(values, dtype=np.float32)}
+
+    def _read(self, encoded: bytes) -> list[dict[str, str]]:
+        rows = list(csv.DictReader(io.StringIO(encoded.decode())))
+        if len(rows) != self._together:
+            raise ValueError(f"{len(rows)} payments, and not {self._together}")
+        return rows
 
     def execute(self, sessions: Mapping[str, Session], feeds: Feeds) -> Sequence[npt.NDArray[Any]]:
         """The probabilities ``[N, 2]``; the label that the model gives too is not needed."""
         return [sessions[ONE_STAGE].run(feeds)[1]]
 
     def predict(self, outputs: Sequence[npt.NDArray[Any]]) -> Any:
-        return outputs[0][:, 1]
+        return outputs[0][:, 1].reshape(-1, self._together)
 
     def postprocess(self, prediction: Any) -> list[dict[str, Any]]:
-        return [
-            {"fraud": bool(p >= DECIDES_AT), "probability": round(float(p), 5)} for p in prediction
+        judged = [
+            [{"fraud": bool(p >= DECIDES_AT), "probability": round(float(p), 5)} for p in request]
+            for request in prediction
         ]
+        return [{"payments": each} if self._together > 1 else each[0] for each in judged]
 
     def agrees(self, answer: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
         """The same decision, the probability within 0.02."""
-        near = abs(answer["probability"] - reference["probability"]) <= AGREES_WITHIN
-        return bool(near and answer["fraud"] == reference["fraud"])
+        return all(
+            abs(one["probability"] - other["probability"]) <= AGREES_WITHIN
+            and one["fraud"] == other["fraud"]
+            for one, other in zip(_each(answer), _each(reference), strict=True)
+        )
 
     def score(self, answered: Sequence[tuple[Sample, Mapping[str, Any]]]) -> list[Score]:
         """Share of wrong decisions, and the area under the ROC curve."""
-        truth = np.array([sample.truth == "1" for sample, _ in answered])
-        decided = np.array([answer["fraud"] for _, answer in answered])
-        scores = [Score("error_rate", float((truth != decided).mean()), "all", len(answered))]
+        truth = np.array([one == "1" for sample, _ in answered for one in sample.truth or ""])
+        found = [one for _, answer in answered for one in _each(answer)]
+        decided = np.array([one["fraud"] for one in found])
+        scores = [Score("error_rate", float((truth != decided).mean()), "all", len(found))]
         if 0 < truth.sum() < len(truth):
-            judged = np.array([answer["probability"] for _, answer in answered])
-            scores.append(Score("auc", area_under_roc(truth, judged), "all", len(answered)))
+            judged = np.array([one["probability"] for one in found])
+            scores.append(Score("auc", area_under_roc(truth, judged), "all", len(found)))
         return scores
+
+
+def _each(answer: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """What was said of each payment of a request."""
+    found: Sequence[Mapping[str, Any]] = answer.get("payments", [answer])
+    return found
 
 
 def area_under_roc(truth: npt.NDArray[np.bool_], judged: npt.NDArray[np.float64]) -> float:
