@@ -10,10 +10,12 @@ from bench.cost import cost_simulation
 from bench.errors import InputError, MissingRequirement
 from bench.executor import here, isolated
 from bench.measure import Measurement, measure_all, missing_backends
+from bench.observe import observe_server
 from bench.plan import candidates, search
 from bench.profile import build_profile, file_name
 from bench.scenario import Campaign
 from bench.simulate import simulate, simulate_all
+from bench.validate import Observation, observe, validate
 from bench.work import Work
 
 
@@ -63,6 +65,37 @@ def varied(work: Work) -> None:
         ),
     )  # fmt: skip
     work.run.save("what_if.json", found)
+
+
+def observed(work: Work) -> None:
+    """Serve the deployment, drive it, and write every request's row."""
+    assert work.order.session is not None  # noqa: S101
+    record, table = observe(
+        work.order.simulated, work.order.session, work.order.seed, partial(work.notify, "observe")
+    )
+    work.run.save_table("observed.parquet", table)
+    work.run.save("observed.json", record)
+
+
+def visited(work: Work) -> None:
+    """Ask a live service, and write every request's row."""
+    assert work.order.asking is not None  # noqa: S101
+    record, table = observe_server(
+        work.order.simulated, work.order.asking, work.order.seed, partial(work.notify, "observe")
+    )
+    work.run.save_table("observed.parquet", table)
+    work.run.save("observed-run.json", record)
+
+
+def validated(work: Work) -> None:
+    """Simulate the same requests, and compare."""
+    run = work.run
+    assert work.order.session is not None  # noqa: S101
+    found = validate(
+        work.order.simulated, work.order.session, run.load("observed.json", Observation),
+        run.table("observed.parquet"), work.order.seed, partial(work.notify, "validate"),
+    )  # fmt: skip
+    run.save("validation.json", found)
 
 
 def planned(work: Work) -> None:

@@ -6,9 +6,10 @@ import contextlib
 import json
 import shlex
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 import typer.core
@@ -38,8 +39,11 @@ from bench.extensions import own_fault
 from bench.secrets import masked
 
 if TYPE_CHECKING:
+    from bench.compare import Comparison
     from bench.measure import Measurement
     from bench.prepare import Settings
+    from bench.recorded import Recorded
+    from bench.simulate import Simulation
     from bench.store import Run
 
 
@@ -91,10 +95,35 @@ OverrideFile = Annotated[
 ]
 Input = Annotated[Path | None, typer.Option(help="A folder of your own inputs.")]
 ScenarioFile = Annotated[Path, typer.Argument(help="A scenario file.")]
+ProfilesKept = Annotated[
+    Path | None,
+    typer.Option(
+        "--profiles", help="A folder of profiles, or a run with one. [default: those kept]"
+    ),
+]
 AllowCode = Annotated[
     list[Path],
     typer.Option(help="A Python file that the run's records name, and may run; repeatable."),
 ]
+
+# How a recording is read; each is an option of a trace, and means what it means there.
+Column = Annotated[str | None, typer.Option(metavar="FIELD", help="With the time.")]
+Sizes = Annotated[str | None, typer.Option(metavar="FIELD", help="With the sizes.")]
+Took = Annotated[str | None, typer.Option(metavar="FIELD", help="With the response times.")]
+Status = Annotated[str | None, typer.Option(metavar="FIELD", help="With the HTTP status.")]
+Form = Annotated[str, typer.Option(help="Which it is in; auto: what it looks like.")]
+TimeUnit = Annotated[str | None, typer.Option(help="s, ms, us or ns, of numbers.")]
+StampOf = Annotated[str | None, typer.Option(help="Whether the time is the start, or the end.")]
+Spread = Annotated[str | None, typer.Option(help="Within whole seconds: random, even or none.")]
+OnlyPath = Annotated[str | None, typer.Option(help="Only requests to it, or as /v2/* to such.")]
+Only = Annotated[
+    list[str], typer.Option(metavar="FIELD=VALUE", help="Only such lines; repeatable.")
+]
+Failed = Annotated[bool, typer.Option("--failed", help="With those of status 400 and above.")]
+TimeOfDay = Annotated[
+    bool | None, typer.Option(help="Whether requests keep it. [default: where there are dates]")
+]
+Resampled = Annotated[str | None, typer.Option(help="Resample to this mean rate, as 5/s.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -154,6 +183,8 @@ def run(
     elif not quiet:
         for run_ in runs:
             _print_run(run_)
+        for scenario, run_ in zip(scenarios, runs, strict=False):
+            _offer_validation(scenario, run_)
     for run_ in runs:
         _exit_if_invalid(run_)
     if strict and not all(summary.get("objective_met", True) for summary in summaries):
@@ -191,10 +222,7 @@ def measure(
 @app.command()
 def simulate(
     scenario: ScenarioFile,
-    profiles: Annotated[
-        Path | None,
-        typer.Option(help="A folder of profiles, or a run with one. [default: those kept]"),
-    ] = None,
+    profiles: ProfilesKept = None,
     out: Annotated[
         Path | None, typer.Option(help="Write a run folder, with the sweep and the report.")
     ] = None,
@@ -206,43 +234,70 @@ def simulate(
     quiet: Quiet = False,
 ) -> None:
     """Simulate, cost and compare from profiles that were measured before."""
-    from bench import gather, pipeline
-    from bench.prepare import prepare
     from bench.report.terminal import ranking_table
 
     settings = _settings(seed, None, engine, None, method=method, overrides=overrides)
-    with prints_aside():
-        found = (
-            gather.load_profiles(profiles)
-            if profiles
-            else gather.kept_profiles(prepare(scenario, settings), settings.catalogue)
-        )
-    if out is not None:
-        with progress(quiet or as_json) as notify:
-            run_ = pipeline.simulate_into(scenario, found, out, settings, notify)
-        if as_json:
-            print_json(_summary(run_))
-        elif not quiet:
-            _print_run(run_)
-        return
-    with progress(quiet or as_json) as notify:
-        _, simulation, costs, comparison = pipeline.simulate_only(
-            scenario,
-            found,
-            settings,
-            notify,
-        )
+    found = _simulated(scenario, profiles, out, settings, quiet or as_json)
     if as_json:
-        print_json(
-            {
-                **comparison.model_dump(mode="json"),
-                "costs": costs.model_dump(mode="json"),
-                "simulation": simulation.model_dump(mode="json"),
-            }
-        )
+        print_json(found.document)
     elif not quiet:
-        print_table(ranking_table(comparison))
-        say(f"\n{comparison.verdict}")
+        print_table(ranking_table(found.comparison))
+        say(f"\n{found.verdict}")
+
+
+@app.command()
+def replay(
+    scenario: ScenarioFile,
+    trace: Annotated[Path, typer.Option(help="A log or a table of requests, packed (.gz) or not.")],
+    form: Form = "auto",
+    column: Column = None,
+    unit: TimeUnit = None,
+    sizes: Sizes = None,
+    response: Took = None,
+    response_unit: TimeUnit = None,
+    stamp: StampOf = None,
+    spread: Spread = None,
+    path: OnlyPath = None,
+    only: Only = [],  # noqa: B006
+    status: Status = None,
+    failed: Failed = False,
+    time_of_day: TimeOfDay = None,
+    rate: Resampled = None,
+    deployment: Annotated[str | None, typer.Option(help="Only this one. [default: all]")] = None,
+    profiles: ProfilesKept = None,
+    out: Annotated[Path | None, typer.Option(help="Write a run folder, with the report.")] = None,
+    method: Method = "fast",
+    engine: Engine = "local",
+    overrides: OverrideFile = None,
+    seed: Seed = 1,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate a scenario with the requests that some service has recorded."""
+    from bench.report.terminal import ranking_table, response_table
+
+    written = {
+        "file": str(trace.resolve()), "form": form, "column": column, "unit": unit, "sizes": sizes,
+        "response": response, "response_unit": response_unit, "stamp": stamp, "spread": spread,
+        "path": path, "only": _fields(only), "status": status, "failed": failed,
+        "time_of_day": time_of_day, "rate": rate,
+    }  # fmt: skip
+    settings = replace(
+        _settings(seed, None, engine, None, method=method, overrides=overrides),
+        recording={name: value for name, value in written.items() if value is not None},
+        deployment=deployment,
+    )
+    said = _recorded(scenario, settings)
+    found = _simulated(scenario, profiles, out, settings, quiet or as_json)
+    if as_json:
+        print_json({**found.document, "recorded": said.model_dump(mode="json")})
+    elif not quiet:
+        say(f"{said.in_words}\n")
+        print_table(ranking_table(found.comparison))
+        simulated = {one.deployment: one.response_s for one in found.simulation.deployments}
+        say("\nresponse times, of the service that was recorded and of those simulated")
+        print_table(response_table({"as recorded": said.response_s} | simulated))
+        say(f"\n{found.verdict}")
 
 
 @app.command()
@@ -308,6 +363,89 @@ def serve(
             say(f"serving {model!r} at {address}/v2/models/{model}/infer; Ctrl-C ends it")
 
     deployed.serve(deployed.served_of(asked, deployment, replicas), host, port, on_ready)
+
+
+@app.command()
+def validate(
+    scenario: ScenarioFile,
+    deployment: Annotated[
+        str | None, typer.Option(help="Which of its deployments. [default: the first served here]")
+    ] = None,
+    levels: Annotated[
+        str, typer.Option(help="Utilisations: shares of what it answers when batches are full.")
+    ] = "0.3,0.6,0.8",
+    minutes: Annotated[float, typer.Option(help="How long the service is asked.")] = 3.0,
+    replicas: Annotated[int, typer.Option(min=1, max=256, help="Of the live server.")] = 1,
+    out: Out = None,
+    seed: Seed = 1,
+    input: Input = None,  # noqa: A002
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 if the simulation is off.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Serve a deployment, drive it, simulate the same requests, and say how far off that is."""
+    from bench import pipeline
+    from bench.validate import session_of
+
+    settings = _settings(seed, None, "local", input)
+    session = session_of(deployment, _levels(levels), 60 * minutes, replicas)
+    with progress(quiet or as_json) as notify:
+        done, found = pipeline.validate(
+            scenario, session, out or _new_folder(scenario, "validate"), settings, notify
+        )
+    if as_json:
+        print_json(_summary(done))
+    elif not quiet:
+        _print_run(done)
+    if strict and found.verdict == "OFF":
+        raise typer.Exit(MISSED)
+
+
+@app.command()
+def observe(
+    url: Annotated[str, typer.Argument(help="Of a server that is up, as `bench serve` says it.")],
+    scenario: Annotated[Path, typer.Option(help="Whose inputs, and whose arrivals.")],
+    rate: Annotated[str | None, typer.Option(help="As 5/s. [default: the scenario's own]")] = None,
+    seconds: Annotated[float, typer.Option(min=1, max=86_400, help="How long to ask.")] = 60.0,
+    model: Annotated[
+        str | None, typer.Option(help="[default: that of the URL, or the scenario's task]")
+    ] = None,
+    out: Out = None,
+    seed: Seed = 1,
+    input: Input = None,  # noqa: A002
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Ask a live service what a scenario's sources would, and keep every request's row."""
+    from bench import observing
+
+    asked = observing.asking_of(url, scenario, rate, seconds, model)
+    settings = _settings(seed, None, "local", input)
+    with progress(quiet or as_json) as notify:
+        done, found = observing.observe(
+            scenario, asked, out or _new_folder(scenario, "observe"), settings, notify
+        )
+    if as_json:
+        print_json(_summary(done))
+    elif not quiet:
+        _print_run(done)
+    if found.interrupted:
+        raise Interrupted(f"interrupted; what was answered by then is in {done.path}.")
+
+
+def _levels(text: str) -> list[float]:
+    try:
+        found = [float(one) for one in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(0 < one <= 2 for one in found) or len(set(found)) < len(found):
+        raise InputError(
+            f"{text!r} is no list of utilisations", where="--levels",
+            allowed="numbers above 0 and up to 2, each once, as 0.3,0.6,0.8",
+        )  # fmt: skip
+    return found
 
 
 @app.command()
@@ -539,6 +677,61 @@ def _settings(
     )
 
 
+def _fields(only: list[str]) -> dict[str, str]:
+    """``FIELD=VALUE`` each."""
+    for one in only:
+        if not one.partition("=")[1]:
+            raise InputError(f"{one!r} has no value", where="--only", allowed="FIELD=VALUE")
+    return {name: value for name, _, value in (one.partition("=") for one in only)}
+
+
+def _recorded(scenario: Path, settings: Settings) -> Recorded:
+    from bench.prepare import prepare
+    from bench.recorded import recorded
+
+    with prints_aside():
+        return recorded(prepare(scenario, settings))
+
+
+class _Simulated(NamedTuple):
+    """What of a simulation is printed."""
+
+    document: dict[str, Any]
+    comparison: Comparison
+    simulation: Simulation
+    verdict: str
+
+
+def _simulated(
+    scenario: Path, profiles: Path | None, out: Path | None, settings: Settings, silent: bool
+) -> _Simulated:
+    """A scenario simulated, in a run folder where one is named."""
+    from bench import at_once, gather, pipeline
+    from bench.compare import Comparison
+    from bench.prepare import prepare
+    from bench.simulate import Simulation
+
+    with progress(silent) as notify:
+        known = (
+            gather.load_profiles(profiles)
+            if profiles
+            else gather.kept_profiles(prepare(scenario, settings), settings.catalogue)
+        )
+        if out is not None:
+            run_ = pipeline.simulate_into(scenario, known, out, settings, notify)
+            comparison = run_.load("comparison.json", Comparison)
+            report = f"\nreport: {run_.path / 'report.html'}"
+            simulation = run_.load("simulation.json", Simulation)
+            return _Simulated(_summary(run_), comparison, simulation, comparison.verdict + report)
+        _, simulation, costs, comparison = at_once.simulate_only(scenario, known, settings, notify)
+    document = {
+        **comparison.model_dump(mode="json"),
+        "costs": costs.model_dump(mode="json"),
+        "simulation": simulation.model_dump(mode="json"),
+    }
+    return _Simulated(document, comparison, simulation, comparison.verdict)
+
+
 def _new_folder(scenario: Path, what: str = "") -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = "-".join(filter(None, [scenario.stem, what, stamp]))
@@ -554,6 +747,12 @@ def _summary(run: Run) -> dict[str, Any]:
     if run.has("plan.json"):
         found = json.loads((run.path / "plan.json").read_text(encoding="utf-8"))
         return {**found, "run": str(run.path), "report": str(run.path / "plan.html")}
+    if run.has("validation.json"):
+        found = json.loads((run.path / "validation.json").read_text(encoding="utf-8"))
+        return {**found, "run": str(run.path), "report": str(run.path / "validation.html")}
+    if run.has("observed-run.json"):
+        found = json.loads((run.path / "observed-run.json").read_text(encoding="utf-8"))
+        return {**found, "run": str(run.path)}
     if not run.has("report.json"):  # a run that only measures
         measured = json.loads((run.path / "measurement.json").read_text(encoding="utf-8"))
         return {**measured, "run": str(run.path)}
@@ -586,10 +785,21 @@ def _summary(run: Run) -> dict[str, Any]:
 def _print_run(run: Run) -> None:
     from bench.compare import Comparison
     from bench.measure import Measurement
+    from bench.observe import ObservedRun
     from bench.plan import Plan
     from bench.report.plan_tables import plan_tables
-    from bench.report.terminal import ranking_table
+    from bench.report.terminal import ranking_table, validation_table
+    from bench.validate import Validation
 
+    if run.has("validation.json"):
+        validation = run.load("validation.json", Validation)
+        print_table(validation_table(validation))
+        say(f"\n{validation.sentence}\nvalidation: {run.path / 'validation.html'}")
+        return
+    if run.has("observed-run.json"):
+        observed = run.load("observed-run.json", ObservedRun)
+        say(f"{observed.in_words}\nrows: {run.path / 'observed.parquet'}")
+        return
     if run.has("plan.json"):
         found = run.load("plan.json", Plan)
         print_table(plan_tables(found))
@@ -601,6 +811,17 @@ def _print_run(run: Run) -> None:
     comparison = run.load("comparison.json", Comparison)
     print_table(ranking_table(comparison))
     say(f"\n{comparison.verdict}\nreport: {run.path / 'report.html'}")
+
+
+def _offer_validation(scenario: Path, run: Run) -> None:
+    """How a forecast is held against a live server, where there can be one."""
+    from bench.prepare import Order
+    from bench.validate import first_served
+    from bench.work import ASKED
+
+    if name := first_served(run.load(ASKED, Order).simulated):
+        command = shlex.join(["bench", "validate", str(scenario), "--deployment", name])
+        say(f"is it so? a live server on this machine tells: {command}")
 
 
 def _print_measurement(run: Run, measurement: Measurement) -> None:

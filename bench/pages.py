@@ -12,9 +12,10 @@ from bench.lock import owned
 from bench.measure import Measurement
 from bench.plan import Plan
 from bench.prepare import Order
-from bench.report import View, build_view, render_html, render_plan
+from bench.report import View, build_view, render_html, render_plan, render_validation
 from bench.simulate import Simulation
 from bench.store import Run, place_of
+from bench.validate import Observation, Validation
 from bench.work import ASKED, Notify, quiet, records_of
 
 
@@ -47,6 +48,17 @@ def report_plan(run: Run) -> Plan:
     return found
 
 
+def report_validation(run: Run) -> Validation:
+    """Build ``validation.html`` from the records of a run that validated."""
+    found = run.load("validation.json", Validation)
+    asked = run.load(ASKED, Order).simulated
+    run.save_text(
+        "validation.html",
+        render_validation(run.header, asked, run.load("observed.json", Observation), found),
+    )
+    return found
+
+
 def report_again(folder: Path) -> tuple[Run, Path]:
     """Make the page of a complete run anew from its records; the run and the page.
 
@@ -65,6 +77,10 @@ def report_again(folder: Path) -> tuple[Run, Path]:
             with records_of(run):
                 report_plan(run)
             return run, run.path / "plan.html"
+        if run.has("validation.json"):
+            with records_of(run):
+                report_validation(run)
+            return run, run.path / "validation.html"
         if not run.has("simulation.json"):
             raise InputError(
                 "this run has no report", where=str(folder),

@@ -5,20 +5,15 @@ scenario → measurement → profile → simulation → cost → comparison → 
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
-from bench import arrows, days, gather, pages, sweep
-from bench.compare import Comparison, compare
-from bench.cost import Costs, cost_simulation
-from bench.executor import opened
+from bench import arrows, days, pages, sweep
 from bench.measure import Measurement
 from bench.plan import Plan
-from bench.prepare import Settings, order, prepare
+from bench.prepare import Settings, order
 from bench.runner import Arrow, Table, begin, go_on
-from bench.scenario import ResolvedScenario
-from bench.simulate import Simulation, simulate
 from bench.store import Run
+from bench.validate import Session, Validation
 from bench.work import Notify, Profiles, quiet
 
 _MEASURED = Arrow("measurement.json", arrows.measured)
@@ -41,6 +36,12 @@ ARROWS: Table = {
         Arrow("plan.json", arrows.planned),
         Arrow("plan.html", lambda work: pages.report_plan(work.run)),
     ),
+    "validate": (
+        Arrow("observed.json", arrows.observed),
+        Arrow("validation.json", arrows.validated),
+        Arrow("validation.html", lambda work: pages.report_validation(work.run)),
+    ),
+    "observe": (Arrow("observed-run.json", arrows.visited),),
 }
 """What is done of a run, one arrow after another."""
 
@@ -73,7 +74,7 @@ def simulate_into(
     settings: Settings,
     notify: Notify = quiet,
 ) -> Run:
-    """As :func:`simulate_only`, into a run folder, with the sweep and the report."""
+    """As :func:`bench.at_once.simulate_only`, into a run folder, with the sweep and the report."""
     asked = order("simulate", path, settings, profiles_given=True)
     return begin(ARROWS, asked, out, settings, notify, profiles)
 
@@ -93,26 +94,22 @@ def plan(
     return run, run.load("plan.json", Plan)
 
 
+def validate(
+    path: Path, session: Session, out: Path, settings: Settings, notify: Notify = quiet
+) -> tuple[Run, Validation]:
+    """Hold the simulation of a deployment against its live server, into a run folder.
+
+    Raises:
+        InputError: it cannot be served from here.
+    """
+    asked = order("validate", path, settings, session=session)
+    run = begin(ARROWS, asked, out, settings, notify)
+    return run, run.load("validation.json", Validation)
+
+
 def resume(folder: Path, settings: Settings, notify: Notify = quiet) -> Run:
     """Go on with an incomplete run, to what it was asked for: finished stages are kept.
 
     ``folder``: the run's name, or ``NAME.incomplete`` where it is built to replace another.
     """
     return go_on(ARROWS, folder, settings, notify)
-
-
-def simulate_only(
-    path: Path, profiles: Profiles, settings: Settings, notify: Notify = quiet
-) -> tuple[ResolvedScenario, Simulation, Costs, Comparison]:
-    """Simulate, cost and compare a scenario from profiles that were measured before."""
-    prepared = prepare(path, settings)
-    gather.require_task(prepared, profiles)
-    found, unknown = gather.from_elsewhere(prepared, profiles, settings.catalogue)
-    known = {**profiles, **found}
-    asked, excluded = gather.usable(prepared, known, unknown)
-    with opened(settings.engine) as workers:
-        simulation = simulate(
-            asked, known, settings.seed, workers, partial(notify, "simulate"), settings.method
-        )
-    costs = cost_simulation(asked, known, simulation)
-    return asked, simulation, costs, compare(asked, known, simulation, costs, excluded)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench import extensions
 from bench.documents import Source
 from bench.errors import InputError
 from bench.hardware import Catalogue
+from bench.observe import Asking
 from bench.record import SCHEMA_VERSION, Record
+from bench.recorded import only, replaying
 from bench.scenario import (
     PLACES,
     Campaign,
@@ -27,6 +29,7 @@ from bench.scenario import (
     resolve_suite,
     sweep_of,
 )
+from bench.validate import Session, checked
 
 ROLES = {
     "task": "bench.measure.tasks",
@@ -57,13 +60,17 @@ class Settings:
     command: str = "bench run"
     allow_code: tuple[Path, ...] = ()
     """Python files that the records of a run may name."""
+    recording: Mapping[str, Any] | None = None
+    """Options of a trace that comes in place of the scenario's arrivals, as they would stand there."""
+    deployment: str | None = None
+    """The only one of the scenario's that is meant."""
 
     @property
     def catalogue(self) -> Catalogue:
         return Catalogue(overrides=self.overrides)
 
 
-Goal = Literal["run", "measure", "simulate", "plan"]
+Goal = Literal["run", "measure", "simulate", "plan", "validate", "observe"]
 
 
 class Order(Record):
@@ -83,6 +90,10 @@ class Order(Record):
     """Whether it was measured before; the run has the profiles then."""
     scenario: ResolvedScenario | None = None
     sweep: Sweep | None = None
+    session: Session | None = None
+    """Of a validation."""
+    asking: Asking | None = None
+    """Of an observation."""
 
     @property
     def name(self) -> str:
@@ -100,7 +111,14 @@ class Order(Record):
         return Catalogue(overrides=Path(self.overrides) if self.overrides else None)
 
 
-def order(goal: Goal, path: Path, settings: Settings, *, profiles_given: bool = False) -> Order:
+def order(
+    goal: Goal,
+    path: Path,
+    settings: Settings,
+    *,
+    profiles_given: bool = False,
+    session: Session | None = None,
+) -> Order:
     """Everything that ``path`` and the command line ask for.
 
     Raises:
@@ -110,7 +128,8 @@ def order(goal: Goal, path: Path, settings: Settings, *, profiles_given: bool = 
         scenario, sweep, to_measure = None, None, prepare_measurement(path, settings)
     else:
         scenario = prepare(path, settings)
-        sweep = None if goal == "plan" else prepare_sweep(path, settings, scenario)
+        looks_around = goal in ("run", "simulate") and settings.recording is None
+        sweep = prepare_sweep(path, settings, scenario) if looks_around else None
         to_measure = scenario.to_measure
     return Order(
         goal=goal,
@@ -121,6 +140,7 @@ def order(goal: Goal, path: Path, settings: Settings, *, profiles_given: bool = 
         profiles_given=profiles_given,
         scenario=scenario,
         sweep=sweep,
+        session=session and scenario and checked(scenario, session),
     )
 
 
@@ -132,7 +152,8 @@ def prepare(path: Path, settings: Settings) -> ResolvedScenario:
     """
     scenario, source = read_scenario(path)
     changed = scenario.model_copy(update=_changes(scenario, settings))
-    return resolve(changed, source, settings.catalogue, find_extensions())
+    found = resolve(changed, source, settings.catalogue, find_extensions())
+    return only(found, settings.deployment)
 
 
 def prepare_sweep(path: Path, settings: Settings, base: ResolvedScenario) -> Sweep | None:
@@ -208,6 +229,8 @@ def _changes(asked: Scenario | Suite, settings: Settings) -> dict[str, object]:
         _require_utf8(settings.input)
         options = {**asked.task.options, "input": str(settings.input.resolve())}
         changes["task"] = Choice.model_validate({"name": asked.task.name, **options})
+    if settings.recording is not None and isinstance(asked, Scenario):
+        changes |= replaying(asked, settings.recording)
     return changes
 
 

@@ -110,7 +110,7 @@ def queued_quantile(
     error = float(np.std(means, ddof=1)) / math.sqrt(BATCH_MEANS)
     if error <= math.sqrt(q * (1 - q) / data.size):
         return independent
-    half = _student(confidence, BATCH_MEANS - 1) * error
+    half = student(confidence, BATCH_MEANS - 1) * error
     ordered = np.sort(data)
     return independent.model_copy(
         update={
@@ -169,7 +169,7 @@ def mean_interval(values: Sequence[float] | Floats, confidence: float = 0.95) ->
             value=mean, n=1, confidence=confidence, reason="one observation, no interval"
         )
     spread = float(data.std(ddof=1)) / math.sqrt(n)
-    half = _student(confidence, n - 1) * spread
+    half = student(confidence, n - 1) * spread
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n, confidence=confidence)
 
 
@@ -188,7 +188,7 @@ def draw_interval(
     positive = logs and bool((data > 0).all())
     scale = np.log(data) if positive else data
     spread = float(scale.std(ddof=1)) * math.sqrt(1 + 1 / data.size)
-    half = _student(confidence, data.size - 1) * spread
+    half = student(confidence, data.size - 1) * spread
     ends = np.array([scale.mean() - half, scale.mean() + half])
     low, high = (np.exp(ends) if positive else ends).tolist()
     mean = float(data.mean())
@@ -205,7 +205,7 @@ def interval_of(values: Sequence[float] | Floats, *, draws: bool) -> Estimate:
 # Two functions of scipy.stats, whose import every process that measures would wait for.
 
 
-def _student(confidence: float, freedom: int) -> float:
+def student(confidence: float, freedom: int) -> float:
     """So many standard errors on either side hold the mean with this confidence."""
     return float(special.stdtrit(freedom, 0.5 + confidence / 2))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench import pipeline, prepare
+from bench import at_once, prepare
 from bench.compare import Comparison, PartCapacity, Ranked
 from bench.compare.capacity import misfit
 from bench.errors import InputError
@@ -70,7 +70,7 @@ def compared(
     path = folder / "compare.yaml"
     path.write_text(text)
     known = profiles or load_profiles(PROFILES)
-    return pipeline.simulate_only(path, known, prepare.Settings(engine="inline"))[3]
+    return at_once.simulate_only(path, known, prepare.Settings(engine="inline"))[3]
 
 
 def reasons(found: Comparison) -> dict[str, list[str]]:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.at_once import simulate_only
 from bench.gather import from_elsewhere, load_profiles
 from bench.hardware import Catalogue
 from bench.measure import Work
-from bench.pipeline import measure_only, run, simulate_only
+from bench.pipeline import measure_only, run
 from bench.prepare import Order, Settings, prepare
 from bench.profile import Elsewhere, Profile, Refused
 from tests.conftest import FAKE_SCENARIO

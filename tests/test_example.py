@@ -7,8 +7,8 @@ import re
 import pytest
 
 import bench
+from bench.at_once import simulate_only
 from bench.gather import load_profiles
-from bench.pipeline import simulate_only
 from bench.prepare import Settings
 from bench.simulate import Simulation
 from tests.write_readme import ROOT, committed

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from bench.arrivals import diurnal
+from bench.at_once import simulate_only
 from bench.compare import Comparison
 from bench.errors import InputError
 from bench.gather import load_profiles
-from bench.pipeline import simulate_into, simulate_only
+from bench.pipeline import simulate_into
 from bench.prepare import Settings
 from bench.profile import Profile
 from bench.scenario import DueTime, Objective, ResponseLimit, SimulateOptions, Workload

@@ -284,7 +284,7 @@ def test_what_a_request_met_is_said() -> None:
         async with front() as there:
             _, head, document = await there.says(request(content=GOOD))
             assert document["outputs"][0]["data"] == ["A"]
-            assert 'batch;desc="1", replica;desc="0"' in head
+            assert 'batch;desc="0/1", replica;desc="0"' in head
             assert there.played.ended == [(b"a", Outcome.DONE)]
 
     playing(test)

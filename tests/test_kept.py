@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.at_once import simulate_only
 from bench.compare import Comparison
 from bench.errors import InputError
 from bench.folders import data_folder
 from bench.gather import keep_profiles, kept_profiles, load_profiles
 from bench.hardware import Catalogue
-from bench.pipeline import measure_only, run, simulate_only
+from bench.pipeline import measure_only, run
 from bench.prepare import Settings, prepare
 from bench.profile import Profile, keep
 from bench.store import Run

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import pipeline
+from bench import at_once
 from bench.cost import Costs, Line, lines_of
 from bench.cost.energy import energy_use
 from bench.cost.held import Held
@@ -396,7 +396,7 @@ def costs(folder: Path, overrides: Path | None = None) -> Costs:
     path = folder / "prices.yaml"
     path.write_text(SCENARIO)
     chosen = Settings(engine="inline", overrides=overrides)
-    return pipeline.simulate_only(path, load_profiles(PROFILES), chosen)[2]
+    return at_once.simulate_only(path, load_profiles(PROFILES), chosen)[2]
 
 
 def by_item(found: Costs) -> dict[tuple[str, str], Line]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import pipeline
+from bench import at_once
 from bench.compare import SITE
 from bench.errors import UnknownName
 from bench.gather import load_profiles
@@ -71,7 +71,7 @@ def grams(country: str) -> float:
 @pytest.mark.parametrize("country", [None, "FRA", "POL"])
 def test_the_grid_of_the_own_site_is_the_countrys(tmp_path: Path, country: str | None) -> None:
     settings = Settings(engine="inline", method="reference")
-    asked, _, costs, found = pipeline.simulate_only(
+    asked, _, costs, found = at_once.simulate_only(
         written(tmp_path, country), load_profiles(PROFILES), settings
     )
     carbon = {one.deployment: one.carbon_kg_per_day.value for one in costs.deployments}

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.at_once import simulate_only
 from bench.compare import Comparison
 from bench.cost import Costs
 from bench.errors import InputError
 from bench.gather import load_profiles
 from bench.measure import STEPS, Measurement, PowerReading
-from bench.pipeline import run, simulate_only
+from bench.pipeline import run
 from bench.prepare import Settings
 from bench.record import Estimate
 from bench.report import View, render_html

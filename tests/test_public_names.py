@@ -22,8 +22,8 @@ def test_names_of_the_package() -> None:
 
 def test_commands() -> None:
     assert sorted(get_command(cli.app).commands) == [  # type: ignore[attr-defined]
-        "doctor", "keep", "list", "measure", "plan", "prices", "report", "run", "serve",
-        "simulate", "trace",
+        "doctor", "keep", "list", "measure", "observe", "plan", "prices", "replay", "report", "run",
+        "serve", "simulate", "trace", "validate",
     ]  # fmt: skip
 
 
@@ -32,6 +32,7 @@ def test_commands() -> None:
     [
         ("bench.arrivals", ("Options", "mean_rate", "stream")),
         ("bench.batching", ("Options", "rule")),
+        ("bench.recordings", ("TITLE", "IS_LOG", "fields", "chunks")),
         ("bench.measure.backends", ("FORMATS", "RUNS_ON", "Options", "missing", "load")),
         ("bench.measure.loads", ("Options", "aim", "drive")),
         ("bench.measure.tasks", ("Options", "build")),

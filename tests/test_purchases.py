@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import pipeline
+from bench import at_once
 from bench.compare import Comparison
 from bench.cost import Costs
 from bench.cost.ledger import with_fleets
@@ -41,7 +41,7 @@ def simulated(folder: Path, text: str = SELDOM) -> tuple[Simulation, Costs, Comp
     path = folder / "seldom.yaml"
     path.write_text(text)
     settings = Settings(engine="inline", method="reference")
-    return pipeline.simulate_only(path, load_profiles(PROFILES), settings)[1:]
+    return at_once.simulate_only(path, load_profiles(PROFILES), settings)[1:]
 
 
 def test_one_server_is_bought_whole(tmp_path: Path) -> None:

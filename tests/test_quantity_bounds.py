@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.at_once import simulate_only
 from bench.documents import parse
 from bench.errors import InputError
 from bench.gather import load_profiles
 from bench.hardware import Catalogue, age_warnings, sourced
-from bench.pipeline import run, simulate_only
+from bench.pipeline import run
 from bench.prepare import Settings, prepare
 from bench.scenario import MeanTimes, Spread
 from bench.simulate.durations import breakdowns, drawn

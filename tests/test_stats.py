@@ -5,7 +5,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from bench import stats
-from bench.stats import _binomial_quantile, _student, mean_interval, quantile, sample_floor
+from bench.stats import _binomial_quantile, mean_interval, quantile, sample_floor, student
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_quantiles_are_those_of_scipy() -> None:
     freedom, chances = np.arange(1, 120), (0.9, 0.95, 0.99)
     for confidence in chances:
         exact = scipy_stats.t.ppf(0.5 + confidence / 2, freedom)
-        assert [_student(confidence, int(n)) for n in freedom] == pytest.approx(exact, rel=1e-12)
+        assert [student(confidence, int(n)) for n in freedom] == pytest.approx(exact, rel=1e-12)
     for n in (1, 2, 3, 19, 100, 459, 12_345, 2_000_000):
         for q in (0.01, 0.5, 0.9, 0.99, 0.999):
             for share in (0.005, 0.025, 0.975, 0.995):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import extensions, pages, pipeline
+from bench import at_once, extensions, pages, pipeline
 from bench.compare import WhatIf, what_if
 from bench.compare.break_even import PointCost, TrafficPoint, break_even
 from bench.compare.sensitivity import UNITS, Sensitivity, sensitivity
@@ -84,7 +84,7 @@ def simulated(folder: Path, text: str = SCENARIO) -> tuple[Any, ...]:
     path = folder / "what-if.yaml"
     path.write_text(text)
     profiles = load_profiles(PROFILES)
-    asked, *found = pipeline.simulate_only(path, profiles, SETTINGS)
+    asked, *found = at_once.simulate_only(path, profiles, SETTINGS)
     return asked, profiles, *found
 
 

@@ -1,7 +1,8 @@
 """The real model on the real backend, timed step by step, and held to validity rules."""
 
 from bench.measure.campaign import measure_all, missing_backends, plain_name
-from bench.measure.live import LiveAnswer, LiveArm
+from bench.measure.environment import describe as describe_environment
+from bench.measure.live import Expected, LiveAnswer, LiveArm, LiveInput
 from bench.measure.measurement import (
     ArmMeasurement,
     FailedArm,
@@ -19,16 +20,19 @@ from bench.measure.work import Work
 __all__ = [
     "STEPS",
     "ArmMeasurement",
+    "Expected",
     "FailedArm",
     "Inputs",
     "LiveAnswer",
     "LiveArm",
+    "LiveInput",
     "LoadResult",
     "Measurement",
     "ModelFile",
     "PowerReading",
     "Verdict",
     "Work",
+    "describe_environment",
     "measure_all",
     "missing_backends",
     "plain_name",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from bench.errors import shorten
@@ -15,6 +16,14 @@ TRIALS = 3
 """Batches of each size before an arm is ready: the first of a size may allocate, or compile."""
 
 
+class LiveInput(NamedTuple):
+    """What a client may ask."""
+
+    encoded: bytes
+    size: float
+    """In the task's own unit; 0 where it has none."""
+
+
 class LiveAnswer(NamedTuple):
     """What became of one input."""
 
@@ -23,6 +32,18 @@ class LiveAnswer(NamedTuple):
     """Why there is no output."""
     is_unreadable: bool = False
     """Whether that is because of the input: it could not even be preprocessed."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How long batches took in a warm-up, in nanoseconds by size."""
+
+    took_ns: Mapping[int, float]
+
+    def __call__(self, size: int) -> float:
+        """Of a size that never came, what the next larger one took, or the largest."""
+        larger = (known for known in self.took_ns if known >= size)
+        return self.took_ns[min(larger, default=max(self.took_ns))]
 
 
 class LiveArm:
@@ -61,8 +82,14 @@ class LiveArm:
             return False
         return True
 
-    def warm_up(self, largest: int) -> dict[int, float]:
-        """Serve the task's own samples in batches of every size; what the quickest took, in ns."""
+    def inputs(self) -> list[LiveInput]:
+        """The task's own samples."""
+        task = self.task
+        sizes = [task.size(one) if task.size_unit else 0.0 for one in task.samples]
+        return list(map(LiveInput, task.input(task.samples), sizes))
+
+    def warm_up(self, largest: int) -> Expected:
+        """Serve the task's own samples in batches of every size; what the quickest took."""
         largest = min(largest, self.task.largest_batch or largest)
         samples = self.task.samples
         found = {}
@@ -72,7 +99,7 @@ class LiveArm:
                 serve(self.task, self._sessions, batch, self._loader.clock) for _ in range(TRIALS)
             ]
             found[size] = min(one.service_s for one in served) * 1e9
-        return found
+        return Expected(found)
 
     def close(self) -> None:
         """Let go of what sessions hold beside memory."""

@@ -1,7 +1,15 @@
 """Measurement → profile: the service times a simulation may draw from, and their range."""
 
 from bench.profile.elsewhere import Elsewhere
-from bench.profile.growth import NO_GROWTH, Growth, MeasuredSizes, SizeClass
+from bench.profile.growth import (
+    NO_GROWTH,
+    Growth,
+    MeasuredSizes,
+    SizeClass,
+    better,
+    growth_of,
+    work_of,
+)
 from bench.profile.kept import keep
 from bench.profile.profile import Profile, SampleEnergy, build_profile, file_name
 from bench.profile.projection import Refused
@@ -15,7 +23,10 @@ __all__ = [
     "Refused",
     "SampleEnergy",
     "SizeClass",
+    "better",
     "build_profile",
     "file_name",
+    "growth_of",
     "keep",
+    "work_of",
 ]

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from bench.errors import shorten
 from bench.report.view import View
+from bench.units import format_seconds
 
 # Okabe and Ito's palette, told apart by colour-blind readers (Nature Methods 8, 441, 2011).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
@@ -51,6 +52,9 @@ def mark_times(axes: Any) -> None:
     """Ticks at the times people think in."""
     low, high = axes.get_xlim()
     shown = [(at, text) for at, text in _TIMES if low <= at <= high]
+    if len(shown) < 2:  # a narrow figure
+        fine = (step * 10.0**power for power in range(-6, 6) for step in (1, 2, 5))
+        shown = [(at, format_seconds(at)) for at in fine if low <= at <= high]
     if len(shown) > 1:
         axes.set_xticks([at for at, _ in shown], [text for _, text in shown], minor=False)
         axes.minorticks_off()

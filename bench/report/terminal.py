@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group
 from rich.table import Table
@@ -11,7 +11,9 @@ from rich.text import Text
 from bench.compare import Comparison
 from bench.measure import ArmMeasurement, LoadResult, Measurement, Verdict
 from bench.plain import visible
+from bench.record import Estimate
 from bench.units import format_percent, format_seconds, format_usd
+from bench.validate import Compared, Judgement, Validation
 
 LISTED = ("p50", "p90", "p99")
 
@@ -47,6 +49,17 @@ def ranking_table(comparison: Comparison) -> Group:
     return Group(table, *([Text()] if reasons else []), *reasons)
 
 
+def response_table(rows: Mapping[str, Mapping[str, Estimate]]) -> Table:
+    """Percentiles of response times, a line for each service that has some."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", *LISTED):
+        table.add_column(heading, overflow="fold")
+    for name, times in rows.items():
+        if times:
+            table.add_row(plain(name), *(format_seconds(times[p].value) for p in LISTED))
+    return table
+
+
 def measurement_table(measurement: Measurement) -> Group:
     """A block per arm with a line per load; under all, rules that are not kept, or not checked."""
     blocks: list[Text | Table] = []
@@ -70,6 +83,56 @@ def measurement_table(measurement: Measurement) -> Group:
         blocks += _unchecked(arm.arm, ruled)
     blocks += [plain(f"–  {f.arm}: no measurement: {f.error}") for f in measurement.failed]
     return Group(*blocks)
+
+
+def validation_table(found: Validation) -> Group:
+    """Live beside simulated, a block for each level."""
+    blocks: list[Text | Table] = []
+    for level in found.levels:
+        table = Table(box=None, pad_edge=False, padding=(0, 1))
+        for heading in ("", "live", "simulated", "error", "95 % of it", "live/live", "within"):
+            table.add_column(heading, no_wrap=True, justify="left" if not heading else "right")
+        for one in level.compared:
+            table.add_row(*comparison_cells(one), _within(one.verdict))
+        said = (
+            f"utilisation {level.level:g}: {level.rate:.4g}/s, {level.requests:,} requests in "
+            f"{level.blocks} blocks, {level.unanswered:,} unanswered: {level.verdict}"
+        )
+        blocks += [plain(said), table, Text()]
+    service = found.service
+    said = (
+        f"service times of all loads: {100 * (service.error.value or 0):+.1f} % by calibration: "
+        f"{service.verdict}"
+    )
+    return Group(*blocks, plain(said))
+
+
+def _within(verdict: Judgement) -> str:
+    """``tolerance``, ``spread``, ``undecided`` or ``OFF``."""
+    return verdict if verdict == "OFF" else verdict.removeprefix("WITHIN ").lower()
+
+
+def comparison_cells(one: Compared) -> list[str]:
+    """Its name, live, simulated, the error, its interval, and what two live runs differ by."""
+    form = {
+        "s": format_seconds,
+        "1/s": lambda value: f"{value:.4g}/s",
+        "": format_percent if one.in_points else lambda value: f"{value:.3g}",
+    }[one.unit]
+    error, unit = one.error, "pt" if one.in_points else "%"
+    between = (
+        "–"
+        if error.low is None or error.high is None
+        else f"{100 * error.low:+.1f} … {100 * error.high:+.1f}"
+    )
+    return [
+        one.figure.replace("_", " ").replace("slo attainment", "within SLO"),
+        form(one.live.value),
+        form(one.simulated.value),
+        "–" if error.value is None else f"{100 * error.value:+.1f} {unit}",
+        between,
+        "–" if one.spread is None else f"{100 * one.spread:.1f} {unit}",
+    ]
 
 
 def plain(text: str) -> Text:

@@ -303,6 +303,7 @@ class BatchPart(_CloudPart):
 
     COUNT, NOUN = "nodes", "node"
     scaling: ClassVar[None] = None
+    routing: ClassVar[str] = "central"
     cellular: ClassVar[None] = None
     per_node: ClassVar[int] = 1
     window: Window

@@ -25,7 +25,8 @@ WORDS = {
     Outcome.TIMED_OUT: "it has waited as long as it may",
 }
 TIMING = "Server-Timing"
-"""What a request met (W3C Server Timing): milliseconds in the queue and in service, of which batch."""
+"""What a request met (W3C Server Timing): milliseconds in the queue and in service; the
+number of its batch, and how many were in it."""
 EXTENSIONS = ["binary_tensor_data"]
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 NOT_REFUSED = web.ResponseKey("not_refused", bool)
@@ -186,7 +187,7 @@ def _timing(request: Request) -> str:
     queue, service = request.start - request.reach, request.served - request.start
     return (
         f"queue;dur={queue / PER_MS:.6f}, service;dur={service / PER_MS:.6f}, "
-        f'batch;desc="{request.batch}", replica;desc="{request.server}"'
+        f'batch;desc="{request.in_batch}/{request.batch}", replica;desc="{request.server}"'
     )
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import event_loop, extensions
-from bench.errors import InputError, MissingRequirement, UnknownName
-from bench.scenario import ResolvedScenario
+from bench.errors import InputError, MissingRequirement
+from bench.scenario import Arm, BatchPart, Choice, RealTimePart, ResolvedScenario
+from bench.serve.part import part_of
 from bench.simulate import BATCHING, Routing, Scaling, admission_of, largest_batch
 
 if TYPE_CHECKING:  # it needs packages of an extra
@@ -32,6 +33,18 @@ def served_of(scenario: ResolvedScenario, deployment: str, replicas: int | None)
         InputError: it cannot be served from here.
         MissingRequirement: packages are missing.
     """
+    part, arm = part_of(scenario, deployment)
+    assert isinstance(part, RealTimePart)  # noqa: S101
+    least = max(Scaling(part.scaling).fewest, 1)
+    return pool_of(part, arm, scenario.scenario.task, replicas or least)
+
+
+def pool_of(part: RealTimePart | BatchPart, arm: Arm, task: Choice, replicas: int) -> Served:
+    """So many replicas of a part.
+
+    Raises:
+        MissingRequirement: packages are missing.
+    """
     if sys.platform == "win32":
         raise MissingRequirement("`bench serve` needs Linux or macOS.")
     try:
@@ -41,31 +54,13 @@ def served_of(scenario: ResolvedScenario, deployment: str, replicas: int | None)
             f"`bench serve` needs the package {error.name}. "
             'Install it once with: pip install "inference-testbed[serve]".'
         ) from error
-    names = [one.name for one in scenario.scenario.deployments]
-    if deployment not in names:
-        raise UnknownName("deployment", deployment, names, where="--deployment")
-    line = scenario.scenario.deployments[names.index(deployment)].line
-    part = line[0].part
-    if len(line) > 1 or part.scaling is None:
-        raise InputError(
-            f"{deployment!r} is not one service of replicas", where="--deployment",
-            allowed="deployments of kind real_time", todo="Serve one of those",
-        )  # fmt: skip
-    arm = scenario.arms[line[0].name]
-    if not arm.device.here:
-        raise InputError(
-            f"{deployment!r} runs on {arm.device.name}, which is another machine",
-            where="--deployment", allowed="a deployment whose device is this machine",
-        )  # fmt: skip
     module = extensions.load(BATCHING, part.batching.name)
     options = module.Options.model_validate(part.batching.options)
     return Served(
-        name=Path(
-            scenario.scenario.task.name
-        ).stem,  # of a file of the user's own; others have no dots
+        name=Path(task.name).stem,  # of a file of the user's own; others have no dots
         arm=arm,
-        task=scenario.scenario.task,
-        replicas=replicas or max(Scaling(part.scaling).fewest, 1),
+        task=task,
+        replicas=replicas,
         largest=largest_batch(part.batching),
         rule=lambda expected: module.rule(options, expected),
         routing=Routing[part.routing.upper()],

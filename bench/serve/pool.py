@@ -42,6 +42,8 @@ class Request:
     start: int = 0
     served: int = 0
     batch: int = 0
+    in_batch: int = -1
+    """The number of its batch."""
     server: int = -1
     tries: int = 0
     """Replicas that were lost with it in hand."""
@@ -101,7 +103,7 @@ class Pool:
         self._on_end, self._clock = on_end, clock
         self._door = _Queue()
         self._servers: list[_Server] = []
-        self._turn = 0
+        self._turn = self._batches = 0
         self._luck = random.Random(0)  # noqa: S311 - who is shed is no secret
         self._inside = 0
         self._emptied = asyncio.Event()
@@ -277,6 +279,8 @@ class Pool:
             for request in batch:
                 self._no_alarm(request)
                 request.start, request.batch, request.server = now, size, server.number
+                request.in_batch = self._batches
+            self._batches += 1
             server.batch = batch
             server.replica.start([request.payload for request in batch])
 

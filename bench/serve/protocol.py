@@ -80,6 +80,17 @@ def inference(header_length: str | None, body: bytes, most: int) -> Inference:
     return Inference(id_, payloads, _wants_binary(document))
 
 
+def asking(payload: bytes) -> tuple[dict[str, str], bytes]:
+    """The headers and the body of a request for one encoded input, whose answer comes as bytes too."""
+    tail = len(payload).to_bytes(_LENGTH, "little") + payload
+    entry = {
+        "name": INPUT, "datatype": "BYTES", "shape": [1],
+        "parameters": {"binary_data_size": len(tail)},
+    }  # fmt: skip
+    document = {"inputs": [entry], "parameters": {"binary_data_output": True}}
+    return _with_tail(document, tail)
+
+
 def answer(name: str, asked: Inference, outputs: Sequence[bytes]) -> tuple[dict[str, str], bytes]:
     """The headers and the body of an answer."""
     entry: dict[str, Any] = {"name": OUTPUT, "datatype": "BYTES", "shape": [len(outputs)]}
@@ -91,6 +102,10 @@ def answer(name: str, asked: Inference, outputs: Sequence[bytes]) -> tuple[dict[
         return {"Content-Type": "application/json"}, json.dumps(document).encode()
     tail = b"".join(len(one).to_bytes(_LENGTH, "little") + one for one in outputs)
     entry["parameters"] = {"binary_data_size": len(tail)}
+    return _with_tail(document, tail)
+
+
+def _with_tail(document: Mapping[str, Any], tail: bytes) -> tuple[dict[str, str], bytes]:
     head = json.dumps(document).encode()
     return {
         "Content-Type": "application/octet-stream",

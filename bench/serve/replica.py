@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -14,14 +14,8 @@ from typing import NamedTuple
 
 from bench.cores import stay_on
 from bench.errors import BenchError, InputError, WorkerLost
-from bench.measure import LiveAnswer, LiveArm
+from bench.measure import Expected, LiveAnswer, LiveArm
 from bench.scenario import Arm, Choice
-
-
-class Ready(NamedTuple):
-    """What a replica says first: how long batches took in its warm-up, in nanoseconds by size."""
-
-    took_ns: Mapping[int, float]
 
 
 class Failed(NamedTuple):
@@ -60,7 +54,7 @@ class Process:
         _start_without_ctrl_c(self._process)
         theirs.close()
         self._loop = asyncio.get_running_loop()
-        self._is_ready: asyncio.Future[Ready] = self._loop.create_future()
+        self._is_ready: asyncio.Future[Expected] = self._loop.create_future()
         self._loop.add_reader(self._line.fileno(), self._hear)
 
     @property
@@ -68,7 +62,7 @@ class Process:
         """Whether it has not ended, as far as is known."""
         return not self._line.closed
 
-    async def ready(self) -> Ready:
+    async def ready(self) -> Expected:
         """Until the model is loaded and warm.
 
         Raises:
@@ -103,7 +97,7 @@ class Process:
             return
         if isinstance(said, Failed):
             self._is_ready.set_exception(said.error)
-        elif isinstance(said, Ready):
+        elif isinstance(said, Expected):
             self._is_ready.set_result(said)
         else:
             self._on_answers(said)
@@ -136,14 +130,14 @@ def _work(line: Connection, arm: Arm, task: Choice, largest: int, cores: Set[int
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the server is gone
         try:
             live = LiveArm(arm, task)
-            took_ns = live.warm_up(largest)
+            expected = live.warm_up(largest)
         except BenchError as error:
             line.send(Failed(error))
             return
         except Exception as error:  # a backend may raise anything
             line.send(Failed(InputError(f"{type(error).__name__}: {error}", where=arm.name)))
             return
-        line.send(Ready(took_ns))
+        line.send(expected)
         try:
             while (payloads := line.recv()) is not None:
                 line.send(live.answer(payloads))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import multiprocessing
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,7 @@ from bench.scenario import Arm, Choice
 from bench.serve.app import App, Limits
 from bench.serve.metrics import Metrics
 from bench.serve.pool import Pool
-from bench.serve.replica import Process, Ready
+from bench.serve.replica import Process
 from bench.simulate import Routing
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
@@ -80,6 +81,8 @@ class Server:
         loop.set_exception_handler(_complain)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, tell)
+        if (parent := multiprocessing.parent_process()) is not None:
+            loop.add_reader(parent.sentinel, tell)
         starting = asyncio.ensure_future(self._start())
         grace_s = 0.0
         try:
@@ -116,10 +119,9 @@ class Server:
         served = self._served
         for number in range(served.replicas):
             self._processes.append(self._process(number))
-        ready = await asyncio.gather(*(process.ready() for process in self._processes))
-        self._pool = Pool(
-            self._rule(ready), served.routing, served.admission, served.retry, self._metrics.ended
-        )
+        expected = await asyncio.gather(*(process.ready() for process in self._processes))
+        rule = served.rule(expected[0])
+        self._pool = Pool(rule, served.routing, served.admission, served.retry, self._metrics.ended)
         self._app = App(served.name, self._pool, self._metrics, served.limits)
         self._metrics.inside.set_function(lambda: self._pool.inside)
         self._metrics.waiting.set_function(lambda: self._pool.waiting)
@@ -131,14 +133,6 @@ class Server:
                 self._pool.set_ready(number)
             else:
                 self._gone(number)
-
-    def _rule(self, ready: Sequence[Ready]) -> Rule:
-        took_ns = ready[0].took_ns
-
-        def expected(size: int) -> float:
-            return took_ns[min((n for n in took_ns if n >= size), default=max(took_ns))]
-
-        return self._served.rule(expected)
 
     def _process(self, number: int) -> Process:
         return Process(

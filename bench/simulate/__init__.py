@@ -6,6 +6,7 @@ from bench.simulate.day import BINS, Day, day_of, days_of, event_trace, table_of
 from bench.simulate.demand import expected_requests, mean_rate, sites_of, workload_in_words
 from bench.simulate.line import least_usage, server_rate
 from bench.simulate.plane import Routing
+from bench.simulate.replay import replay
 from bench.simulate.results import (
     DeploymentResult,
     Holding,
@@ -14,8 +15,9 @@ from bench.simulate.results import (
     Simulation,
     Usage,
 )
-from bench.simulate.run import METHODS, first_job, requests_of, simulate, simulate_all
+from bench.simulate.run import METHODS, first_job, prepare, requests_of, simulate, simulate_all
 from bench.simulate.scaling import SCALING, Scaling, grown
+from bench.simulate.service import ServiceTimes, correlation_length
 from bench.simulate.sized import sized
 
 __all__ = [
@@ -30,9 +32,11 @@ __all__ = [
     "Replication",
     "Routing",
     "Scaling",
+    "ServiceTimes",
     "Simulation",
     "Usage",
     "admission_of",
+    "correlation_length",
     "day_of",
     "days_of",
     "event_trace",
@@ -44,6 +48,8 @@ __all__ = [
     "least_response_s",
     "least_usage",
     "mean_rate",
+    "prepare",
+    "replay",
     "requests_of",
     "server_rate",
     "simulate",

@@ -318,7 +318,7 @@ def play(
         workload=job.workload,
         demand=demand,
         streams=streams,
-        method=_method(job.method),
+        method=method_of(job.method),
         days=job.options.days,
         until=until,
         tally=tally,
@@ -349,7 +349,7 @@ def prepare() -> None:
     warm()
 
 
-def _method(name: str) -> Any:
+def method_of(name: str) -> Any:
     if name == "fast":
         from bench.simulate import fast
 

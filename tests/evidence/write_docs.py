@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
+from collections import Counter
 from typing import Any
 
 from tests.evidence.record import FOLDER
 
 PAGES = [
     FOLDER.parent / name
-    for name in ("measurement.md", "simulation.md", "projection.md", "planning.md")
+    for name in ("measurement.md", "simulation.md", "projection.md", "planning.md", "fidelity.md")
 ]
 
 
@@ -28,6 +30,9 @@ def tables() -> dict[str, str]:
         "gpu": _gpu,
         "speed": _speed,
         "plan": _plan,
+        "fidelity": _fidelity,
+        "fidelity-without": _fidelity_without,
+        "fidelity-planted": _fidelity_planted,
         "projection": _projection,
         "projection-baseline": _projection_baseline,
         "projection-models": _projection_models,
@@ -49,6 +54,67 @@ def current(page: str) -> str:
         block = f"<!-- {name} -->\n{table}\n<!-- /{name} -->"
         page = re.sub(f"<!-- {name} -->.*?<!-- /{name} -->", lambda _: block, page, flags=re.DOTALL)  # noqa: B023
     return page
+
+
+def _fidelity(evidence: dict[str, Any]) -> str:
+    lines = [
+        "| model, arrivals | utilisation | mean, live | simulated | error | live/live | p99, live "
+        "| simulated | error | live/live | within SLO, error | worst figure |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, session in evidence["figures"]["sessions"].items():
+        for level in session["levels"]:
+            one = {compared["figure"]: compared for compared in level["compared"]}
+            lines.append(
+                f"| {name} | {level['level']:g} | {_against(one['mean'])} | {_against(one['p99'])} "
+                f"| {100 * one['slo_attainment']['error']['value']:+.1f} pt | {level['verdict']} |"
+            )
+    drifts = [
+        f"{name}: {session['drift']:.1%}"
+        for name, session in evidence["figures"]["sessions"].items()
+    ]
+    said = f"The machine's speed changed from block to block by ({'; '.join(drifts)})."
+    return "\n".join([*lines, "", said, "", _made(evidence)])
+
+
+def _against(one: dict[str, Any]) -> str:
+    live, simulated = (1000 * one[side]["value"] for side in ("live", "simulated"))
+    return (
+        f"{live:.1f} ms | {simulated:.1f} ms | {100 * one['error']['value']:+.1f} % "
+        f"| {100 * one['spread']:.1f} %"
+    )
+
+
+def _fidelity_without(evidence: dict[str, Any]) -> str:
+    sessions = evidence["figures"]["sessions"].values()
+    levels = sorted({level for session in sessions for level in session["without"]["nothing"]})
+    lines = [
+        "| without | " + " | ".join(f"mean at {level}" for level in levels)
+        + " | " + " | ".join(f"p99 at {level}" for level in levels) + " |",
+        "|---|" + "---|" * 2 * len(levels),
+    ]  # fmt: skip
+    for name in next(iter(sessions))["without"]:
+        cells = [
+            statistics.median(abs(session["without"][name][level][figure]) for session in sessions)
+            for figure in ("mean", "p99")
+            for level in levels
+        ]
+        lines.append(f"| {name} | " + " | ".join(f"{cell:.1%}" for cell in cells) + " |")
+    return "\n".join([*lines, "", "Median over the sessions of |error|."])
+
+
+def _fidelity_planted(evidence: dict[str, Any]) -> str:
+    planted = evidence["figures"].get("planted")
+    if planted is None:
+        return "Not made yet."
+    lines = ["| planted | sessions that say OFF | most often named |", "|---|---|---|"]
+    for name, sessions in planted["off"].items():
+        named = Counter(figure for found in sessions for figure in found)
+        most = ", ".join(f"{figure} ({count})" for figure, count in named.most_common(2)) or "–"
+        lines.append(f"| {name} | {sum(map(bool, sessions))} of {len(sessions)} | {most} |")
+    return "\n".join(
+        [*lines, "", f"{planted['model']}, {planted['minutes']:g} min at 0.5 and 0.7."]
+    )
 
 
 def _parity(evidence: dict[str, Any]) -> str:

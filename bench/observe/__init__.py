@@ -1,0 +1,28 @@
+"""Drive a live service in open loop, and keep every request's row."""
+
+from bench.observe.asks import Ask, asks_of
+from bench.observe.driver import Driver, Schedule, Waves
+from bench.observe.loop import Loop
+from bench.observe.observed_run import Asking, ObservedRun
+from bench.observe.rows import OBSERVED, Observed, answers_of
+from bench.observe.schedule import schedule
+from bench.observe.target import Target, observe_server, require_ready, visit
+
+__all__ = [
+    "OBSERVED",
+    "Ask",
+    "Asking",
+    "Driver",
+    "Loop",
+    "Observed",
+    "ObservedRun",
+    "Schedule",
+    "Target",
+    "Waves",
+    "answers_of",
+    "asks_of",
+    "observe_server",
+    "require_ready",
+    "schedule",
+    "visit",
+]

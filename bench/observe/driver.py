@@ -1,0 +1,234 @@
+"""Whoever asks a live service: a process of its own, in open loop, so that nothing can hold it up.
+
+A request is due when the schedule says, whatever became of those before it; its response time counts
+from then, and not from when it could be sent (coordinated omission: G. Tene, *How NOT to Measure Latency*,
+2013).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib.util
+import multiprocessing
+import re
+import signal
+import time
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import event_loop
+from bench.cores import stay_on
+from bench.errors import MissingRequirement, WorkerLost
+from bench.observe.asks import Ask
+from bench.observe.rows import OBSERVED, Observed
+
+if TYPE_CHECKING:
+    import aiohttp
+
+START_DELAY_NS = 20_000_000
+Places = npt.NDArray[np.int64]
+_ENTRY = re.compile(r'(\w+);(?:dur|desc)="?([\d./]+)')
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Requests by when they are due, in nanoseconds from the start, and which input each is."""
+
+    due: npt.NDArray[np.int64]
+    sample: Places
+    most: int | None = None
+    """So many are under way at once; who is due, waits. ``None``: as many as are due."""
+
+
+@dataclass(frozen=True)
+class Waves:
+    """Requests that are sent together, each such wave when the one before it is answered."""
+
+    sizes: Sequence[int]
+    pause: npt.NDArray[np.int64]
+    """Nanoseconds from the last answer of one wave to the next wave, before each."""
+    sample: Places
+    """Of all, one wave after the other."""
+
+
+class Driver:
+    """A process that asks; used as ``with Driver(...) as driver``.
+
+    Args:
+        url: where inputs are posted.
+        asks: what is sent, by the number of the input.
+        cores: those it runs on; ``None`` for any.
+        patience_s: an answer that takes longer is none.
+
+    Raises:
+        MissingRequirement: packages are missing.
+    """
+
+    def __init__(
+        self, url: str, asks: Sequence[Ask], cores: Set[int] | None = None, patience_s: float = 60.0
+    ) -> None:
+        if importlib.util.find_spec("aiohttp") is None:
+            raise MissingRequirement(
+                "To ask a live service needs the package aiohttp. "
+                'Install it once with: pip install "inference-testbed[serve]".'
+            )
+        context = multiprocessing.get_context("spawn")
+        self._line, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_work, args=(theirs, url, list(asks), cores, patience_s), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._line.close()
+        self._process.join(1.0)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def ask(self, what: Schedule | Waves) -> Observed:
+        """Ask all of it, and wait for the answers.
+
+        Raises:
+            WorkerLost: the process ended before.
+        """
+        return self._said(what)
+
+    def stop(self) -> Observed:
+        """After Ctrl-C in :meth:`ask`: ask no more, and have what has come so far.
+
+        Raises:
+            WorkerLost: the process has ended.
+        """
+        return self._said(None)
+
+    def _said(self, what: Schedule | Waves | None) -> Observed:
+        try:
+            self._line.send(what)
+            rows: Observed = self._line.recv()
+            return rows
+        except (EOFError, OSError) as error:
+            raise WorkerLost("The process that asks the service ended.") from error
+
+
+def _work(
+    line: Connection, url: str, asks: Sequence[Ask], cores: Set[int] | None, patience_s: float
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it says when to end
+    stay_on(cores)
+    try:
+        event_loop.run(_answer(line, url, asks, patience_s))
+    except (EOFError, OSError):
+        return
+
+
+async def _answer(line: Connection, url: str, asks: Sequence[Ask], patience_s: float) -> None:
+    import aiohttp
+
+    limits = aiohttp.ClientTimeout(total=patience_s)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3600.0)
+    async with aiohttp.ClientSession(connector=connector, timeout=limits) as session:
+        client = _Client(session, url, asks)
+        heard = _next(line)
+        while True:
+            what = await heard
+            heard = _next(line)
+            if what is None:
+                line.send(client.rows[client.rows["finished"] > 0])
+                continue
+            asking = asyncio.ensure_future(client.ask(what))
+            either: list[asyncio.Future[Any]] = [asking, heard]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                line.send(await asking)
+            else:  # told to stop, or nobody listens any more
+                asking.cancel()
+                await asyncio.wait({asking})
+
+
+def _next(line: Connection) -> asyncio.Future[Schedule | Waves | None]:
+    return asyncio.ensure_future(asyncio.to_thread(line.recv))
+
+
+class _Client:
+    """Sends, and notes what comes."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, asks: Sequence[Ask]) -> None:
+        import aiohttp
+
+        self._session, self._url, self._asks = session, url, asks
+        self._failures = (aiohttp.ClientError, TimeoutError, OSError)
+        self.rows: Observed = np.zeros(0, OBSERVED)
+        """Of what is being asked; ``finished`` is 0 where nothing has come yet."""
+
+    async def ask(self, what: Schedule | Waves) -> Observed:
+        rows = self.rows = np.zeros(len(what.sample), OBSERVED)
+        rows["sample"], rows["size"] = what.sample, [self._asks[k].size for k in what.sample]
+        gc.collect()
+        gc.disable()
+        try:
+            if isinstance(what, Schedule):
+                await self._by_schedule(rows, what)
+            else:
+                await self._in_waves(rows, what)
+        finally:
+            gc.enable()
+        return rows
+
+    async def _by_schedule(self, rows: Observed, what: Schedule) -> None:
+        rows["arrival"] = what.due + time.perf_counter_ns() + START_DELAY_NS
+        room = asyncio.Semaphore(what.most or len(rows) + 1)
+        async with asyncio.TaskGroup() as sent:
+            for place, at in enumerate(rows["arrival"].tolist()):
+                if (left := at - time.perf_counter_ns()) > 0:
+                    await asyncio.sleep(left / 1e9)
+                await room.acquire()
+                sent.create_task(self._send(rows, place)).add_done_callback(
+                    lambda _: room.release()
+                )
+
+    async def _in_waves(self, rows: Observed, waves: Waves) -> None:
+        first = 0
+        for size, pause in zip(waves.sizes, waves.pause.tolist(), strict=True):
+            due = time.perf_counter_ns() + pause
+            if pause:
+                await asyncio.sleep(pause / 1e9)
+            places = range(first, first + size)
+            rows["arrival"][first : first + size] = due
+            await asyncio.gather(*(self._send(rows, place) for place in places))
+            first += size
+
+    async def _send(self, rows: Observed, place: int) -> None:
+        ask = self._asks[rows["sample"][place]]
+        sent, status, said = time.perf_counter_ns(), 0, ""
+        try:
+            async with self._session.post(self._url, data=ask.body, headers=ask.headers) as answer:
+                await answer.read()
+                finished, status = time.perf_counter_ns(), answer.status
+                said = answer.headers.get("Server-Timing", "")
+        except self._failures:
+            finished = time.perf_counter_ns()
+        row = rows[place]
+        row["sent"], row["finished"], row["status"] = sent, finished, status
+        _note(row, said)
+
+
+def _note(row: Any, said: str) -> None:
+    """What the server says of the request (:data:`bench.serve.app.TIMING`)."""
+    entries = dict(_ENTRY.findall(said))
+    row["queue"], row["service"] = (
+        round(float(entries.get(name, "-0.000001")) * 1e6) for name in ("queue", "service")
+    )
+    number, _, batch = entries.get("batch", "-1/0").partition("/")
+    row["in_batch"], row["batch"] = int(number), int(batch)
+    row["server"] = int(entries.get("replica", "-1"))

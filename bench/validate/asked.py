@@ -1,0 +1,93 @@
+"""The command line and a scenario → what is asked of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench import serve
+from bench.errors import InputError
+from bench.scenario import (
+    AdmissionOptions,
+    Arm,
+    BatchPart,
+    EdgePart,
+    Part,
+    RealTimePart,
+    ResolvedScenario,
+)
+from bench.units import DAY_S, format_seconds
+from bench.validate.validation import Session
+
+KINDS = (RealTimePart, EdgePart, BatchPart)
+SHORTEST_S, LONGEST_S = 5.0, DAY_S
+
+
+def session_of(
+    deployment: str | None, levels: Sequence[float], length_s: float, replicas: int
+) -> Session:
+    """What is asked.
+
+    Args:
+        deployment: ``None`` for the first that can be served from here.
+
+    Raises:
+        InputError: the numbers make no session.
+    """
+    if not SHORTEST_S <= length_s <= LONGEST_S:
+        raise InputError(
+            f"a session of {format_seconds(length_s)} is too {'long' if length_s > 60 else 'short'}",
+            where="--minutes",
+            allowed=f"from {format_seconds(SHORTEST_S)} to {format_seconds(LONGEST_S)}",
+        )
+    return Session(
+        deployment=deployment or "", levels=list(levels), length_s=length_s, replicas=replicas
+    )
+
+
+def checked(scenario: ResolvedScenario, asked: Session) -> Session:
+    """The same, of a deployment that can be served from here.
+
+    Raises:
+        InputError: there is none, or the one that is meant cannot be.
+    """
+    chosen = asked.deployment or first_served(scenario)
+    if chosen is None:
+        raise InputError(
+            "no deployment of the scenario can be served from here", where="bench validate",
+            allowed="one of a single stage, whose device is this machine",
+        )  # fmt: skip
+    part, _ = part_of(scenario, chosen)
+    if isinstance(part, EdgePart) and asked.replicas > 1:
+        raise InputError(f"a device of {chosen!r} has one loop", where="--replicas", allowed="1")
+    return asked.model_copy(update={"deployment": chosen})
+
+
+def part_of(scenario: ResolvedScenario, deployment: str) -> tuple[Part, Arm]:
+    """What of a scenario can be validated here: the part and the arm of a deployment.
+
+    Raises:
+        InputError: it has several stages, or runs on another machine.
+    """
+    part, arm = serve.part_of(scenario, deployment, KINDS)
+    if isinstance(part, EdgePart) and part.admission != AdmissionOptions():
+        raise InputError(
+            f"{deployment!r} turns requests away, and the loop that is played here does not",
+            where="--deployment", allowed="an edge deployment without admission",
+        )  # fmt: skip
+    return part, arm
+
+
+def first_served(scenario: ResolvedScenario) -> str | None:
+    """The first deployment that can be validated here, services before others; ``None``: none can."""
+    found = [one for one in scenario.scenario.deployments if _is_served(scenario, one.name)]
+    return next(
+        (one.name for kind in KINDS for one in found if isinstance(one.line[0].part, kind)), None
+    )
+
+
+def _is_served(scenario: ResolvedScenario, name: str) -> bool:
+    try:
+        part_of(scenario, name)
+    except InputError:
+        return False
+    return True

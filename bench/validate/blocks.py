@@ -1,0 +1,74 @@
+"""What a session does, in which order: blocks of calibration and of load.
+
+A machine that others share is not the same from minute to minute. So every block of load has a block of
+calibration before it and after it, the order of the load is drawn, and every traffic is played more than
+once: what two live runs of the same requests differ by is the yardstick of a forecast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from bench.observe import Schedule, Waves
+
+FETCHED = 4
+"""Of a job, so many full batches for each replica are under way."""
+WAVE = 2
+"""The largest wave is as many batches: what follows a batch finds it warm, as under load."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """A stretch of traffic."""
+
+    level: float
+    """Requests per second, in what the replicas answer when batches are full."""
+    traffic: int
+    """Blocks of the same number, at the same level, are the same requests."""
+    run: int
+
+
+def order_of(
+    levels: Sequence[float], traffics: int, runs: int, rng: np.random.Generator
+) -> list[Load]:
+    """All blocks of load, in an order that is drawn."""
+    blocks = [Load(*one) for one in product(levels, range(traffics), range(runs))]
+    return [blocks[place] for place in rng.permutation(len(blocks))]
+
+
+def job(requests: float, most: int, inputs: int, rng: np.random.Generator) -> Schedule:
+    """So many, all due at once; ``most`` of them are fetched at a time, as workers fetch from a store."""
+    due = np.zeros(max(round(requests), 1), np.int64)
+    return Schedule(due, rng.integers(0, inputs, len(due)), most)
+
+
+def waves(
+    full: int, replicas: int, length_s: float, batch_s: float, inputs: int,
+    rng: np.random.Generator,
+) -> Waves:  # fmt: skip
+    """Closed-loop waves of every size up to :data:`WAVE` full batches for each replica, and some of one.
+
+    Half of them come at once after the last, and half find replicas that have rested for as long as a
+    request might let them: after a rest, processors and caches are slower.
+
+    Args:
+        full: requests in the largest batch.
+        batch_s: about what a full batch takes.
+    """
+    together = full * replicas
+    once = np.concatenate([np.arange(1, WAVE * together + 1), np.ones(together, np.int64)])
+    rest_s = batch_s / full
+    round_s = float((np.ceil(once / together) * batch_s + rest_s / 2).sum())
+    rounds = max(int(length_s / round_s), 1)
+    sizes = np.concatenate([rng.permutation(once) for _ in range(rounds)])
+    rests = rng.random(len(sizes)) < 0.5
+    pause = np.where(rests, rng.exponential(rest_s, len(sizes)), 0.0)
+    return Waves(
+        sizes.tolist(),
+        np.rint(pause * 1e9).astype(np.int64),
+        rng.integers(0, inputs, int(sizes.sum())),
+    )
