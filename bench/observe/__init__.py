@@ -1,7 +1,8 @@
 """Drive a live service in open loop, and keep every request's row."""
 
+from bench.observe.asker import Asker, Schedule, Waves
 from bench.observe.asks import Ask, asks_of
-from bench.observe.driver import Driver, Schedule, Waves
+from bench.observe.driver import Driver
 from bench.observe.loop import Loop
 from bench.observe.observed_run import Asking, ObservedRun
 from bench.observe.rows import OBSERVED, Observed, answers_of
@@ -11,6 +12,7 @@ from bench.observe.target import Target, observe_server, require_ready, visit
 __all__ = [
     "OBSERVED",
     "Ask",
+    "Asker",
     "Asking",
     "Driver",
     "Loop",

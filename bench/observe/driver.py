@@ -10,54 +10,29 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib.util
-import multiprocessing
 import re
 import signal
 import time
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bench import event_loop
 from bench.cores import stay_on
-from bench.errors import MissingRequirement, WorkerLost
+from bench.errors import MissingRequirement
+from bench.observe.asker import START_DELAY_NS, Asker, Schedule, Waves
 from bench.observe.asks import Ask
 from bench.observe.rows import OBSERVED, Observed
 
 if TYPE_CHECKING:
     import aiohttp
 
-START_DELAY_NS = 20_000_000
-Places = npt.NDArray[np.int64]
 _ENTRY = re.compile(r'(\w+);(?:dur|desc)="?([\d./]+)')
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Requests by when they are due, in nanoseconds from the start, and which input each is."""
-
-    due: npt.NDArray[np.int64]
-    sample: Places
-    most: int | None = None
-    """So many are under way at once; who is due, waits. ``None``: as many as are due."""
-
-
-@dataclass(frozen=True)
-class Waves:
-    """Requests that are sent together, each such wave when the one before it is answered."""
-
-    sizes: Sequence[int]
-    pause: npt.NDArray[np.int64]
-    """Nanoseconds from the last answer of one wave to the next wave, before each."""
-    sample: Places
-    """Of all, one wave after the other."""
-
-
-class Driver:
+class Driver(Asker):
     """A process that asks; used as ``with Driver(...) as driver``.
 
     Args:
@@ -78,31 +53,7 @@ class Driver:
                 "To ask a live service needs the package aiohttp. "
                 'Install it once with: pip install "inference-testbed[serve]".'
             )
-        context = multiprocessing.get_context("spawn")
-        self._line, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_work, args=(theirs, url, list(asks), cores, patience_s), daemon=True
-        )
-        self._process.start()
-        theirs.close()
-
-    def __enter__(self) -> Driver:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._line.close()
-        self._process.join(1.0)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-
-    def ask(self, what: Schedule | Waves) -> Observed:
-        """Ask all of it, and wait for the answers.
-
-        Raises:
-            WorkerLost: the process ended before.
-        """
-        return self._said(what)
+        super().__init__(_work, url, list(asks), cores, patience_s)
 
     def stop(self) -> Observed:
         """After Ctrl-C in :meth:`ask`: ask no more, and have what has come so far.
@@ -111,14 +62,6 @@ class Driver:
             WorkerLost: the process has ended.
         """
         return self._said(None)
-
-    def _said(self, what: Schedule | Waves | None) -> Observed:
-        try:
-            self._line.send(what)
-            rows: Observed = self._line.recv()
-            return rows
-        except (EOFError, OSError) as error:
-            raise WorkerLost("The process that asks the service ended.") from error
 
 
 def _work(

@@ -7,13 +7,12 @@ the loop when it is due.
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import signal
 import time
 from bisect import bisect_right
 from collections.abc import Sequence, Set
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ from bench.batching import Rule, decide
 from bench.cores import stay_on
 from bench.errors import BenchError, WorkerLost
 from bench.measure import LiveAnswer, LiveArm, LiveInput
-from bench.observe.driver import START_DELAY_NS, Schedule, Waves
+from bench.observe.asker import START_DELAY_NS, Asker, Schedule, Waves
 from bench.observe.rows import OBSERVED, Observed
 from bench.scenario import Arm, Choice
 from bench.simulate import BATCHING, largest_batch
@@ -31,7 +30,7 @@ from bench.simulate import BATCHING, largest_batch
 DONE, FAILED = 200, 500
 
 
-class Loop:
+class Loop(Asker):
     """The loop's process; used as ``with Loop(...) as loop``, and asked like a :class:`Driver`.
 
     Raises:
@@ -42,44 +41,17 @@ class Loop:
         self, arm: Arm, task: Choice, batching: Choice, inputs: Sequence[LiveInput],
         cores: Set[int] | None,
     ) -> None:  # fmt: skip
-        context = multiprocessing.get_context("spawn")
-        self._line, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_work, args=(theirs, arm, task, batching, list(inputs), cores), daemon=True
-        )
-        self._process.start()
-        theirs.close()
+        super().__init__(_work, arm, task, batching, list(inputs), cores)
 
-    def __enter__(self) -> Loop:
+    def __enter__(self) -> Self:
         said = self._heard()
         if isinstance(said, BenchError):
             self.__exit__()
             raise said
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._line.close()
-        self._process.join(1.0)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-
-    def ask(self, what: Schedule | Waves) -> Observed:
-        """Let all of it come, and wait for the answers.
-
-        Raises:
-            WorkerLost: the process ended before.
-        """
-        self._line.send(what)
-        found = self._heard()
-        assert isinstance(found, np.ndarray)  # noqa: S101
-        return found
-
-    def _heard(self) -> object:
-        try:
-            return self._line.recv()
-        except (EOFError, OSError) as error:
-            raise WorkerLost("The process that plays the device ended.") from error
+    def _lost(self) -> WorkerLost:
+        return WorkerLost("The process that plays the device ended.")
 
 
 def _work(

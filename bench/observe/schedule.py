@@ -7,7 +7,7 @@ import numpy as np
 from bench import extensions
 from bench.arrivals import Span, draw, is_closed
 from bench.errors import InputError
-from bench.observe.driver import Schedule
+from bench.observe.asker import Schedule
 from bench.scenario import Workload
 from bench.simulate import mean_rate
 

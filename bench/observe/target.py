@@ -14,8 +14,9 @@ import pandas as pd
 
 from bench.errors import InputError, WorkerLost
 from bench.measure import LiveArm, LiveInput, describe_environment
+from bench.observe.asker import Schedule, Waves
 from bench.observe.asks import Ask, asks_of
-from bench.observe.driver import Driver, Schedule, Waves
+from bench.observe.driver import Driver
 from bench.observe.observed_run import Asking, ObservedRun, is_answered
 from bench.observe.rows import Observed
 from bench.observe.schedule import schedule

@@ -14,7 +14,7 @@ import psutil
 from bench.cores import divided
 from bench.errors import MeasurementInvalid
 from bench.measure import LiveInput
-from bench.observe import Driver, Loop, Observed, Schedule, Waves, asks_of
+from bench.observe import Asker, Driver, Loop, Observed, Schedule, Waves, asks_of
 from bench.scenario import Arm, BatchPart, Choice, EdgePart, Part
 from bench.serve import Service, beside
 from bench.ticks import PER_SECOND
@@ -29,7 +29,7 @@ class Live:
 
     is_job = False
 
-    def __init__(self, asker: Driver | Loop) -> None:
+    def __init__(self, asker: Asker) -> None:
         self._asker = asker
 
     def ask(self, what: Schedule | Waves) -> Observed:
