@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bench import cli
 from bench.pipeline import run
 from bench.prepare import Settings
 from bench.store import Run
+
+Bench = Callable[..., tuple[int, str, str]]
 
 # How long an example takes to draw or to play is the machine's affair.
 settings.register_profile(
@@ -116,3 +121,17 @@ def finished_run(_finished: Path, tmp_path: Path) -> Run:
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
+    """The command line in this process: its exit code, and what it printed."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return call

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +14,7 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the extra serve is not installed")
 
-from bench import cli, observing
+from bench import observing
 from bench.arrivals import trace
 from bench.errors import InputError
 from bench.observe import OBSERVED, Ask, Driver, ObservedRun, Waves
@@ -25,8 +24,8 @@ from bench.prepare import Settings, prepare
 from bench.recorded import recorded
 from bench.scenario import Choice, Workload
 from bench.store import Run
+from tests.conftest import Bench
 
-Bench = Callable[..., tuple[int, str, str]]
 MODEL = "/v2/models/synthetic"
 LONG_S = 60.0
 TIMING = 'queue;dur=2.5, service;dur=4.0, batch;desc="3/1", replica;desc="0"'
@@ -79,18 +78,6 @@ def service() -> Iterator[Service]:
         yield server
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
 
 
 @pytest.mark.slow

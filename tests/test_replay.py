@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import cli
 from bench.observe import OBSERVED
 from bench.prepare import Settings, prepare
 from bench.recorded import MOST_DAYS, recorded
 from bench.simulate import Simulation
 from bench.store import Run
-from tests.conftest import FAKE_SCENARIO
+from tests.conftest import FAKE_SCENARIO, Bench
 
-Bench = Callable[..., tuple[int, str, str]]
 ARRIVALS = "arrivals: {name: poisson, rate: 6/min}"
 ACTIVE = '  active: {start: "08:00", end: "10:00"}\n'
 SECONDS = [60 + k * 7.3 for k in range(300)]
 """Within the active hours."""
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
 
 
 def access_log(path: Path, seconds: list[float], took: float = 0.25, hour: int = 8) -> Path:

@@ -73,8 +73,25 @@ def _fidelity(evidence: dict[str, Any]) -> str:
         f"{name}: {session['drift']:.1%}"
         for name, session in evidence["figures"]["sessions"].items()
     ]
-    said = f"The machine's speed changed from block to block by ({'; '.join(drifts)})."
+    levels = [
+        {compared["figure"]: compared for compared in level["compared"]}
+        for session in evidence["figures"]["sessions"].values()
+        for level in session["levels"]
+    ]
+    means, tails, shares = (
+        sum(_is_near(one[figure], most) for one in levels)
+        for figure, most in (("mean", 0.05), ("p99", 0.09), ("slo_attainment", 0.016))
+    )
+    said = (
+        f"No more off than 5 %, or than two live runs differ by: the mean in {means} of {len(levels)} cells. "
+        f"Than 9 %, or that: p99 in {tails}. Than 1.6 points, or that: the share within the SLO in "
+        f"{shares}. The machine's speed changed from block to block by ({'; '.join(drifts)})."
+    )
     return "\n".join([*lines, "", said, "", _made(evidence)])
+
+
+def _is_near(one: dict[str, Any], most: float) -> bool:
+    return bool(abs(one["error"]["value"]) <= max(most, one["spread"]))
 
 
 def _against(one: dict[str, Any]) -> str:
