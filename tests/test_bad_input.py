@@ -34,6 +34,7 @@ EDITS = {
     "same name twice": ("name: cloud", "name: night", "22:11", "appears twice"),
     "window too early": ('opens: "22:00"', 'opens: "09:00"', "19:21", "last request"),
     "time of day": ('end: "10:00"', 'end: "25:00"', "7:33", "time of day"),
+    "a door on a device": ("    fleet: 4\n", "    fleet: 4\n    batching: {name: adaptive, max_batch: 4, max_wait: 1 ms}\n", "37:15", "formed at the door"),
     "a rented edge": ("edge/mini-pc", "aws/c7i.xlarge/us-east-1/on-demand", "35:12", "bought"),
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -42,9 +42,9 @@ limits = st.one_of(st.just(FOREVER), st.integers(0, 80))
 
 
 @st.composite
-def rules(draw: st.DrawFn) -> Rule:
+def rules(draw: st.DrawFn, at_door: bool = False) -> Rule:
     full = draw(st.integers(1, 4))
-    return draw(
+    rule = draw(
         st.one_of(
             st.builds(constant, st.just(full), st.one_of(spans, st.just(FOREVER))),
             st.lists(spans, min_size=full - 1, max_size=full - 1).map(
@@ -52,19 +52,22 @@ def rules(draw: st.DrawFn) -> Rule:
             ),
         )
     )
+    return replace(rule, at_door=at_door)
 
 
 @st.composite
 def services(draw: st.DrawFn, largest: int) -> ServiceTimes:
-    times = st.lists(st.integers(1, 50), min_size=1, max_size=4)
-    measured = {size: [t * 1e-9 for t in draw(times)] for size in range(1, largest + 1)}
+    lengths = st.lists(st.integers(1, 50), min_size=1, max_size=4)
+    measured = {size: [t * 1e-9 for t in draw(lengths)] for size in range(1, largest + 1)}
     lines = st.builds(Growth, work=st.just(2.0), rate=st.sampled_from([0.0, 0.3, 0.5]))
-    return ServiceTimes.of(
+    times = ServiceTimes.of(
         measured,
         block=draw(st.sampled_from([1, 3])),
         growth=draw(st.one_of(st.none(), st.fixed_dictionaries(dict.fromkeys(measured, lines)))),
         padded=draw(st.booleans()),
     )
+    rest = draw(st.one_of(st.just(FOREVER), st.integers(0, 40)))
+    return times._replace(rest=rest, rested=draw(st.sampled_from([0.5, 1.3])))
 
 
 @st.composite
@@ -93,7 +96,7 @@ def links(draw: st.DrawFn) -> Link:
 
 @st.composite
 def pool_specs(draw: st.DrawFn, closed: bool) -> PoolSpec:
-    rule = draw(rules())
+    rule = draw(rules(at_door=draw(st.booleans())))
     shed_from = draw(limits)
     opens = None
     if not closed and draw(st.booleans()):

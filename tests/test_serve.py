@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 
 from bench.admission import Admission
-from bench.batching import FOREVER, constant
+from bench.batching import FOREVER, Rule, constant
 from bench.errors import BenchError
 from bench.prepare import Settings, prepare
 from bench.requests import Outcome
@@ -85,6 +85,22 @@ def test_a_batch_starts_when_the_oldest_has_waited_long_enough() -> None:
         assert played.replicas[0].batches == []
         await comes(lambda: played.replicas[0].batches)
         assert request.start - request.reach >= 20_000_000
+
+    playing(test)
+
+
+def test_a_batch_that_was_formed_at_the_door_takes_nobody_in() -> None:
+    async def test() -> None:
+        played = Played(Rule(2, (20_000_000,), at_door=True))
+        (full, _, alone) = played.ask(b"a", b"b", b"c")
+        await comes(lambda: time.perf_counter_ns() - alone.reach > 30_000_000)
+        played.ask(b"d")
+        played.done(0)
+        assert await full.left is Outcome.DONE
+        assert played.replicas[0].batches == [[b"a", b"b"], [b"c"]]
+        played.pool.lost(0)  # what it had in hand is as old as anybody: batches are formed anew
+        played.pool.replace(0, again := Scripted())
+        assert again.batches == [[b"c", b"d"]]
 
     playing(test)
 

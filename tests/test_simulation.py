@@ -10,7 +10,7 @@ import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.batching import FOREVER, Rule, constant, deadline, decide, dynamic, fixed
+from bench.batching import FOREVER, Rule, adaptive, constant, deadline, decide, dynamic, fixed
 from bench.cost.billing import billed_seconds
 from bench.errors import InputError
 from bench.hardware import Billing
@@ -62,6 +62,7 @@ def serve(
     rule: Rule = NO_BATCHES,
     servers: int = 1,
     method: Any = fast,
+    service: ServiceTimes | None = None,
 ) -> list[float]:
     """When each request leaves a pool with constant service times, in seconds."""
     env = simpy.Environment(0)
@@ -70,7 +71,7 @@ def serve(
     def note(answers: Any) -> None:
         left[answers["number"]] = answers["finished"] / 1e9
 
-    service = ServiceTimes.of({size: [seconds] for size, seconds in service_s.items()})
+    service = service or ServiceTimes.of({size: [took] for size, took in service_s.items()})
     requests = plain(np.array(arrivals, float), np.random.default_rng(0))
     pool = method.Pool(env, PoolSpec(rule, service, servers), iter([requests]), note)
     for server in range(servers):
@@ -138,6 +139,48 @@ def test_batches_by_hand(method: Any) -> None:
     assert serve([0, 2, 3], ones, waits, method=method) == [4, 4, 4]  # full at 3
     assert serve([0, 2], ones, waits, method=method) == [6, 6]  # due at 0 + 5
     assert serve([0, 2, 6], ones, waits, method=method) == [6, 6, 12]  # the third waits its own
+
+
+@pytest.mark.parametrize("method", METHODS, ids=["fast", "reference"])
+def test_a_batch_that_was_formed_at_the_door_takes_nobody_in(method: Any) -> None:
+    tens, wait = {1: 10.0, 2: 10.0}, adaptive.Options(max_batch=2, max_wait=5.0)
+    # The third is a batch of its own from 7 on, though the server is busy until 11.
+    assert serve([0, 1, 2, 8], tens, constant(2, ticks(5.0)), method=method) == [11, 11, 21, 21]
+    formed = adaptive.rule(wait, lambda size: 0.0)
+    assert serve([0, 1, 2, 8], tens, formed, method=method) == [11, 11, 21, 31]
+    assert serve([0, 1, 2, 6], tens, formed, method=method) == [11, 11, 21, 21]
+
+
+@given(
+    gaps=st.lists(st.integers(0, 12), min_size=1, max_size=60),
+    full=st.integers(1, 4),
+    wait=st.integers(0, 20),
+    times=st.lists(st.integers(1, 25), min_size=4, max_size=4),
+)
+@settings(deadline=None)
+def test_batches_at_the_door_are_formed_by_arrivals_alone_and_served_in_turn(
+    gaps: list[int], full: int, wait: int, times: list[int]
+) -> None:
+    arrivals = np.cumsum(gaps).tolist()
+    left: list[int] = []
+    free = 0
+    while len(left) < len(arrivals):
+        oldest = arrivals[len(left)]
+        inside = [a for a in arrivals[len(left) :][:full] if a <= oldest + wait]
+        formed = inside[-1] if len(inside) == full else oldest + wait
+        free = max(formed, free) + times[len(inside) - 1]
+        left += [free] * len(inside)
+    rule = adaptive.rule(adaptive.Options(max_batch=full, max_wait=float(wait)), lambda size: 0.0)
+    took = dict(enumerate(map(float, times), start=1))
+    assert serve(arrivals, took, rule) == left
+
+
+@pytest.mark.parametrize("method", METHODS, ids=["fast", "reference"])
+def test_a_server_that_has_rested_takes_longer(method: Any) -> None:
+    service = ServiceTimes.of({1: [10.0]})._replace(rest=ticks(5.0), rested=1.5)
+    # Rested since it was there; at once after the last; 4 s after; 5 s after.
+    found = serve([5, 6, 34, 49], {}, method=method, service=service)
+    assert found == [20, 30, 44, 64]
 
 
 def test_policies_are_tables() -> None:

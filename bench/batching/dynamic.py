@@ -1,4 +1,4 @@
-"""Max-batch and max-wait, as Triton and MLServer mean it.
+"""Max-batch and max-wait, as Triton means it.
 
 A full batch starts at once; a smaller one when its oldest request has waited ``max_wait``.
 """

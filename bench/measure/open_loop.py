@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from bench import extensions
-from bench.batching import FOREVER, Rule, constant, decide
+from bench.batching import FOREVER, Rule, constant, decide, rule_of, taken_up
 from bench.errors import InputError
 from bench.generator import Generator
 from bench.measure.backends import Session, fake
@@ -42,7 +41,6 @@ NEVER_FULL = "left over: the last requests never filled a batch"
 Floats = npt.NDArray[np.float64]
 
 
-BATCHING = "bench.batching"
 ALONE = constant(1, 0)
 
 
@@ -66,15 +64,13 @@ class TakeUp(Record):
         """When a batch of ``service`` starts.
 
         Raises:
-            InputError: it may not be asked so, or no batch that large was measured.
+            InputError: it may not be asked so or batched so, or no batch that large was measured.
         """
         require_open(service, phase, self.concurrency)
         if self.batching is None:
             return constant(self.max_batch, 0)
-        module = extensions.load(BATCHING, self.batching.name)
-        options = module.Options.model_validate(self.batching.options)
-        rule: Rule = module.rule(options, service.expected_ns)
-        return rule
+        chosen = self.batching
+        return taken_up(rule_of(chosen.name, chosen.options, service.expected_ns), "batching")
 
 
 class LatencyLimit(Protocol):

@@ -17,15 +17,14 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from bench import extensions
-from bench.batching import Rule, decide
+from bench.batching import Rule, decide, rule_of
 from bench.cores import stay_on
 from bench.errors import BenchError, WorkerLost
 from bench.measure import LiveAnswer, LiveArm, LiveInput
 from bench.observe.asker import START_DELAY_NS, Asker, Schedule, Waves
 from bench.observe.rows import OBSERVED, Observed
 from bench.scenario import Arm, Choice
-from bench.simulate import BATCHING, largest_batch
+from bench.simulate import largest_batch
 
 DONE, FAILED = 200, 500
 
@@ -63,8 +62,7 @@ def _work(
     try:
         live = LiveArm(arm, task)
         expected = live.warm_up(largest_batch(batching))
-        module = extensions.load(BATCHING, batching.name)
-        rule = module.rule(module.Options.model_validate(batching.options), expected)
+        rule = rule_of(batching.name, batching.options, expected)
         line.send(None)
     except BenchError as error:
         line.send(error)

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import extensions
+from bench.batching import BATCHING
 from bench.scenario import (
     NAME_LENGTH,
     Choice,
     Deployment,
     Part,
 )
-from bench.simulate import BATCHING, SCALING
+from bench.simulate import SCALING
 
 
 def name_of(deployment: Deployment, offer: str, arm: str, taken: set[str]) -> str:

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from functools import singledispatch
 from typing import TypeVar
 
+from bench.batching import rule_of
 from bench.hardware import Offer, PurchasedOffer, Region, RentedOffer
 from bench.plan.names import name_of
 from bench.profile import Profile
@@ -166,7 +167,8 @@ def _(
         )
         for fleet in fleets:
             for batching in _batching(room.space, profile, LARGEST_ON_LINE, waits=False):
-                yield template.model_copy(update={"fleet": fleet, "batching": batching})
+                if not rule_of(batching.name, batching.options).at_door:
+                    yield template.model_copy(update={"fleet": fleet, "batching": batching})
 
 
 def _placed(template: InCloud, offer: Offer, space: PlanSpace) -> InCloud:

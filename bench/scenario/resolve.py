@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.batching import rule_of, taken_up
 from bench.documents import Source
 from bench.errors import InputError, UnknownName
 from bench.extensions import is_own_file
@@ -266,6 +267,8 @@ def _part(look_up: _Lookup, scenario: Scenario, value: Part, *here: str | int) -
     if value.window is not None:
         _require_possible_window(look_up, scenario, value, *here)
     if value.at_sources:
+        batching = update["batching"]
+        taken_up(rule_of(batching.name, batching.options), look_up.where(*here, "batching"))
         _require_a_device_at_each_site(look_up, scenario, value, *here)
     return value.model_copy(update=update)
 

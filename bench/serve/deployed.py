@@ -6,14 +6,16 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import event_loop, extensions
+from bench import event_loop
+from bench.batching import rule_of
 from bench.errors import InputError, MissingRequirement
 from bench.scenario import Arm, BatchPart, Choice, RealTimePart, ResolvedScenario
 from bench.serve.part import part_of
-from bench.simulate import BATCHING, Routing, Scaling, admission_of, largest_batch
+from bench.simulate import Routing, Scaling, admission_of, largest_batch
 
 if TYPE_CHECKING:  # it needs packages of an extra
     from bench.serve.server import Served
@@ -54,15 +56,13 @@ def pool_of(part: RealTimePart | BatchPart, arm: Arm, task: Choice, replicas: in
             f"`bench serve` needs the package {error.name}. "
             'Install it once with: pip install "inference-testbed[serve]".'
         ) from error
-    module = extensions.load(BATCHING, part.batching.name)
-    options = module.Options.model_validate(part.batching.options)
     return Served(
         name=Path(task.name).stem,  # of a file of the user's own; others have no dots
         arm=arm,
         task=task,
         replicas=replicas,
         largest=largest_batch(part.batching),
-        rule=lambda expected: module.rule(options, expected),
+        rule=partial(rule_of, part.batching.name, part.batching.options),
         routing=Routing[part.routing.upper()],
         admission=admission_of(part.admission),
         retry=part.in_flight == "retry",

@@ -63,9 +63,28 @@ class Replica(Protocol):
 
 @dataclass(eq=False)
 class _Queue:
+    formed: list[list[Request]] = field(default_factory=list)
+    """Batches that wait for a server as they are, before all the others."""
     waiting: list[Request] = field(default_factory=list)
+    """Those in no batch yet."""
     servers: list[_Server] = field(default_factory=list)
     alarm: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self.formed)) + len(self.waiting)
+
+    def remove(self, request: Request) -> None:
+        """Wherever it waits."""
+        for place in (*self.formed, self.waiting):
+            if request in place:
+                place.remove(request)
+        self.formed = [batch for batch in self.formed if batch]
+
+    def emptied(self) -> list[Request]:
+        """All that waited, the oldest first."""
+        found = [request for batch in self.formed for request in batch] + self.waiting
+        self.formed, self.waiting = [], []
+        return found
 
 
 @dataclass(eq=False)
@@ -118,7 +137,7 @@ class Pool:
 
     @property
     def waiting(self) -> int:
-        return sum(len(queue.waiting) for queue in self._queues())
+        return sum(map(len, self._queues()))
 
     @property
     def ready(self) -> int:
@@ -134,7 +153,7 @@ class Pool:
         queue = self._queue_for(request)
         idle, limits = self._idle(queue) is not None, self._admission
         if turned_away(
-            limits.queue_limit, limits.shed_from, limits.shed_to, len(queue.waiting), idle,
+            limits.queue_limit, limits.shed_from, limits.shed_to, len(queue), idle,
             request.choice,
         ):  # fmt: skip
             self._end(request, Outcome.SHED)
@@ -162,8 +181,7 @@ class Pool:
         server = self._servers[number]
         server.is_ready = True
         if server.queue is not self._door:
-            stranded, self._door.waiting = self._door.waiting, []
-            for request in stranded:
+            for request in self._door.emptied():
                 queue = self._queue_for(request)
                 self._join(queue, request, len(queue.waiting))
         for queue in self._queues():
@@ -186,8 +204,7 @@ class Pool:
         for request in in_hand:
             request.tries += 1
         if server.queue is not self._door:
-            in_hand += server.queue.waiting
-            server.queue.waiting = []
+            in_hand += server.queue.emptied()
         for request in in_hand:
             if self._retry and request.tries < MOST_TRIES:
                 self._try_again(request)
@@ -203,8 +220,7 @@ class Pool:
     def give_all_up(self, why: str) -> None:
         """Whatever has not ended is lost."""
         for queue in self._queues():
-            waiting, queue.waiting = queue.waiting, []
-            for request in waiting:
+            for request in queue.emptied():
                 self._lose(request, why)
         for server in self._servers:
             batch, server.batch, server.is_ready = server.batch, [], False
@@ -228,7 +244,7 @@ class Pool:
             return ready[request.source % len(ready)].queue
         if self._routing is Routing.TWO_CHOICES and len(ready) > 1:
             ready = self._luck.sample(ready, 2)
-        return min(ready, key=lambda s: (len(s.queue.waiting) + len(s.batch), s.number)).queue
+        return min(ready, key=lambda s: (len(s.queue) + len(s.batch), s.number)).queue
 
     def _idle(self, queue: _Queue) -> _Server | None:
         """The first server of this queue that has nothing to do."""
@@ -253,10 +269,11 @@ class Pool:
             request.gives_up = None
 
     def _try_again(self, request: Request) -> None:
-        """Back into a queue, at the place that its age gives it."""
+        """Back into a queue, at the place that its age gives it; batches that wait there are formed anew."""
         request.start = request.batch = 0
         request.server = -1
         queue = self._queue_for(request)
+        queue.waiting = queue.emptied()
         older = sum(other.reach <= request.reach for other in queue.waiting)
         self._join(queue, request, older)
 
@@ -265,30 +282,45 @@ class Pool:
         if queue.alarm is not None:
             queue.alarm.cancel()
             queue.alarm = None
-        while queue.waiting and (server := self._idle(queue)) is not None:
-            now, rule = self._clock(), self._rule
-            size, ask = decide(
-                rule.full, rule.patience, len(queue.waiting), queue.waiting[0].reach, now
-            )
-            if not size:
-                if ask < FOREVER:
-                    loop = asyncio.get_running_loop()
-                    queue.alarm = loop.call_later((ask - now) / PER_SECOND, self._dispatch, queue)
-                return
-            batch, queue.waiting = queue.waiting[:size], queue.waiting[size:]
-            for request in batch:
-                self._no_alarm(request)
-                request.start, request.batch, request.server = now, size, server.number
-                request.in_batch = self._batches
-            self._batches += 1
-            server.batch = batch
-            server.replica.start([request.payload for request in batch])
+        while queue.waiting and (self._rule.at_door or self._idle(queue) is not None):
+            if not self._form(queue):
+                break
+            if not self._rule.at_door:
+                self._start_oldest(queue)
+        while queue.formed and self._idle(queue) is not None:
+            self._start_oldest(queue)
+
+    def _form(self, queue: _Queue) -> bool:
+        """Whether those in no batch can be one now; if not, ask again when they may be."""
+        now, rule = self._clock(), self._rule
+        size, ask = decide(
+            rule.full, rule.patience, len(queue.waiting), queue.waiting[0].reach, now
+        )
+        if size:
+            queue.formed.append(queue.waiting[:size])
+            del queue.waiting[:size]
+        elif ask < FOREVER:
+            loop = asyncio.get_running_loop()
+            queue.alarm = loop.call_later((ask - now) / PER_SECOND, self._dispatch, queue)
+        return size > 0
+
+    def _start_oldest(self, queue: _Queue) -> None:
+        """The batch that was formed first goes into service."""
+        server, batch, now = self._idle(queue), queue.formed.pop(0), self._clock()
+        assert server is not None  # noqa: S101
+        for request in batch:
+            self._no_alarm(request)
+            request.start, request.batch, request.server = now, len(batch), server.number
+            request.in_batch = self._batches
+        self._batches += 1
+        server.batch = batch
+        server.replica.start([request.payload for request in batch])
 
     def _give_up(self, request: Request) -> None:
         """It has waited as long as it may."""
         queue = request.waits_in
         if queue is not None:
-            queue.waiting.remove(request)
+            queue.remove(request)
             self._end(request, Outcome.TIMED_OUT)
             self._dispatch(queue)
 

@@ -1,7 +1,7 @@
 """Simulated days of requests against a deployment, from measured service times."""
 
 from bench.simulate.bounds import has_closed_loop, least_response_s, why_impossible
-from bench.simulate.cloud import BATCHING, admission_of, largest_batch
+from bench.simulate.cloud import admission_of, largest_batch
 from bench.simulate.day import BINS, Day, day_of, days_of, event_trace, table_of_days
 from bench.simulate.demand import expected_requests, mean_rate, sites_of, workload_in_words
 from bench.simulate.line import least_usage, server_rate
@@ -21,7 +21,6 @@ from bench.simulate.service import ServiceTimes, correlation_length
 from bench.simulate.sized import sized
 
 __all__ = [
-    "BATCHING",
     "BINS",
     "METHODS",
     "SCALING",

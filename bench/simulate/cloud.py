@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import simpy
 
-from bench import extensions
 from bench.admission import Admission
 from bench.batching import Rule
+from bench.batching import rule_of as batching_rule
 from bench.profile import Profile
 from bench.scenario import (
     AdmissionOptions,
@@ -31,7 +31,6 @@ from bench.streams import Streams
 from bench.ticks import FOREVER, PER_SECOND, ticks, to_seconds
 from bench.units import DAY_S
 
-BATCHING = "bench.batching"
 BITS_PER_BYTE = 8
 Volume = tuple[int, float]
 """So many requests, and their sizes added up."""
@@ -41,17 +40,12 @@ FARTHEST = 4.0
 
 def rule_of(batching: Choice, service: ServiceTimes) -> Rule:
     """The table of a batching policy."""
-    module = extensions.load(BATCHING, batching.name)
-    found: Rule = module.rule(module.Options.model_validate(batching.options), service.mean)
-    return found
+    return batching_rule(batching.name, batching.options, service.mean)
 
 
 def largest_batch(batching: Choice) -> int:
     """The largest batch a policy can form."""
-    module = extensions.load(BATCHING, batching.name)
-    options = module.Options.model_validate(batching.options)
-    found: Rule = module.rule(options, lambda size: 0.0)
-    return found.full
+    return batching_rule(batching.name, batching.options).full
 
 
 def best_rate(part: Part, profile: Profile) -> float:

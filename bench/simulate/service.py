@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bench.profile import NO_GROWTH, Growth, Profile
 from bench.requests import Floats
-from bench.ticks import Ticks, tick_array
+from bench.ticks import FOREVER, Ticks, tick_array
 
 CORRELATED = 1.96
 """An autocorrelation beyond so many standard errors of none (1/√n) counts."""
@@ -39,6 +39,10 @@ class ServiceTimes(NamedTuple):
     """Whether requests served together are each filled up to the largest; else their sizes add up."""
     block: int = 1
     """Consecutive batches of a server that are drawn from consecutive measured ones."""
+    rest: int = FOREVER
+    """A server that has had nothing to do for so many ticks has lost its warmth, …"""
+    rested: float = 1.0
+    """… and its next batch takes so many times as long."""
 
     @classmethod
     def of(
@@ -95,11 +99,12 @@ def joined_work(padded: bool, work: float, size: float) -> float:
 
 
 def draw(  # type: ignore[no-untyped-def]
-    server, service: ServiceTimes, batch_size: int, luck: float, work: float
+    server, service: ServiceTimes, batch_size: int, luck: float, work: float, rest: int
 ) -> int:
     """Ticks that a batch takes: a measured time, in blocks if neighbours depend on each other.
 
-    ``server`` keeps ``block_left``, ``block_offset`` and ``block_phase`` from batch to batch.
+    ``server`` keeps ``block_left``, ``block_offset`` and ``block_phase`` from batch to batch; ``rest`` is
+    how long it has had nothing to do.
     """
     count, first = service.counts[batch_size], service.first[batch_size]
     if service.block == 1:
@@ -112,9 +117,12 @@ def draw(  # type: ignore[no-untyped-def]
         server.block_offset += 1
     length = service.values[first + place]
     growth = service.growth[batch_size]
-    if growth == 0.0:
+    if growth == 0.0 and rest < service.rest:
         return int(length)
-    return int(max(length * (1.0 + growth * (work - service.work[batch_size])), 1.0))
+    factor = 1.0 + growth * (work - service.work[batch_size])
+    if rest >= service.rest:
+        factor *= service.rested
+    return int(max(length * factor, 1.0))
 
 
 def service_times(profile: Profile, rng: np.random.Generator | None = None) -> ServiceTimes:

@@ -258,7 +258,7 @@ def _start(  # type: ignore[no-untyped-def]
         if size == 0:
             one.alarm = ask
             return head
-        length, load = _length(one, settings, rows, mine, head, size)
+        length, load = _length(one, settings, rows, mine, head, size, now)
         stops = _stops(one, device, settings, now, now + length, load, sums)
         sums.batches += 1
         sums.served += size
@@ -342,14 +342,14 @@ def _die(one, settings: FleetFixed, flat: int, sums) -> None:  # type: ignore[no
 
 @compiled
 def _length(  # type: ignore[no-untyped-def]
-    one, settings: FleetFixed, rows: Input, mine: Ticks, head: int, size: int
+    one, settings: FleetFixed, rows: Input, mine: Ticks, head: int, size: int, now: int
 ) -> tuple[int, float]:
     """How long the oldest of the queue take together, and the power drawn meanwhile."""
     work = 0.0
     if len(rows.size):
         for place in range(head, head + size):
             work = _joined_work(settings.service.padded, work, rows.size[mine[place]])
-    length = _draw(one, settings.service, size, rows.service[mine[head]], work)
+    length = _draw(one, settings.service, size, rows.service[mine[head]], work, now - one.free_at)
     if settings.has_battery and one.level < settings.saver_below:
         return int(length * settings.saver_slowdown), settings.saver_active
     return length, settings.active

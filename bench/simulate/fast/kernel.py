@@ -117,7 +117,8 @@ def add_server(pool: PoolData, server: int, now: int) -> None:
     state, slots, settings = pool.state, pool.slots, pool.settings
     r = state.registers[0]
     one = state.servers[server]
-    one.state, one.draining, one.left, one.saved_at = IDLE, 0, FOREVER, now
+    one.state, one.draining, one.left = IDLE, 0, FOREVER
+    one.saved_at = one.finish = now
     one.block_left = 0
     place = r.ready
     while place > 0 and state.ready[place - 1] > server:
@@ -131,9 +132,7 @@ def add_server(pool: PoolData, server: int, now: int) -> None:
         return
     door = state.queues[0]
     slot = door.head if door.length else -1
-    r.waiting -= door.length
-    door.head = door.tail = -1
-    door.length = 0
+    _empty(state, 0)
     _head_changed(pool, 0)
     while slot >= 0:
         following = slots.row[slot].next
@@ -392,10 +391,11 @@ def _join(pool: PoolData, queue: int, slot: int) -> None:
 
 @compiled
 def _try_again(pool: PoolData, slot: int, now: int) -> None:
-    """Back into a queue, at the place its age gives it."""
+    """Back into a queue, at the place its age gives it; batches that wait there are formed anew."""
     state, slots = pool.state, pool.slots
     queue = _route(pool, slot)
     q, one = state.queues[queue], slots.row[slot]
+    q.formed = 0
     before, place = -1, q.head
     while place >= 0 and (
         slots.row[place].reach < one.reach
@@ -423,6 +423,10 @@ def _give_up(pool: PoolData, queue: int, now: int) -> None:
     slot = q.head
     q.head = slots.row[slot].next
     q.length -= 1
+    if q.formed:
+        q.formed -= 1
+        if slots.row[slot].together > 1:
+            slots.row[q.head].together = slots.row[slot].together - 1
     state.registers[0].waiting -= 1
     _head_changed(pool, queue)
     _leave(pool, slot, _TIMED_OUT, now, -1, 0)
@@ -449,30 +453,58 @@ def _dispatch(pool: PoolData, queue: int, now: int) -> None:
     """Start the batches that can start, and set the alarm for the next one."""
     state, slots, settings = pool.state, pool.slots, pool.settings
     q = state.queues[queue]
-    while _has_idle(state, settings, queue):
-        if q.length == 0:
-            break
-        if queue > 0 and state.servers[queue - 1].draining:
-            size, ask = min(q.length, settings.full), 0
-        else:
-            size, ask = _decide(
-                settings.full, settings.patience, q.length, slots.row[q.head].reach, now
-            )
+    alarm = FOREVER
+    while q.length > q.formed and (settings.at_door or _has_idle(state, settings, queue)):
+        first = slots.row[q.formed_last].next if q.formed else q.head
+        size, ask = _size_now(pool, queue, first, now)
         if size == 0:
-            if ask < FOREVER:
-                put(state.alarms, queue, ask)
-            else:
-                remove(state.alarms, queue)
-            return
-        server = take(state.idle) if settings.routing == _CENTRAL else queue - 1
-        _start_batch(pool, queue, server, size, now)
-    remove(state.alarms, queue)
+            alarm = ask
+            break
+        if settings.at_door:
+            _form(slots, q, first, size)
+        else:
+            _start_batch(pool, queue, _idle_server(state, settings, queue), size, now)
+    while q.formed and _has_idle(state, settings, queue):
+        size = slots.row[q.head].together
+        q.formed -= size
+        _start_batch(pool, queue, _idle_server(state, settings, queue), size, now)
+    if alarm < FOREVER:
+        put(state.alarms, queue, alarm)
+    else:
+        remove(state.alarms, queue)
     if state.registers[0].work > 0 and q.length == 0:
         while state.registers[0].work > 0 and _has_idle(state, settings, queue):
             if queue > 0 and state.servers[queue - 1].draining:
                 return
-            server = take(state.idle) if settings.routing == _CENTRAL else queue - 1
-            _start_work(state, settings, server, now)
+            _start_work(state, settings, _idle_server(state, settings, queue), now)
+
+
+@compiled
+def _size_now(pool: PoolData, queue: int, first: int, now: int) -> tuple[int, int]:
+    """How many of those in no batch, the oldest of whom is ``first``, become one now; if none, when to
+    ask again."""
+    state, settings = pool.state, pool.settings
+    waiting = state.queues[queue].length - state.queues[queue].formed
+    if queue > 0 and state.servers[queue - 1].draining:
+        return min(waiting, settings.full), FOREVER
+    return _decide(settings.full, settings.patience, waiting, pool.slots.row[first].reach, now)
+
+
+@compiled
+def _form(slots: Slots, q, first: int, size: int) -> None:  # type: ignore[no-untyped-def]
+    """A batch of those in none, which waits for a server as it is."""
+    slots.row[first].together = size
+    last = first
+    for _ in range(size - 1):
+        last = slots.row[last].next
+    q.formed += size
+    q.formed_last = last
+
+
+@compiled
+def _idle_server(state: State, settings: PoolFixed, queue: int) -> int:
+    """The first of this queue that has nothing to do, which there is."""
+    return take(state.idle) if settings.routing == _CENTRAL else queue - 1
 
 
 @compiled
@@ -493,7 +525,7 @@ def _start_batch(pool: PoolData, queue: int, server: int, size: int, now: int) -
     q.length -= size
     r.waiting -= size
     _head_changed(pool, queue)
-    length = _draw(one, settings.service, size, slots.row[first].service, work)
+    length = _draw(one, settings.service, size, slots.row[first].service, work, now - one.finish)
     one.saving = 0
     if now + length - one.saved_at >= settings.save_every:
         one.saving = 1
@@ -513,7 +545,7 @@ def _start_work(state: State, settings: PoolFixed, server: int, now: int) -> Non
     r, one = state.registers[0], state.servers[server]
     size = min(r.work, settings.full)
     luck = (r.work_serial * _GOLDEN) % 1.0
-    length = _draw(one, settings.service, size, luck, settings.service.work[size])
+    length = _draw(one, settings.service, size, luck, settings.service.work[size], now - one.finish)
     r.work -= size
     r.work_serial += 1
     r.filling += length
@@ -655,8 +687,16 @@ def _own(state: State, settings: PoolFixed, server: int) -> int:
         return -1
     q = state.queues[server + 1]
     first = q.head if q.length else -1
-    state.registers[0].waiting -= q.length
-    q.head = q.tail = -1
-    q.length = 0
+    _empty(state, server + 1)
     remove(state.leaves, server + 1)
     return first
+
+
+@compiled
+def _empty(state: State, queue: int) -> None:
+    """Nobody waits there any more."""
+    q = state.queues[queue]
+    state.registers[0].waiting -= q.length
+    q.head = q.tail = -1
+    q.length = q.formed = 0
+    remove(state.alarms, queue)

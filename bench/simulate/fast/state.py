@@ -25,7 +25,8 @@ REGISTERS = (
 _REGISTERS = np.dtype([(name, "i8") for name in REGISTERS])
 _SLOT = np.dtype(
     [
-        (name, "i8") for name in ("number", "arrival", "reach", "up", "down", "start", "next")
+        (name, "i8")
+        for name in ("number", "arrival", "reach", "up", "down", "start", "next", "together")
     ]
     + [("service", "f8"), ("choice", "f8"), ("size", "f8"), ("source", "i4"), ("batch", "i4")]
 )  # fmt: skip
@@ -39,7 +40,9 @@ _SERVER = np.dtype(
     ]
     + [("block_phase", "f8")]
 )  # fmt: skip
-_QUEUE = np.dtype([(name, "i8") for name in ("head", "tail", "length")])
+_QUEUE = np.dtype([(name, "i8") for name in ("head", "tail", "length", "formed", "formed_last")])
+"""The first ``formed`` of a queue are in batches that wait for a server, up to the slot ``formed_last``;
+``together`` of the first slot of each says how many are in it."""
 
 
 class PoolFixed(NamedTuple):
@@ -47,6 +50,7 @@ class PoolFixed(NamedTuple):
 
     full: int
     patience: Ticks
+    at_door: bool
     service: ServiceTimes
     routing: int
     queue_limit: int
@@ -57,7 +61,7 @@ class PoolFixed(NamedTuple):
     save_every: int
     save_cost: int
     plain: bool
-    """One queue, no limits, one patience: most requests just join."""
+    """One queue, no limits, one patience, no batches at the door: most requests just join."""
     closed: bool
     away_start: Ticks
     away_end: Ticks
@@ -134,6 +138,7 @@ def settings_of(spec: PoolSpec) -> PoolFixed:
     return PoolFixed(
         full=spec.rule.full,
         patience=np.array(spec.rule.patience, np.int64),
+        at_door=spec.rule.at_door,
         service=spec.service,
         routing=int(spec.routing),
         queue_limit=admission.queue_limit,
@@ -166,6 +171,7 @@ def _is_plain(spec: PoolSpec) -> bool:
         spec.routing is Routing.CENTRAL
         and spec.admission == ADMIT_ALL
         and one_patience
+        and not spec.rule.at_door
         and not spec.users
     )
 

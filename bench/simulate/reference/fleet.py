@@ -125,7 +125,7 @@ class _Device:
 
     def _serve(self, size: int, now: int) -> None:
         batch = self._queue[:size]
-        length, load = self._length(batch)
+        length, load = self._length(batch, now)
         stops = self._stops(now, now + length, load)
         cut = stops < now + length
         self.batches += 1
@@ -185,12 +185,12 @@ class _Device:
             charged_at(cell.restart, flat, cell.charger, cell.charging.start, cell.charging.end)
         )
 
-    def _length(self, batch: list[Row]) -> tuple[int, float]:
+    def _length(self, batch: list[Row], now: int) -> tuple[int, float]:
         """How long the batch takes, and the power drawn meanwhile."""
         service, cell, work = self._spec.service, self._spec.battery, 0.0
         for request in batch:
             work = joined_work(service.padded, work, request.size)
-        length = draw(self, service, len(batch), batch[0].service, work)
+        length = draw(self, service, len(batch), batch[0].service, work, now - self._free_at)
         if cell is not None and self._level < cell.saver_below:
             return int(length * cell.saver_slowdown), cell.saver_active
         return length, cell.active if cell else 0.0

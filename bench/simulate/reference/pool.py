@@ -49,8 +49,27 @@ class Queue:
     """First come, first served."""
 
     number: int
+    formed: list[list[Request]] = field(default_factory=list)
+    """Batches that wait for a server as they are, before all the others."""
     waiting: list[Request] = field(default_factory=list)
+    """Those in no batch yet."""
     alarm: int = FOREVER
+
+    def __len__(self) -> int:
+        return sum(map(len, self.formed)) + len(self.waiting)
+
+    def remove(self, request: Request) -> None:
+        """Wherever it waits."""
+        for place in (*self.formed, self.waiting):
+            if request in place:
+                place.remove(request)
+        self.formed = [batch for batch in self.formed if batch]
+
+    def emptied(self) -> list[Request]:
+        """All that waited, the oldest first."""
+        found = [request for batch in self.formed for request in batch] + self.waiting
+        self.formed, self.waiting = [], []
+        return found
 
 
 @dataclass(eq=False)
@@ -197,12 +216,12 @@ class Pool:
             return ready[request.row.source % len(ready)].queue
         if self._spec.routing is Routing.TWO_CHOICES and len(ready) > 1:
             ready = _two_of(ready, request.row.choice)
-        return min(ready, key=lambda s: (len(s.queue.waiting) + len(s.batch), s.number)).queue
+        return min(ready, key=lambda s: (len(s.queue) + len(s.batch), s.number)).queue
 
     def _turned_away(self, queue: Queue, request: Request) -> bool:
         admission = self._spec.admission
         return turned_away(
-            admission.queue_limit, admission.shed_from, admission.shed_to, len(queue.waiting),
+            admission.queue_limit, admission.shed_from, admission.shed_to, len(queue),
             bool(self._idle(queue)), request.row.choice,
         )  # fmt: skip
 
@@ -214,8 +233,9 @@ class Pool:
         self._dispatch(queue)
 
     def _try_again(self, request: Request) -> None:
-        """Back into a queue, at the place its age gives it."""
+        """Back into a queue, at the place its age gives it; batches that wait there are formed anew."""
         queue, age = self._route(request), (request.reach, request.row.number)
+        queue.waiting = queue.emptied()
         older = (other for other in queue.waiting if (other.reach, other.row.number) < age)
         self._join(queue, request, sum(1 for _ in older))
 
@@ -223,7 +243,7 @@ class Pool:
         gives_up = request.reach + self._spec.admission.timeout
         yield patience_ends(self._env, max(gives_up - int(self._env.now), 0), queue.number)
         if request.waits_in is queue:
-            queue.waiting.remove(request)
+            queue.remove(request)
             request.waits_in = None
             self._leave(request, Outcome.TIMED_OUT, -1)
             self._dispatch(queue)
@@ -231,31 +251,40 @@ class Pool:
 
     def _dispatch(self, queue: Queue) -> None:
         """Start the batches that can start, and ask again when the next one may be due."""
-        while queue.waiting and (idle := self._idle(queue)):
-            server, waiting = idle[0], len(queue.waiting)
-            if server.draining:
-                size = min(waiting, self._spec.rule.full)
-            else:
-                oldest, now = queue.waiting[0].reach, int(self._env.now)
-                size, ask = decide(
-                    self._spec.rule.full, self._spec.rule.patience, waiting, oldest, now
-                )
-                if size == 0:
-                    self._ask_again(queue, ask)
-                    return
+        at_door = self._spec.rule.at_door
+        alarm = FOREVER
+        while queue.waiting and (at_door or self._idle(queue)):
+            size, ask = self._decide(queue)
+            if size == 0:
+                alarm = ask
+                break
             batch, queue.waiting = queue.waiting[:size], queue.waiting[size:]
-            for request in batch:
-                request.waits_in = None
-            server.process = self._env.process(
-                self._serve(server, batch, self._length(server, batch))
-            )
-        queue.alarm = FOREVER
-        if not queue.waiting:
+            queue.formed.append(batch)
+            if not at_door:
+                self._start_oldest(queue)
+        while queue.formed and self._idle(queue):
+            self._start_oldest(queue)
+        self._ask_again(queue, alarm)
+        if not len(queue):
             for server in self._idle(queue):
                 if self._work and not server.draining:
                     server.process = self._env.process(
                         self._do_work(server, self._take_work(server))
                     )
+
+    def _decide(self, queue: Queue) -> tuple[int, int]:
+        """How many of those in no batch become one now; if none, when to ask again."""
+        rule, waiting = self._spec.rule, len(queue.waiting)
+        if not self._central and any(s.queue is queue and s.draining for s in self._servers):
+            return min(waiting, rule.full), FOREVER
+        return decide(rule.full, rule.patience, waiting, queue.waiting[0].reach, int(self._env.now))
+
+    def _start_oldest(self, queue: Queue) -> None:
+        """The batch that was formed first goes into service."""
+        server, batch = self._idle(queue)[0], queue.formed.pop(0)
+        for request in batch:
+            request.waits_in = None
+        server.process = self._env.process(self._serve(server, batch, self._length(server, batch)))
 
     def _ask_again(self, queue: Queue, time: int) -> None:
         if time == queue.alarm:
@@ -280,7 +309,7 @@ class Pool:
         service, work = self._spec.service, 0.0
         for request in batch:
             work = joined_work(service.padded, work, request.row.size)
-        length = draw(server, service, size, batch[0].row.service, work)
+        length = draw(server, service, size, batch[0].row.service, work, now - server.finish)
         server.saving = now + length - server.saved_at >= self._spec.checkpoints.every
         length += self._spec.checkpoints.cost if server.saving else 0
         server.state, server.batch, server.finish = "busy", batch, now + length
@@ -305,7 +334,8 @@ class Pool:
     def _take_work(self, server: Server) -> int:
         size = min(self._work, self._spec.rule.full)
         service = self._spec.service
-        length = draw(server, service, size, self._work_serial * GOLDEN % 1, service.work[size])
+        luck, rest = self._work_serial * GOLDEN % 1, int(self._env.now) - server.finish
+        length = draw(server, service, size, luck, service.work[size], rest)
         self._work -= size
         self._work_serial += 1
         self._filling += length
@@ -348,10 +378,10 @@ class Pool:
     def add(self, server: int) -> None:
         one = self._servers[server]
         one.state, one.draining, one.left = "idle", False, FOREVER
-        one.saved_at, one.block_left = int(self._env.now), 0
+        one.saved_at = one.finish = int(self._env.now)
+        one.block_left = 0
         if not self._central:
-            at_the_door, self._door.waiting = self._door.waiting, []
-            for request in at_the_door:
+            for request in self._door.emptied():
                 queue = self._route(request)
                 self._join(queue, request, len(queue.waiting))
         self._dispatch(one.queue)
@@ -373,9 +403,7 @@ class Pool:
                 self._work += one.work
             else:
                 self._busy -= one.finish - now
-        own = [] if self._central else one.queue.waiting
-        if not self._central:
-            one.queue.waiting = []
+        own = [] if self._central else one.queue.emptied()
         in_hand = [*one.unsaved, *one.batch, *own]
         one.state, one.draining, one.left = "off", False, now
         one.work, one.batch, one.unsaved = 0, [], []
@@ -431,7 +459,7 @@ class Pool:
 
     def _waiting(self) -> int:
         queues = {id(s.queue): s.queue for s in self._servers} | {id(self._door): self._door}
-        return sum(len(queue.waiting) for queue in queues.values())
+        return sum(map(len, queues.values()))
 
     def _note_empty(self) -> None:
         if self.watch_empty and not self._waiting() and not any(s.batch for s in self._servers):
