@@ -25,8 +25,10 @@ from bench.scenario import RealTimePart, ResolvedScenario
 from bench.simulate import ServiceTimes, replay
 from bench.validate import Observation, Session, Validation, first_served, validate
 from bench.validate.blocks import order_of, waves
+from bench.validate.calibration import REST, Way
 from bench.validate.judge import judge
 from bench.validate.validation import Block
+from bench.validate.verdict import Sorted, by_block
 from tests.conftest import FAKE_SCENARIO
 
 LONG_S = 900.0
@@ -46,6 +48,8 @@ class Truth:
     drift: float = 0.02
     """The machine's speed changes so much from block to block."""
     slower_under_load: float = 1.0
+    rested: float = 1.0
+    """A replica that has rested takes so many times as long."""
     max_wait: str = "5 ms"
     stalled_share: float = 0.0
     """Of the requests of load, so many are held up, …"""
@@ -81,7 +85,7 @@ class Machine:
                 size: speed * (BASE_S + ITEM_S * size) * self.rng.gamma(100, 0.01, 200)
                 for size in range(1, 9)
             }
-        )
+        )._replace(rest=REST, rested=self.truth.rested)
 
     def play(self, arrival: Any, sample: Any, load: bool) -> Observed:
         count = len(arrival)
@@ -109,7 +113,7 @@ class Machine:
         return rows
 
     def calibrate(self) -> tuple[Block, Observed]:
-        asked = waves(8, 1, 3.0, BASE_S + 8 * ITEM_S, 8, self.rng)
+        asked = waves(8, 1, 3.0, BASE_S + 8 * ITEM_S, [0.01], 8, self.rng)
         # Far enough apart that the next one finds nobody there.
         arrival = np.repeat(np.arange(len(asked.sizes)) * 1_000_000_000, asked.sizes)
         return Block(waves=list(asked.sizes)), self.play(arrival, asked.sample, load=False)
@@ -181,6 +185,33 @@ def test_what_is_wrong_is_off_and_named(tmp_path: Path, truth: Truth, figure: st
         found = verdict_of(truth, tmp_path, seed)
         assert figure in off(found)
         assert found.verdict == "OFF"
+
+
+@pytest.mark.parametrize("rested", [1.0, 1.2])
+def test_how_much_slower_a_rested_replica_is_comes_from_calibration(
+    tmp_path: Path, rested: float
+) -> None:
+    live = scenario(tmp_path)
+    plan, record, table = session(Truth(rested=rested), live, 3)
+    seen = Sorted(live, plan, record, by_block(table, len(record.blocks))).calibration
+    assert abs(seen.rested - rested) < 0.03
+    assert abs(seen.steady.mean(8) / (1e9 * (BASE_S + 8 * ITEM_S)) - 1) < 0.03
+
+
+def test_what_the_way_takes_after_a_rest_is_what_it_took_after_such_a_rest() -> None:
+    rest = np.arange(100.0)
+    way = Way(rest, 5.0 + (rest >= 50), 0.0, 0.0, 20.0)
+    assert way.usual(np.array([0.0, 30.0, 70.0, 1e9])).tolist() == [5.0, 5.0, 6.0, 6.0]
+    drawn = way.drawn(np.repeat([10.0, 80.0], 500), np.random.default_rng(1))
+    assert drawn.tolist() == [5.0] * 500 + [6.0] * 500
+    # The second comes while the first is not answered yet, the third long after that.
+    assert way.rests(np.array([0, 15, 60]))[1:].tolist() == [15.0, 25.0]
+    one = Way(np.zeros(1), np.full(1, 7.0), 0.0, 0.0, 20.0)
+    assert (
+        one.usual(rest).tolist()
+        == one.drawn(rest, np.random.default_rng(1)).tolist()
+        == [7.0] * 100
+    )
 
 
 @pytest.mark.slow

@@ -47,26 +47,26 @@ def job(requests: float, most: int, inputs: int, rng: np.random.Generator) -> Sc
 
 
 def waves(
-    full: int, replicas: int, length_s: float, batch_s: float, inputs: int,
-    rng: np.random.Generator,
+    full: int, replicas: int, length_s: float, batch_s: float, rests_s: Sequence[float],
+    inputs: int, rng: np.random.Generator,
 ) -> Waves:  # fmt: skip
     """Closed-loop waves of every size up to :data:`WAVE` full batches for each replica, and some of one.
 
-    Half of them come at once after the last, and half find replicas that have rested for as long as a
-    request might let them: after a rest, processors and caches are slower.
+    Half of them come at once after the last, and half find a service that has rested as it might
+    under load: after a rest, processors and caches are slower.
 
     Args:
         full: requests in the largest batch.
         batch_s: about what a full batch takes.
+        rests_s: how long it may rest, on average: one of these.
     """
     together = full * replicas
     once = np.concatenate([np.arange(1, WAVE * together + 1), np.ones(together, np.int64)])
-    rest_s = batch_s / full
-    round_s = float((np.ceil(once / together) * batch_s + rest_s / 2).sum())
+    round_s = float((np.ceil(once / together) * batch_s + np.mean(rests_s) / 2).sum())
     rounds = max(int(length_s / round_s), 1)
     sizes = np.concatenate([rng.permutation(once) for _ in range(rounds)])
     rests = rng.random(len(sizes)) < 0.5
-    pause = np.where(rests, rng.exponential(rest_s, len(sizes)), 0.0)
+    pause = np.where(rests, rng.exponential(rng.choice(rests_s, len(sizes))), 0.0)
     return Waves(
         sizes.tolist(),
         np.rint(pause * 1e9).astype(np.int64),

@@ -30,7 +30,7 @@ def forecast(
     count = len(rows)
     arrival = rows["arrival"] - rows["arrival"].min()
     own = way.up + way.down  # of the request itself, which it spends on the links
-    both = np.maximum(rng.choice(way.alone, count) - own, 0.0).astype(np.int64)
+    both = np.maximum(way.drawn(way.rests(arrival), rng) - own, 0.0).astype(np.int64)
     up = both if isinstance(part, EdgePart) else both // 2  # a device is late, and has no way back
     return replay(
         part,

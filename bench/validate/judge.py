@@ -50,8 +50,7 @@ def compare(
         figured: figures of several blocks together.
         looks: figures that the whole session compares; the more, the surer one must be to be off.
     """
-    live = figured([pair.live for pair in pairs])
-    simulated = figured([one for pair in pairs for one in pair.simulated])
+    live, simulated = _of_both(pairs, figured)
     draws = [_drawn(pairs, figured, rng) for _ in range(DRAWS)]
     halves = _halves(pairs, figured)
     found = []
@@ -122,10 +121,20 @@ def _drawn(
     pairs: Sequence[Pair], figured: Figured, rng: np.random.Generator
 ) -> tuple[Figures, Figures]:
     """Of as many blocks, drawn with replacement."""
-    chosen = [pairs[place] for place in rng.integers(0, len(pairs), len(pairs))]
-    return figured([pair.live for pair in chosen]), figured(
-        [one for pair in chosen for one in pair.simulated]
-    )
+    return _of_both([pairs[place] for place in rng.integers(0, len(pairs), len(pairs))], figured)
+
+
+def _of_both(pairs: Sequence[Pair], figured: Figured) -> tuple[Figures, Figures]:
+    """Of these blocks live, and the median over simulations of the same blocks.
+
+    All simulations together would be another experiment: one so much longer that it meets moments that
+    are rarer than these blocks can show, which percentiles tell.
+    """
+    sessions = [figured(one) for one in zip(*(pair.simulated for pair in pairs), strict=True)]
+    known = [session for session in sessions if session]
+    names = known[0].keys() if known else ()
+    simulated = {name: float(np.median([one[name] for one in known])) for name in names}
+    return figured([pair.live for pair in pairs]), simulated
 
 
 def _halves(pairs: Sequence[Pair], figured: Figured) -> list[tuple[Figures, Figures]]:

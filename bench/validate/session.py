@@ -51,7 +51,7 @@ def observe(
     blocks: list[Block] = []
     tables: list[Observed] = []
     with live(part, arm, scenario.scenario.task, asked.replicas, inputs) as service:
-        first = waves(full, asked.replicas, 0.0, GUESS_S, len(inputs), rng)
+        first = waves(full, asked.replicas, 0.0, GUESS_S, [0.0], len(inputs), rng)
         service.ask(first)  # connections are opened, and caches filled
         batch_s = _full_batch_s(service.ask(first), full)
         restart_s = service.restarts_s(RESTARTS)
@@ -73,7 +73,10 @@ def observe(
                     Block(level=load.level, traffic=load.traffic, run=load.run, killed_s=killed_s)
                 )
             on_step(len(blocks), total, "calibration")
-            one = waves(full, asked.replicas, CALIBRATION * each_s, batch_s, len(inputs), rng)
+            one = waves(
+                full, asked.replicas, CALIBRATION * each_s, batch_s,
+                [1 / (level * capacity) for level in asked.levels], len(inputs), rng,
+            )  # fmt: skip
             tables.append(service.ask(one))
             blocks.append(Block(waves=list(one.sizes)))
         on_step(total, total, "")

@@ -28,6 +28,7 @@ from bench.prepare import Settings, prepare
 from bench.scenario import ResolvedScenario
 from bench.simulate.run import prepare as compile_all
 from bench.streams import Streams
+from bench.ticks import FOREVER
 from bench.validate import Observation, Session, Validation, observe, session_of, validate
 from bench.validate.calibration import Drift, Way
 from bench.validate.verdict import Sorted, by_block
@@ -165,11 +166,20 @@ def without(
 
 
 def _no_way(one: Sorted) -> None:
-    one.way = Way(np.zeros(1), 0.0, 0.0)
+    one.way = Way(np.zeros(1), np.zeros(1), 0.0, 0.0, 0.0)
 
 
 def _no_queue_on_the_way(one: Sorted) -> None:
     one.way = replace(one.way, up=0.0, down=0.0)
+
+
+def _no_rest(one: Sorted) -> None:
+    """Whatever came before, a request meets what any alone met, and a batch takes what any took."""
+    found = one.calibration
+    one.way = replace(one.way, alone=np.random.default_rng(1).permutation(one.way.alone))
+    share = np.mean([flag for batches in found.batches.values() for flag in batches.rested])
+    anyhow = float(1 + share * (found.rested - 1))
+    found.steady = found.steady._replace(rest=FOREVER).slowed(anyhow)
 
 
 def _no_drift(one: Sorted) -> None:
@@ -197,6 +207,7 @@ CHANGES: dict[str, Callable[[Sorted], None]] = {
     "nothing": lambda one: None,
     "the way there and back": _no_way,
     "queueing on the way": _no_queue_on_the_way,
+    "what rests falls asleep": _no_rest,
     "the machine's speed around the load": _no_drift,
     "sizes of requests": _no_sizes,
     "correlation of service times": _no_correlation,
