@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -100,12 +100,21 @@ class Live:
     address: str
     replicas: list[psutil.Process]
     """At first, in the order in which they were started."""
+    model: str = "synthetic"
 
     def post(self, content: bytes, **headers: str) -> tuple[int, Any]:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        url = f"{self.address}/v2/models/synthetic/infer"
-        status, said = _open(urllib.request.Request(url, content, sent))  # noqa: S310 - loopback
+        url = f"{self.address}/v2/models/{self.model}/infer"
+        status, said, _ = _open(urllib.request.Request(url, content, sent))  # noqa: S310 - loopback
         return status, json.loads(said)
+
+    def timed(self, number: int) -> tuple[Any, dict[str, str]]:
+        """The answer, and what it says in ``Server-Timing``."""
+        url = f"{self.address}/v2/models/{self.model}/infer"
+        asked = urllib.request.Request(url, body(data=[str(number)]))  # noqa: S310 - loopback
+        _, said, headers = _open(asked)
+        entries = re.findall(r'([\w-]+);(?:dur|desc)="?([^",]+)', headers["Server-Timing"])
+        return json.loads(json.loads(said)["outputs"][0]["data"][0]), dict(entries)
 
     def ask(self, number: int) -> tuple[int, Any]:
         """The status, and the answer or why there is none."""
@@ -113,7 +122,8 @@ class Live:
         return status, json.loads(said["outputs"][0]["data"][0]) if status == 200 else said
 
     def get(self, path: str) -> tuple[int, str]:
-        return _open(self.address + path)
+        status, said, _ = _open(self.address + path)
+        return status, said
 
     def metric(self, name: str) -> float:
         found = re.search(rf"^bench_{name} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
@@ -143,13 +153,13 @@ class Live:
                     replica.resume()
 
 
-def _open(asked: str | urllib.request.Request) -> tuple[int, str]:
+def _open(asked: str | urllib.request.Request) -> tuple[int, str, Mapping[str, str]]:
     try:
         with urllib.request.urlopen(asked, timeout=HANG_S) as answer:  # noqa: S310 - loopback
-            return answer.status, answer.read().decode()
+            return answer.status, answer.read().decode(), answer.headers
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read().decode()
+            return error.code, error.read().decode(), error.headers
 
 
 def scenario(folder: Path, batch: int = 8, more: str = "", **backend: str) -> Path:
@@ -210,7 +220,8 @@ def serving(path: Path, *options: str, limits: str = "", says: str = "") -> Iter
             more = process.stdout.read(1)
             assert more, complaints.read_text()
             said += more
-        yield Live(process, json.loads(said)["address"], replicas_of(process))
+        at = json.loads(said)
+        yield Live(process, at["address"], replicas_of(process), at["model"])
     assert complaints.read_text() == says
 
 

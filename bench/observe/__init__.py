@@ -5,11 +5,22 @@ from bench.observe.asks import Ask, asks_of
 from bench.observe.driver import Driver
 from bench.observe.loop import Loop
 from bench.observe.observed_run import Asking, ObservedRun
-from bench.observe.rows import OBSERVED, Observed, answers_of
+from bench.observe.rows import (
+    DONE,
+    OBSERVED,
+    Observed,
+    answers_of,
+    at_stage,
+    column,
+    columns_of,
+    statuses_of,
+    whole,
+)
 from bench.observe.schedule import schedule
 from bench.observe.target import Target, observe_server, require_ready, visit
 
 __all__ = [
+    "DONE",
     "OBSERVED",
     "Ask",
     "Asker",
@@ -23,8 +34,13 @@ __all__ = [
     "Waves",
     "answers_of",
     "asks_of",
+    "at_stage",
+    "column",
+    "columns_of",
     "observe_server",
     "require_ready",
     "schedule",
+    "statuses_of",
     "visit",
+    "whole",
 ]

@@ -23,11 +23,11 @@ from bench.cores import stay_on
 from bench.errors import BenchError, WorkerLost
 from bench.measure import LiveAnswer, LiveArm, LiveInput
 from bench.observe.asker import START_DELAY_NS, Asker, Schedule, Waves
-from bench.observe.rows import OBSERVED, Observed
+from bench.observe.rows import DONE, OBSERVED, Observed
 from bench.scenario import Arm, Choice
 from bench.simulate import BATCHING, largest_batch
 
-DONE, FAILED = 200, 500
+FAILED = 500
 
 
 class Loop(Asker):

@@ -1,4 +1,4 @@
-"""What a client saw of each request, and the answers that these are to a tally."""
+"""What a client saw of each request, at one stage or several, and the answers that these are to a tally."""
 
 from __future__ import annotations
 
@@ -30,8 +30,52 @@ batch, ``batch`` how many were in it, ``server`` the replica. -1, and a ``batch`
 is that of HTTP, or 0 where there was no answer; ``sample`` which of the inputs it was; ``size`` how large,
 0 where the task has no sizes."""
 Observed = npt.NDArray[Any]
+OF_A_STAGE = ("queue", "service", "in_batch", "batch", "server", "size")
+"""What a line has of each stage: of the second, the columns are called ``queue_2`` and so on."""
 
-_OUTCOMES = {200: Outcome.DONE, 503: Outcome.SHED, 504: Outcome.TIMED_OUT}
+DONE = 200
+_OUTCOMES = {DONE: Outcome.DONE, 503: Outcome.SHED, 504: Outcome.TIMED_OUT}
+_STATUSES = {outcome: status for status, outcome in _OUTCOMES.items()}
+LOST = 500
+
+
+def columns_of(stages: int) -> np.dtype[Any]:
+    """The columns of a line of so many stages; of one, :data:`OBSERVED`."""
+    more = [
+        (column(name, stage), OBSERVED[name].str)
+        for stage in range(2, stages + 1)
+        for name in OF_A_STAGE
+    ]
+    return np.dtype([*OBSERVED.descr, *more])
+
+
+def column(name: str, stage: int) -> str:
+    """What is called so of a stage, which counts from 1."""
+    return name if stage == 1 else f"{name}_{stage}"
+
+
+def at_stage(rows: Observed, stage: int) -> Observed:
+    """The same requests, as if there were that stage only."""
+    found = np.zeros(len(rows), OBSERVED)
+    for name in OBSERVED.names or ():
+        found[name] = rows[column(name, stage) if name in OF_A_STAGE else name]
+    return found
+
+
+def whole(rows: Observed, stages: int) -> Observed:
+    """The same requests, as if the line were one service: waits and services together, and the batch of
+    the last stage that each came to."""
+    found = at_stage(rows, 1)
+    found["in_batch"] *= stages  # numbered at each stage: batches of others must be others
+    for stage in range(2, stages + 1):
+        own = at_stage(rows, stage)
+        came = own["batch"] > 0
+        for name in ("queue", "service"):
+            found[name][came] += own[name][came]
+        for name in ("batch", "server"):
+            found[name][came] = own[name][came]
+        found["in_batch"][came] = own["in_batch"][came] * stages + stage - 1
+    return found
 
 
 def answers_of(rows: Observed) -> Answers:
@@ -54,3 +98,8 @@ def answers_of(rows: Observed) -> Answers:
         found[name] = rows[name]
     found["outcome"] = [_OUTCOMES.get(status, Outcome.LOST) for status in rows["status"].tolist()]
     return found
+
+
+def statuses_of(answers: Answers) -> list[int]:
+    """What a client would have seen of a simulation's."""
+    return [_STATUSES.get(outcome, LOST) for outcome in answers["outcome"].tolist()]

@@ -99,12 +99,14 @@ def validation_table(found: Validation) -> Group:
             f"{level.blocks} blocks, {level.unanswered:,} unanswered: {level.verdict}"
         )
         blocks += [plain(said), table, Text()]
-    service = found.service
-    said = (
-        f"service times of all loads: {100 * (service.error.value or 0):+.1f} % by calibration: "
-        f"{service.verdict}"
-    )
-    return Group(*blocks, plain(said))
+    services = [
+        plain(
+            f"{comparison_cells(one)[0]} times of all loads: {100 * (one.error.value or 0):+.1f} % by "
+            f"calibration: {one.verdict}"
+        )
+        for one in found.services
+    ]
+    return Group(*blocks, *services)
 
 
 def _within(verdict: Judgement) -> str:

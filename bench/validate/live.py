@@ -14,9 +14,10 @@ import psutil
 from bench.cores import divided
 from bench.errors import MeasurementInvalid
 from bench.measure import LiveInput
-from bench.observe import Asker, Driver, Loop, Observed, Schedule, Waves, asks_of
-from bench.scenario import Arm, BatchPart, Choice, EdgePart, Part
-from bench.serve import Service, beside
+from bench.observe import Asker, Driver, Loop, Observed, Schedule, Waves, asks_of, column
+from bench.requests import Floats
+from bench.scenario import BatchPart, Choice, EdgePart
+from bench.serve import Placed, Service, beside
 from bench.ticks import PER_SECOND
 
 LOOK_S = 0.02
@@ -25,16 +26,23 @@ _SAID = re.compile(r"^(bench_replicas_ready|bench_replica_restarts_total) (\S+)$
 
 
 class Live:
-    """Answers schedules and waves."""
+    """Answers schedules and waves.
+
+    Args:
+        sizes: of a line, how large each input is to the second stage, and so on.
+    """
 
     is_job = False
 
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+    def __init__(self, asker: Asker, sizes: Sequence[Floats] = ()) -> None:
+        self._asker, self._sizes = asker, sizes
 
     def ask(self, what: Schedule | Waves) -> Observed:
         """Ask all of it, and wait for the answers."""
-        return self._asker.ask(what)
+        rows = self._asker.ask(what)
+        for stage, own in enumerate(self._sizes, 2):
+            rows[column("size", stage)] = own[rows["sample"]]
+        return rows
 
     def load(self, what: Schedule, kill_s: float | None) -> tuple[Observed, float | None]:
         """A block of load; of a job, also when a replica was killed, from the first request on."""
@@ -110,17 +118,27 @@ class LiveJob(Live):
 
 @contextmanager
 def live(
-    part: Part, arm: Arm, task: Choice, replicas: int, inputs: Sequence[LiveInput]
-) -> Iterator[Live]:
-    """The service of a part, on cores of its own where there are enough."""
-    threads = arm.device.threads
-    own, others = divided(threads and threads * replicas)
+    line: Sequence[Placed], task: Choice, replicas: int, inputs: Sequence[LiveInput],
+    sizes: Sequence[Floats],
+) -> Iterator[Live]:  # fmt: skip
+    """The service of a line, on cores of its own where there are enough."""
+    part, arm = line[0].part, line[0].arm
+    own, others = divided(_threads(line, replicas))
     if isinstance(part, EdgePart):
         with Loop(arm, task, part.batching, inputs, own) as loop:
             yield Live(loop)
         return
     with (
-        beside(part, arm, task, replicas) as service,
-        Driver(service.infer, asks_of(inputs), others) as driver,
+        beside(line, task, replicas) as service,
+        Driver(service.infer, asks_of(inputs), others, stages=len(line)) as driver,
     ):
-        yield LiveJob(driver, service, replicas) if isinstance(part, BatchPart) else Live(driver)
+        if isinstance(part, BatchPart):
+            yield LiveJob(driver, service, replicas)
+        else:
+            yield Live(driver, sizes)
+
+
+def _threads(line: Sequence[Placed], replicas: int) -> int | None:
+    """Of all replicas; ``None``: one of them takes what there is."""
+    found = [one.arm.device.threads for one in line]
+    return None if None in found else replicas * sum(filter(None, found))
