@@ -43,14 +43,24 @@ STAGE = """\
 """
 
 
-def line_scenario(folder: Path, more: str = "", find: str = "1 ms", read: str = "1 ms") -> Path:
-    """A line that finds halves, and reads those that there are; ``more`` is of the second stage."""
+OF_SERVICE = STAGE[STAGE.index("        offer") :]
+
+
+def line_scenario(
+    folder: Path, more: str = "", find: str = "1 ms", read: str = "1 ms", place: str = "real_time"
+) -> Path:
+    """A line that finds halves, at a place, and reads those that there are; ``more`` is of the second stage."""
     path = folder / "line.yaml"
     text = FAKE_SCENARIO.replace("{name: synthetic, samples: 8, payload_bytes: 5000}", str(TASK))
     before, _, _ = text.partition("deployments:")
+    first = (
+        STAGE
+        if place == "real_time"
+        else STAGE.replace(OF_SERVICE, "        offer: edge/mini-pc\n        fleet: 4\n")
+    )
     path.write_text(
         f"{before}deployments:\n  - name: cloud\n    kind: line\n    stages:\n"
-        + STAGE.format(stage="find", place="real_time", base=find)
+        + first.format(stage="find", place=place, base=find)
         + STAGE.format(stage="read", place="real_time", base=read)
         + f"        takes: found\n        {more}\n"
     )
@@ -248,18 +258,14 @@ def ended_well(live: Live) -> bool:
 
 # What cannot be -----------------------------------------------------------------------------------
 
-EDGE_FIRST = STAGE.format(stage="find", place="edge", base="1 ms").replace(
-    "        scaling: {name: fixed, replicas: 1}\n        start_up: {node: 60 s}\n"
-    "        network: {uplink: 4 Mbit/s, downlink: 16 Mbit/s, rtt: 40 ms}\n",
-    "        fleet: 4\n",
-)
-
 
 def test_lines_that_cannot_be_served_are_told_why(tmp_path: Path) -> None:
     path = tmp_path / "fake.yaml"
     path.write_text(FAKE_SCENARIO + CASCADE)
     with pytest.raises(InputError, match=r"cascade \(site\).*simulated only"):
         line_of(prepare(path, Settings()), "cascade")
+    with pytest.raises(InputError, match=r"cloud \(find\).*no service of replicas"):
+        line_of(prepare(line_scenario(tmp_path, place="edge"), Settings()), "cloud")
     path.write_text(FAKE_SCENARIO + CASCADE.replace("takes: {unsure: 30 %}", "takes: all"))
     with pytest.raises(InputError, match=r"cascade \(camera\).*no service of replicas"):
         line_of(prepare(path, Settings()), "cascade")

@@ -16,7 +16,7 @@ import pytest
 from bench.observe import Observed, at_stage, columns_of, whole
 from bench.prepare import Settings, prepare
 from bench.requests import Requests
-from bench.scenario import ResolvedScenario
+from bench.scenario import EdgePart, ResolvedScenario
 from bench.simulate import ServiceTimes, replay
 from bench.validate import Observation, Session, Validation, first_served, validate
 from bench.validate.asked import line_of
@@ -52,6 +52,7 @@ class Machine:
     def __init__(self, truth: Truth, scenario: ResolvedScenario, seed: int) -> None:
         self.truth, self.rng = truth, np.random.default_rng(seed)
         self.parts = [one.part for one in line_of(scenario, "cloud")]
+        self.of_device = isinstance(self.parts[0], EdgePart)
         self.batches = 0
 
     def service(self, base: float, most: int) -> ServiceTimes:
@@ -62,23 +63,26 @@ class Machine:
 
     def play(self, arrival: Any, sample: Any, load: bool) -> Observed:
         count = len(arrival)
-        half = self.rng.gamma(25, 10_000, count).astype(np.int64)
+        half, late = (self.rng.gamma(25, ns, count).astype(np.int64) for ns in (10_000, 4_000))
         asked = Requests(
             number=np.arange(count), arrival=arrival, time=arrival,
             source=np.zeros(count, np.int32), service=self.rng.random(count),
-            choice=self.rng.random(count), up=half, down=np.where(sample % 2 == 0, 0, half),
-            size=np.zeros(count),
+            choice=self.rng.random(count), up=late if self.of_device else half,
+            down=np.where((sample % 2 == 0) | self.of_device, 0, half), size=np.zeros(count),
         )  # fmt: skip
         first = replay(self.parts[0], self.service(FIND_S, 1), 1, asked)
         goes_on = sample % 2 == 0
         slower = self.truth.read if load else 1.0
         later = asked.take(np.flatnonzero(goes_on))
         time = first["finished"][goes_on] + HAND_OVER_NS
-        later = replace(later, time=time, up=0 * time, down=half[goes_on])
+        up = half[goes_on] if self.of_device else 0 * time
+        later = replace(later, time=time, up=up, down=half[goes_on])
         later = later.take(np.argsort(time, kind="stable"))
         second = replay(self.parts[1], self.service(slower * READ_S, 2), 1, later)
-        rows = np.zeros(count, columns_of(2))
+        rows = np.zeros(count, columns_of(2, self.of_device))
         rows["arrival"] = rows["sent"] = arrival
+        if self.of_device:
+            rows["handed"] = first["finished"]
         rows["status"], rows["sample"], rows["finished"] = 200, sample, first["finished"]
         self.note(rows, first, "")
         rows["finished"][second["number"]] = second["finished"]
@@ -131,8 +135,8 @@ def session(truth: Truth, scenario: ResolvedScenario, seed: int) -> tuple[Any, .
     return plan, record, table
 
 
-def verdict_of(truth: Truth, tmp_path: Path, seed: int) -> Validation:
-    scenario = prepare(line_scenario(tmp_path, BATCH), Settings())
+def verdict_of(truth: Truth, tmp_path: Path, seed: int, place: str = "real_time") -> Validation:
+    scenario = prepare(line_scenario(tmp_path, BATCH, place=place), Settings())
     plan, record, table = session(truth, scenario, seed)
     return validate(scenario, plan, record, table, seed, lambda *step: None)
 
@@ -148,8 +152,9 @@ def off(found: Validation) -> list[str]:
 
 
 @pytest.mark.slow
-def test_forecasts_of_a_line_are_close_at_every_stage(tmp_path: Path) -> None:
-    found = verdict_of(Truth(), tmp_path, 1)
+@pytest.mark.parametrize("place", ["real_time", "edge"])
+def test_forecasts_of_a_line_are_close_at_every_stage(tmp_path: Path, place: str) -> None:
+    found = verdict_of(Truth(), tmp_path, 1, place)
     assert off(found) == []
     assert [stage.name for stage in found.later] == ["read"]
     assert found.service_s[1] == pytest.approx(FIND_S, rel=0.02)
@@ -161,6 +166,9 @@ def test_forecasts_of_a_line_are_close_at_every_stage(tmp_path: Path) -> None:
             for figure in ("wait", "service", "utilisation", "mean_batch"):
                 assert f"{figure} ({stage})" in compared
                 assert figure not in compared
+        print(
+            level.level, {one.figure: (one.live.value, one.error.value) for one in level.compared}
+        )
         errors = {name: one.error.value or 0.0 for name, one in compared.items()}
         assert abs(errors["mean"]) < 0.04
         assert abs(errors["p99"]) < 0.09
@@ -221,9 +229,10 @@ def bench(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_a_live_line_accounts_for_every_request_at_every_stage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["real_time", "edge"])
+def test_a_live_line_accounts_for_every_request_at_every_stage(tmp_path: Path, place: str) -> None:
     pytest.importorskip("aiohttp", reason="the extra serve is not installed")
-    path = line_scenario(tmp_path, BATCH, find="6 ms", read="9 ms")
+    path = line_scenario(tmp_path, BATCH, find="6 ms", read="9 ms", place=place)
     started = bench(
         "validate", str(path), "--minutes", "0.3", "--levels", "0.5", "--json", "--out", "run"
     )
@@ -242,6 +251,9 @@ def test_a_live_line_accounts_for_every_request_at_every_stage(tmp_path: Path) -
     took = table["queue"] + table["service"]
     took[came] += table["queue_2"][came] + table["service_2"][came]
     assert (took <= table["finished"] - table["sent"]).all()
+    if place == "edge":
+        assert (table["handed"][~came] == table["finished"][~came]).all()
+        assert (table["handed"][came] < table["finished"][came]).all()
     assert "service (read)" in Path("run/validation.html").read_text()
     assert bench("report", "run").communicate(timeout=LONG_S)[0].strip().endswith("validation.html")
 

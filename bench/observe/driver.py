@@ -81,12 +81,8 @@ def _work(
 async def _answer(
     line: Connection, url: str, asks: Sequence[Ask], patience_s: float, stages: int
 ) -> None:
-    import aiohttp
-
-    limits = aiohttp.ClientTimeout(total=patience_s)
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3600.0)
-    async with aiohttp.ClientSession(connector=connector, timeout=limits) as session:
-        client = _Client(session, url, asks, stages)
+    async with session(patience_s) as asked:
+        client = _Client(Sender(asked, url, stages), asks, stages)
         heard = _next(line)
         while True:
             what = await heard
@@ -108,21 +104,48 @@ def _next(line: Connection) -> asyncio.Future[Schedule | Waves | None]:
     return asyncio.ensure_future(asyncio.to_thread(line.recv))
 
 
-class _Client:
+def session(patience_s: float) -> aiohttp.ClientSession:
+    """Connections, as many as are needed, which stay open."""
+    import aiohttp
+
+    limits = aiohttp.ClientTimeout(total=patience_s)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3600.0)
+    return aiohttp.ClientSession(connector=connector, timeout=limits)
+
+
+class Sender:
     """Sends, and notes what comes."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, url: str, asks: Sequence[Ask], stages: int
-    ) -> None:
+    def __init__(self, asked: aiohttp.ClientSession, url: str, stages: int) -> None:
         import aiohttp
 
-        self._session, self._url, self._asks, self._stages = session, url, asks, stages
+        self._session, self._url, self._stages = asked, url, stages
         self._failures = (aiohttp.ClientError, TimeoutError, OSError)
-        self.rows: Observed = np.zeros(0, columns_of(stages))
+
+    async def send(self, row: Any, ask: Ask) -> None:
+        """One request, whose row it is."""
+        sent, status, said = time.perf_counter_ns(), 0, ""
+        try:
+            async with self._session.post(self._url, data=ask.body, headers=ask.headers) as answer:
+                await answer.read()
+                finished, status = time.perf_counter_ns(), answer.status
+                said = answer.headers.get("Server-Timing", "")
+        except self._failures:
+            finished = time.perf_counter_ns()
+        row["sent"], row["finished"], row["status"] = sent, finished, status
+        _note(row, said, self._stages)
+
+
+class _Client:
+    """Asks what it is told to."""
+
+    def __init__(self, sender: Sender, asks: Sequence[Ask], stages: int) -> None:
+        self._sender, self._asks, self._columns = sender, asks, columns_of(stages)
+        self.rows: Observed = np.zeros(0, self._columns)
         """Of what is being asked; ``finished`` is 0 where nothing has come yet."""
 
     async def ask(self, what: Schedule | Waves) -> Observed:
-        rows = self.rows = np.zeros(len(what.sample), columns_of(self._stages))
+        rows = self.rows = np.zeros(len(what.sample), self._columns)
         rows["sample"], rows["size"] = what.sample, [self._asks[k].size for k in what.sample]
         gc.collect()
         gc.disable()
@@ -159,18 +182,7 @@ class _Client:
             first += size
 
     async def _send(self, rows: Observed, place: int) -> None:
-        ask = self._asks[rows["sample"][place]]
-        sent, status, said = time.perf_counter_ns(), 0, ""
-        try:
-            async with self._session.post(self._url, data=ask.body, headers=ask.headers) as answer:
-                await answer.read()
-                finished, status = time.perf_counter_ns(), answer.status
-                said = answer.headers.get("Server-Timing", "")
-        except self._failures:
-            finished = time.perf_counter_ns()
-        row = rows[place]
-        row["sent"], row["finished"], row["status"] = sent, finished, status
-        _note(row, said, self._stages)
+        await self._sender.send(rows[place], self._asks[rows["sample"][place]])
 
 
 def _note(row: Any, said: str, stages: int = 1) -> None:

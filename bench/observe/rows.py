@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ batch, ``batch`` how many were in it, ``server`` the replica. -1, and a ``batch`
 is that of HTTP, or 0 where there was no answer; ``sample`` which of the inputs it was; ``size`` how large,
 0 where the task has no sizes."""
 Observed = npt.NDArray[Any]
+Places = Sequence[int] | npt.NDArray[np.intp]
 OF_A_STAGE = ("queue", "service", "in_batch", "batch", "server", "size")
 """What a line has of each stage: of the second, the columns are called ``queue_2`` and so on."""
 
@@ -39,14 +42,19 @@ _STATUSES = {outcome: status for status, outcome in _OUTCOMES.items()}
 LOST = 500
 
 
-def columns_of(stages: int) -> np.dtype[Any]:
-    """The columns of a line of so many stages; of one, :data:`OBSERVED`."""
+def columns_of(stages: int, of_device: bool = False) -> np.dtype[Any]:
+    """The columns of a line of so many stages; of one, :data:`OBSERVED`.
+
+    Args:
+        of_device: whether the first stage is a device: ``handed`` is when it had answered.
+    """
     more = [
         (column(name, stage), OBSERVED[name].str)
         for stage in range(2, stages + 1)
         for name in OF_A_STAGE
     ]
-    return np.dtype([*OBSERVED.descr, *more])
+    handed = [("handed", "i8")] if of_device else []
+    return np.dtype([*OBSERVED.descr, *more, *handed])
 
 
 def column(name: str, stage: int) -> str:
@@ -76,6 +84,25 @@ def whole(rows: Observed, stages: int) -> Observed:
             found[name][came] = own[name][came]
         found["in_batch"][came] = own["in_batch"][came] * stages + stage - 1
     return found
+
+
+def beyond(rows: Observed, stages: int) -> Observed:
+    """The same requests to the line after a device, which come when that has answered."""
+    found = np.zeros(len(rows), columns_of(stages - 1))
+    for name in ("finished", "status", "sample"):
+        found[name] = rows[name]
+    found["arrival"] = found["sent"] = rows["handed"]
+    for stage, name in product(range(1, stages), OF_A_STAGE):
+        found[column(name, stage)] = rows[column(name, stage + 1)]
+    return found
+
+
+def note_beyond(rows: Observed, places: Places, later: Observed, stages: int) -> None:
+    """What those at these places met at the line after a device; sizes are known before."""
+    for name in ("finished", "status"):
+        rows[name][places] = later[name]
+    for stage, name in product(range(1, stages), OF_A_STAGE[:-1]):
+        rows[column(name, stage + 1)][places] = later[column(name, stage)]
 
 
 def answers_of(rows: Observed) -> Answers:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from bench.cores import stay_on
 from bench.errors import BenchError, WorkerLost
 from bench.scenario import Choice
 from bench.serve.part import Placed
@@ -29,8 +30,13 @@ class Service(NamedTuple):
 
 
 @contextlib.contextmanager
-def beside(line: Sequence[Placed], task: Choice, replicas: int) -> Iterator[Service]:
+def beside(
+    line: Sequence[Placed], task: Choice, replicas: int, cores: Set[int] | None = None
+) -> Iterator[Service]:
     """Serve so many replicas of each stage on a free port of this machine's own, as long as ``with`` lasts.
+
+    Args:
+        cores: those that all of it runs on; ``None`` for any.
 
     Raises:
         BenchError: it cannot be served.
@@ -38,7 +44,7 @@ def beside(line: Sequence[Placed], task: Choice, replicas: int) -> Iterator[Serv
     context = multiprocessing.get_context("spawn")
     pipe, theirs = context.Pipe()
     process = context.Process(
-        target=_serve, args=(theirs, line, task, replicas), name="bench serve"
+        target=_serve, args=(theirs, line, task, replicas, cores), name="bench serve"
     )
     process.start()
     theirs.close()
@@ -60,7 +66,11 @@ def beside(line: Sequence[Placed], task: Choice, replicas: int) -> Iterator[Serv
         pipe.close()
 
 
-def _serve(pipe: Connection, line: Sequence[Placed], task: Choice, replicas: int) -> None:
+def _serve(
+    pipe: Connection, line: Sequence[Placed], task: Choice, replicas: int, cores: Set[int] | None
+) -> None:
+    stay_on(cores)
+
     def on_ready(address: str, model: str) -> None:
         pipe.send((address, model))
 

@@ -8,6 +8,7 @@ from bench.errors import InputError, UnknownName
 from bench.scenario import (
     Arm,
     Deployment,
+    EdgePart,
     LineDeployment,
     Part,
     RealTimePart,
@@ -33,7 +34,8 @@ class Placed:
 def line_of(
     scenario: ResolvedScenario, deployment: str, kinds: tuple[type[Part], ...] = (RealTimePart,)
 ) -> list[Placed]:
-    """The stages of a deployment: one of one of these kinds, or several of replicas.
+    """The stages of a deployment: one of one of these kinds, or several of replicas, behind a device where
+    devices are one of the kinds.
 
     Raises:
         InputError: it is of another kind, or runs on another machine.
@@ -44,7 +46,7 @@ def line_of(
     found = scenario.scenario.deployments[names.index(deployment)]
     line = found.line
     if len(line) > 1:
-        _require_replicas(deployment, line)
+        _require_replicas(deployment, line[1:] if _is_device(line[0], kinds) else line)
     elif not isinstance(line[0].part, kinds):
         raise InputError(
             f"{deployment!r} is not one service of replicas",
@@ -69,6 +71,11 @@ def _written(deployment: Deployment) -> list[str]:
     if isinstance(deployment, LineDeployment):
         return [stage.name for stage in deployment.stages]
     return [stage.name for stage in deployment.line]
+
+
+def _is_device(stage: Stage, kinds: tuple[type[Part], ...]) -> bool:
+    """Whether it is one, and may be."""
+    return stage.place == "edge" and EdgePart in kinds
 
 
 def _require_replicas(deployment: str, line: list[Stage]) -> None:

@@ -55,8 +55,8 @@ def checked(scenario: ResolvedScenario, asked: Session) -> Session:
             "no deployment of the scenario can be served from here", where="bench validate",
             allowed="one whose device is this machine",
         )  # fmt: skip
-    part = line_of(scenario, chosen)[0].part
-    if isinstance(part, EdgePart) and asked.replicas > 1:
+    line = line_of(scenario, chosen)
+    if len(line) == 1 and isinstance(line[0].part, EdgePart) and asked.replicas > 1:
         raise InputError(f"a device of {chosen!r} has one loop", where="--replicas", allowed="1")
     return asked.model_copy(update={"deployment": chosen})
 
@@ -75,6 +75,11 @@ def line_of(scenario: ResolvedScenario, deployment: str) -> list[serve.Placed]:
             where="--deployment", allowed="an edge deployment without admission",
         )  # fmt: skip
     return line
+
+
+def replicas_of(line: Sequence[serve.Placed], replicas: int) -> list[int]:
+    """Of each stage; a device is one loop."""
+    return [1 if isinstance(one.part, EdgePart) else replicas for one in line]
 
 
 def first_served(scenario: ResolvedScenario) -> str | None:

@@ -121,11 +121,16 @@ class Answered:
 
 
 def figures(
-    blocks: Sequence[Answered], replicas: int, limit_s: float | None, inside: bool, is_job: bool
+    blocks: Sequence[Answered],
+    replicas: Sequence[int],
+    limit_s: float | None,
+    inside: bool,
+    is_job: bool,
 ) -> dict[str, float]:
     """Of several blocks together.
 
     Args:
+        replicas: of each stage.
         limit_s: a request that takes no longer is within the SLO; ``None``: there is none.
         inside: whether the answers say how long they waited, and in which batch.
         is_job: whether each block is a job that is begun and ended.
@@ -143,11 +148,11 @@ def figures(
     if limit_s is not None:
         found["slo_attainment"] = int(np.searchsorted(response, limit_s, "right")) / seen.asked
     if inside:
-        for name, stage in seen.stages.items():
-            own = _served(stage, seen.span_s * replicas, is_job)
+        for (name, stage), held in zip(seen.stages.items(), replicas, strict=False):
+            own = _served(stage, seen.span_s * held, is_job)
             found |= {at(figure, name): value for figure, value in own.items()}
         if not seen.stages:
-            found |= _served(seen, seen.span_s * replicas, is_job)
+            found |= _served(seen, seen.span_s * replicas[0], is_job)
     if inside and not is_job:
         found["way"] = round(float((seen.response - seen.wait - seen.service).mean()), 9)
     return found

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 
+import numpy as np
 import psutil
 
 from bench.cores import divided
 from bench.errors import MeasurementInvalid
 from bench.measure import LiveInput
-from bench.observe import Asker, Driver, Loop, Observed, Schedule, Waves, asks_of, column
+from bench.observe import (
+    Asker,
+    Driver,
+    HandsOn,
+    Loop,
+    Observed,
+    Relay,
+    Schedule,
+    Waves,
+    asks_of,
+    column,
+    columns_of,
+    note_beyond,
+)
 from bench.requests import Floats
 from bench.scenario import BatchPart, Choice, EdgePart
 from bench.serve import Placed, Service, beside
@@ -39,10 +55,13 @@ class Live:
 
     def ask(self, what: Schedule | Waves) -> Observed:
         """Ask all of it, and wait for the answers."""
-        rows = self._asker.ask(what)
+        rows = self._rows(what)
         for stage, own in enumerate(self._sizes, 2):
             rows[column("size", stage)] = own[rows["sample"]]
         return rows
+
+    def _rows(self, what: Schedule | Waves) -> Observed:
+        return self._asker.ask(what)
 
     def load(self, what: Schedule, kill_s: float | None) -> tuple[Observed, float | None]:
         """A block of load; of a job, also when a replica was killed, from the first request on."""
@@ -116,18 +135,40 @@ class LiveJob(Live):
         raise MeasurementInvalid("A replica that was killed was not replaced.")
 
 
+class LiveDevice(Live):
+    """A device, and the service of what it hands on."""
+
+    def __init__(self, loop: Loop, relay: Relay, stages: int, sizes: Sequence[Floats]) -> None:
+        super().__init__(loop, sizes)
+        self._relay, self._stages = relay, stages
+
+    def _rows(self, what: Schedule | Waves) -> Observed:
+        own = super()._rows(what)
+        relayed = self._relay.block()
+        rows = np.zeros(len(own), columns_of(self._stages, of_device=True))
+        for name in own.dtype.names or ():
+            rows[name] = own[name]
+        rows["handed"] = own["finished"]
+        for stage, name in product(
+            range(2, self._stages + 1), ("queue", "service", "in_batch", "server")
+        ):
+            rows[column(name, stage)] = -1  # until more is known
+        note_beyond(rows, relayed.places, relayed.rows, self._stages)
+        return rows
+
+
 @contextmanager
 def live(
     line: Sequence[Placed], task: Choice, replicas: int, inputs: Sequence[LiveInput],
     sizes: Sequence[Floats],
 ) -> Iterator[Live]:  # fmt: skip
     """The service of a line, on cores of its own where there are enough."""
-    part, arm = line[0].part, line[0].arm
-    own, others = divided(_threads(line, replicas))
+    part = line[0].part
     if isinstance(part, EdgePart):
-        with Loop(arm, task, part.batching, inputs, own) as loop:
-            yield Live(loop)
+        with _device(line, task, replicas, inputs, sizes) as device:
+            yield device
         return
+    _, others = divided(_threads(line, replicas))
     with (
         beside(line, task, replicas) as service,
         Driver(service.infer, asks_of(inputs), others, stages=len(line)) as driver,
@@ -136,6 +177,31 @@ def live(
             yield LiveJob(driver, service, replicas)
         else:
             yield Live(driver, sizes)
+
+
+@contextmanager
+def _device(
+    line: Sequence[Placed], task: Choice, replicas: int, inputs: Sequence[LiveInput],
+    sizes: Sequence[Floats],
+) -> Iterator[Live]:  # fmt: skip
+    """The loop of one device, and where stages follow, a server of these."""
+    first, *later = line
+    own, others = divided(first.arm.device.threads)
+    batching = first.part.batching
+    if not later:
+        with Loop(first.arm, task, batching, inputs, own) as loop:
+            yield Live(loop)
+        return
+    handed, to = multiprocessing.Pipe()
+    hands_on = HandsOn(to, later[0].stage.only_found)
+    with (
+        beside(later, task, replicas, others) as service,
+        Relay(service.infer, handed, others, len(later)) as relay,
+        Loop(first.arm, task, batching, inputs, own, hands_on) as loop,
+    ):
+        handed.close()
+        to.close()  # so that each of the two processes hears of the other's end
+        yield LiveDevice(loop, relay, len(line), sizes)
 
 
 def _threads(line: Sequence[Placed], replicas: int) -> int | None:

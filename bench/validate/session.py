@@ -16,7 +16,7 @@ from bench.scenario import Arm, Choice, ResolvedScenario, Workload
 from bench.serve import Placed
 from bench.simulate import largest_batch
 from bench.streams import Streams
-from bench.validate.asked import line_of
+from bench.validate.asked import line_of, replicas_of
 from bench.validate.blocks import FETCHED, Load, job, order_of, waves
 from bench.validate.calibration import batches_of
 from bench.validate.live import Live, live
@@ -64,9 +64,11 @@ def observe(
         batch_s = sum(batches_s)
         restart_s = service.restarts_s(RESTARTS)
         shares = [1.0, *(float(np.mean(~np.isnan(one))) for one in sizes)]
-        capacity = asked.replicas * min(
-            most / (took_s * share)
-            for most, took_s, share in zip(fulls, batches_s, shares, strict=True)
+        capacity = min(
+            count * most / (took_s * share)
+            for count, most, took_s, share in zip(
+                replicas_of(line, asked.replicas), fulls, batches_s, shares, strict=True
+            )
         )
         loads = order_of(asked.levels, asked.traffics, asked.runs, rng)
         each_s = asked.length_s / (len(loads) + 1)

@@ -10,17 +10,23 @@ import pandas as pd
 
 from bench.errors import MeasurementInvalid
 from bench.observe import DONE, Observed, answers_of, at_stage, column, columns_of, whole
-from bench.scenario import BatchPart, ResolvedScenario
+from bench.scenario import BatchPart, EdgePart, ResolvedScenario
 from bench.simulate import largest_batch, prepare
 from bench.stats import empirical_quantile
 from bench.streams import Streams
 from bench.ticks import PER_SECOND
-from bench.validate.asked import line_of
+from bench.validate.asked import line_of, replicas_of
 from bench.validate.calibration import Calibration, span_s, way_of
 from bench.validate.figures import FIGURES, OF_A_STAGE, Answered, at, figures
 from bench.validate.forecast import forecast
 from bench.validate.judge import Pair, compare
-from bench.validate.line import comes_to, forecast_line
+from bench.validate.line import (
+    answered,
+    comes_to,
+    forecast_behind_device,
+    forecast_line,
+    ways_of,
+)
 from bench.validate.validation import (
     Block,
     Compared,
@@ -100,7 +106,7 @@ class Sorted:
         limit = scenario.scenario.objective.response
         self._figured = partial(
             figures,
-            replicas=asked.replicas,
+            replicas=replicas_of(self._line, asked.replicas),
             limit_s=limit.limit if limit else None,
             inside=True,
             is_job=isinstance(self._line[0].part, BatchPart),
@@ -114,7 +120,7 @@ class Sorted:
             if block.level is None:
                 quiet.append(own)
                 alike = whole(own, self.stages)
-                waves += _answered(np.split(alike, np.cumsum(block.waves)[:-1]))
+                waves += answered(np.split(alike, np.cumsum(block.waves)[:-1]))
             else:
                 self._loads.append((block, own, len(quiet) - 1))
         if not any(len(wave) == 1 for wave in waves):
@@ -127,6 +133,10 @@ class Sorted:
             for number, one in enumerate(self._line, 1)
         ]
         self.way = way_of(waves)
+        self._ways = None
+        if self.stages > 1 and isinstance(self._line[0].part, EdgePart):
+            times = [block.waves for block in observed.blocks if block.level is None]
+            self._ways = ways_of(list(zip(times, quiet, strict=True)), self.stages)
         self._rows = np.concatenate(rows)
 
     @property
@@ -208,6 +218,9 @@ class Sorted:
                 away = self._away(block, rng)
                 answers = forecast(own, *stages[0], replicas, self.way, away, rng)
                 found.append(Answered.of(answers))
+            elif self._ways is not None:
+                rows = forecast_behind_device(own, stages, replicas, self._ways, comes, rng)
+                found.append(self._seen(rows))
             else:
                 rows = forecast_line(own, stages, replicas, self.way, comes, rng)
                 found.append(self._seen(rows))
@@ -221,14 +234,9 @@ class Sorted:
         return [(round(block.killed_s * PER_SECOND), round(back_s * PER_SECOND))]
 
 
-def _answered(waves: Sequence[Observed]) -> list[Observed]:
-    """Those in which every request was."""
-    return [wave for wave in waves if (wave["status"] == DONE).all()]
-
-
 def by_block(table: pd.DataFrame, blocks: int, stages: int = 1) -> list[Observed]:
     """The rows of each block, of a table of all."""
-    columns, found = columns_of(stages), []
+    columns, found = columns_of(stages, "handed" in table), []
     for number in range(blocks):
         own = table[table["block"] == number]
         rows = np.zeros(len(own), columns)
