@@ -182,7 +182,7 @@ def scenario(folder: Path, batch: int = 8, more: str = "", **backend: str) -> Pa
 FEW_FILES = 128
 
 
-def command(path: Path, *options: str, limits: str = "") -> list[str]:
+def command(path: Path, *options: str, limits: str = "", deployment: str = "cloud") -> list[str]:
     """Of a server, with a free port and, where ``limits`` are given, few files."""
     program = ["-m", "bench"]
     few: list[str] = []
@@ -190,7 +190,7 @@ def command(path: Path, *options: str, limits: str = "") -> list[str]:
         program = ["-m", "tests.limited_server", limits]
         few = ["sh", "-c", f'ulimit -n {FEW_FILES}; exec "$@"', "sh"]
     return [
-        *few, sys.executable, *program, "serve", str(path), "--deployment", "cloud", "--port", "0",
+        *few, sys.executable, *program, "serve", str(path), "--deployment", deployment, "--port", "0",
         *options,
     ]  # fmt: skip
 
@@ -206,10 +206,13 @@ def started(command: list[str], **given: Any) -> Iterator[subprocess.Popen[str]]
 
 
 @contextmanager
-def serving(path: Path, *options: str, limits: str = "", says: str = "") -> Iterator[Live]:
+def serving(
+    path: Path, *options: str, limits: str = "", says: str = "", deployment: str = "cloud",
+    stderr: Path | None = None,
+) -> Iterator[Live]:  # fmt: skip
     """A server of this scenario; on stderr it says just that in the end, whatever is asked of it."""
-    complaints = path.with_suffix(".stderr")
-    line = command(path, "--json", *options, limits=limits)
+    complaints = stderr or path.with_suffix(".stderr")
+    line = command(path, "--json", *options, limits=limits, deployment=deployment)
     with (
         complaints.open("w") as errors,
         started(line, stdout=subprocess.PIPE, stderr=errors) as process,

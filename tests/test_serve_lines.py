@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import re
 import signal
 import sys
@@ -17,12 +19,14 @@ from bench.admission import ADMIT_ALL, Admission
 from bench.batching import constant
 from bench.errors import InputError
 from bench.measure import LiveAnswer
+from bench.measure.loader import build_task
 from bench.prepare import Settings, prepare
 from bench.requests import Outcome
 from bench.serve import line_of
 from tests.busy import until
 from tests.conftest import CASCADE, FAKE_SCENARIO
 from tests.serving import Live, Played, body, comes, ends, playing, serving
+from tests.test_chains import answered
 
 pytest.importorskip("aiohttp", reason="the extra serve is not installed")
 from bench.serve.line import Line, Passed, Stop
@@ -254,6 +258,22 @@ def test_without_replicas_of_one_stage_a_line_is_not_ready_and_is_drained_all_th
 
 def ended_well(live: Live) -> bool:
     return ends(live.process, live.replicas) == 0
+
+
+@pytest.mark.real
+def test_a_real_line_answers_as_one_program_does() -> None:
+    scenario = Path(__file__).parents[1] / "scenarios" / "scene-text.yaml"
+    task = build_task("scene-text", {"scenes": 6})
+    expected = answered(task)
+    with serving(scenario, deployment="all-in-cloud", stderr=Path("said")) as live:
+        for sample, alone in expected:
+            content = base64.b64encode(sample.path.read_bytes()).decode()
+            entry = body(data=[content], parameters={"content_type": "base64"})
+            status, said = live.post(entry)
+            assert status == 200
+            answer = json.loads(said["outputs"][0]["data"][0])
+            found_nothing = answer == {"boxes": []}
+            assert task.agrees(task._last.nothing() if found_nothing else answer, alone)
 
 
 # What cannot be -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.observe import Observed, at_stage, columns_of, whole
+from bench.observe import Observed, at_stage, column, columns_of, whole
 from bench.prepare import Settings, prepare
 from bench.requests import Requests
 from bench.scenario import EdgePart, ResolvedScenario
@@ -21,7 +21,8 @@ from bench.simulate import ServiceTimes, replay
 from bench.validate import Observation, Session, Validation, first_served, validate
 from bench.validate.asked import line_of
 from bench.validate.blocks import order_of, waves
-from bench.validate.line import comes_to
+from bench.validate.calibration import Way
+from bench.validate.line import comes_to, forecast_behind_device, forecast_line
 from bench.validate.validation import Block
 from tests.test_serve_lines import line_scenario
 
@@ -166,9 +167,6 @@ def test_forecasts_of_a_line_are_close_at_every_stage(tmp_path: Path, place: str
             for figure in ("wait", "service", "utilisation", "mean_batch"):
                 assert f"{figure} ({stage})" in compared
                 assert figure not in compared
-        print(
-            level.level, {one.figure: (one.live.value, one.error.value) for one in level.compared}
-        )
         errors = {name: one.error.value or 0.0 for name, one in compared.items()}
         assert abs(errors["mean"]) < 0.04
         assert abs(errors["p99"]) < 0.09
@@ -216,6 +214,39 @@ def test_what_was_not_answered_would_have_gone_where_its_like_went() -> None:
     rows = seen(8)
     rows["status"][:2], rows["batch_2"][:2] = 503, 0
     assert comes_to(rows, rows, 2).tolist() == [True, False] * 4
+
+
+# Forecasts -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["real_time", "edge"])
+def test_without_any_luck_a_forecast_is_known_to_the_nanosecond(tmp_path: Path, place: str) -> None:
+    """Two queues in a row (Lindley's recursion), the second of even inputs only."""
+    scenario = prepare(line_scenario(tmp_path, place=place), Settings())
+    rng = np.random.default_rng(5)
+    rows = np.zeros(200, columns_of(2, place == "edge"))
+    rows["arrival"] = 7_000_000_000 + np.cumsum(rng.exponential(25e6, 200)).astype(np.int64)
+    rows["sample"], rows["status"] = rng.integers(0, INPUTS, 200), 200
+    goes_on = rows["sample"] % 2 == 0
+    comes = [np.ones(200, bool), goes_on]
+    stages = [
+        (one.part, ServiceTimes.of({1: [seconds]}))
+        for one, seconds in zip(line_of(scenario, "cloud"), (FIND_S, READ_S), strict=True)
+    ]
+    none = Way(np.zeros(1), 0.0, 0.0)
+    if place == "edge":
+        found = forecast_behind_device(rows, stages, 1, (none, none), comes, rng)
+    else:
+        found = forecast_line(rows, stages, 1, none, comes, rng)
+    free = [0, 0]
+    for row, arrival, on in zip(found, rows["arrival"] - rows["arrival"][0], goes_on, strict=True):
+        now = int(arrival)
+        for stage, seconds in enumerate((FIND_S, READ_S)[: 1 + on]):
+            start = max(now, free[stage])
+            assert row[column("queue", stage + 1)] == start - now
+            now = free[stage] = start + round(seconds * 1e9)
+        assert row["finished"] == now
+        assert (row["batch"], row["batch_2"]) == (1, int(on))
 
 
 # A live one ---------------------------------------------------------------------------------------
