@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -100,12 +100,21 @@ class Live:
     address: str
     replicas: list[psutil.Process]
     """At first, in the order in which they were started."""
+    model: str = "synthetic"
 
     def post(self, content: bytes, **headers: str) -> tuple[int, Any]:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        url = f"{self.address}/v2/models/synthetic/infer"
-        status, said = _open(urllib.request.Request(url, content, sent))  # noqa: S310 - loopback
+        url = f"{self.address}/v2/models/{self.model}/infer"
+        status, said, _ = _open(urllib.request.Request(url, content, sent))  # noqa: S310 - loopback
         return status, json.loads(said)
+
+    def timed(self, number: int) -> tuple[Any, dict[str, str]]:
+        """The answer, and what it says in ``Server-Timing``."""
+        url = f"{self.address}/v2/models/{self.model}/infer"
+        asked = urllib.request.Request(url, body(data=[str(number)]))  # noqa: S310 - loopback
+        _, said, headers = _open(asked)
+        entries = re.findall(r'([\w-]+);(?:dur|desc)="?([^",]+)', headers["Server-Timing"])
+        return json.loads(json.loads(said)["outputs"][0]["data"][0]), dict(entries)
 
     def ask(self, number: int) -> tuple[int, Any]:
         """The status, and the answer or why there is none."""
@@ -113,7 +122,8 @@ class Live:
         return status, json.loads(said["outputs"][0]["data"][0]) if status == 200 else said
 
     def get(self, path: str) -> tuple[int, str]:
-        return _open(self.address + path)
+        status, said, _ = _open(self.address + path)
+        return status, said
 
     def metric(self, name: str) -> float:
         found = re.search(rf"^bench_{name} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
@@ -143,13 +153,13 @@ class Live:
                     replica.resume()
 
 
-def _open(asked: str | urllib.request.Request) -> tuple[int, str]:
+def _open(asked: str | urllib.request.Request) -> tuple[int, str, Mapping[str, str]]:
     try:
         with urllib.request.urlopen(asked, timeout=HANG_S) as answer:  # noqa: S310 - loopback
-            return answer.status, answer.read().decode()
+            return answer.status, answer.read().decode(), answer.headers
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read().decode()
+            return error.code, error.read().decode(), error.headers
 
 
 def scenario(folder: Path, batch: int = 8, more: str = "", **backend: str) -> Path:
@@ -172,7 +182,7 @@ def scenario(folder: Path, batch: int = 8, more: str = "", **backend: str) -> Pa
 FEW_FILES = 128
 
 
-def command(path: Path, *options: str, limits: str = "") -> list[str]:
+def command(path: Path, *options: str, limits: str = "", deployment: str = "cloud") -> list[str]:
     """Of a server, with a free port and, where ``limits`` are given, few files."""
     program = ["-m", "bench"]
     few: list[str] = []
@@ -180,7 +190,7 @@ def command(path: Path, *options: str, limits: str = "") -> list[str]:
         program = ["-m", "tests.limited_server", limits]
         few = ["sh", "-c", f'ulimit -n {FEW_FILES}; exec "$@"', "sh"]
     return [
-        *few, sys.executable, *program, "serve", str(path), "--deployment", "cloud", "--port", "0",
+        *few, sys.executable, *program, "serve", str(path), "--deployment", deployment, "--port", "0",
         *options,
     ]  # fmt: skip
 
@@ -196,10 +206,13 @@ def started(command: list[str], **given: Any) -> Iterator[subprocess.Popen[str]]
 
 
 @contextmanager
-def serving(path: Path, *options: str, limits: str = "", says: str = "") -> Iterator[Live]:
+def serving(
+    path: Path, *options: str, limits: str = "", says: str = "", deployment: str = "cloud",
+    stderr: Path | None = None,
+) -> Iterator[Live]:  # fmt: skip
     """A server of this scenario; on stderr it says just that in the end, whatever is asked of it."""
-    complaints = path.with_suffix(".stderr")
-    line = command(path, "--json", *options, limits=limits)
+    complaints = stderr or path.with_suffix(".stderr")
+    line = command(path, "--json", *options, limits=limits, deployment=deployment)
     with (
         complaints.open("w") as errors,
         started(line, stdout=subprocess.PIPE, stderr=errors) as process,
@@ -210,7 +223,8 @@ def serving(path: Path, *options: str, limits: str = "", says: str = "") -> Iter
             more = process.stdout.read(1)
             assert more, complaints.read_text()
             said += more
-        yield Live(process, json.loads(said)["address"], replicas_of(process))
+        at = json.loads(said)
+        yield Live(process, at["address"], replicas_of(process), at["model"])
     assert complaints.read_text() == says
 
 

@@ -27,6 +27,7 @@ from tests.serving import FEW_FILES, Live, Played, body, comes, playing, scenari
 web = pytest.importorskip("aiohttp.web", reason="the extra serve is not installed")
 from bench.serve import deployed  # noqa: E402
 from bench.serve.app import App, Limits  # noqa: E402
+from bench.serve.line import Line, Stop  # noqa: E402
 from bench.serve.metrics import Metrics  # noqa: E402
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such server there")
@@ -102,9 +103,10 @@ class Front:
 
 @asynccontextmanager
 async def front(limits: Limits = Limits(), prompt: bool = True) -> AsyncIterator[Front]:  # noqa: B008
-    metrics = Metrics()
-    played = Played(constant(1, 0), on_end=metrics.ended, prompt=prompt)
-    app = App("synthetic", played.pool, metrics, limits)
+    metrics = Metrics(["synthetic"])
+    own = metrics.of("synthetic")
+    played = Played(constant(1, 0), on_end=own.ended, prompt=prompt)
+    app = App("synthetic", Line([Stop(played.pool)]), metrics, limits)
     runner = app.runner(0.0)
     await runner.setup()
     listening = deployed._listen("127.0.0.1", 0)

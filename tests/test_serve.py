@@ -457,7 +457,7 @@ def test_who_was_ready_is_missed_once(
 ) -> None:
     """One that could not start has said so: were it missed as well, two would come in its place."""
     path = scenario(tmp_path, faults=f"{{{faults}}}")
-    served = served_of(prepare(path, Settings()), "cloud", None)
+    (served,) = served_of(prepare(path, Settings()), "cloud", None).stages
     missed: list[bool] = []
 
     async def test() -> None:

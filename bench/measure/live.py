@@ -32,6 +32,10 @@ class LiveAnswer(NamedTuple):
     """Why there is no output."""
     is_unreadable: bool = False
     """Whether that is because of the input: it could not even be preprocessed."""
+    said: bytes | None = None
+    """Where another stage may go on with the output: what of it is for whoever asked."""
+    found: bool = False
+    """Then, whether anything was found that the next stage might go on with."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,16 @@ class Expected:
 class LiveArm:
     """A task, and its models loaded by a backend.
 
+    Args:
+        hands_on: whether another task goes on with its answers.
+
     Raises:
         MissingRequirement: the backend cannot run here, or the model cannot be had.
         InputError: the task is none, or comes in no format that the backend reads.
     """
 
-    def __init__(self, arm: Arm, task: Choice) -> None:
+    def __init__(self, arm: Arm, task: Choice, hands_on: bool = False) -> None:
+        self._hands_on = hands_on
         self.task = build_task(task.name, {**task.options, **arm.task})
         self._loader = Loader(arm, self.task)
         paths = self._loader.paths()
@@ -68,12 +76,18 @@ class LiveArm:
             _, outputs, _ = steps_of(
                 self.task, self._sessions, lambda: list(encoded), self._loader.clock
             )
-            return [LiveAnswer(output) for output, _ in zip(outputs, encoded, strict=True)]
+            return [self._answered(output) for output, _ in zip(outputs, encoded, strict=True)]
         except Exception as error:  # whatever a client sent
             if len(encoded) > 1:
                 return [alone for one in encoded for alone in self.answer([one])]
             said = shorten(f"{type(error).__name__}: {error}", LONGEST_ERROR)
             return [LiveAnswer(b"", said, not self._can_read(encoded[0]))]
+
+    def _answered(self, output: bytes) -> LiveAnswer:
+        if not self._hands_on:
+            return LiveAnswer(output)
+        said = self.task.keep(output)
+        return LiveAnswer(output, said=said, found=bool(self.task.found(self.task.read(said))))
 
     def _can_read(self, encoded: bytes) -> bool:
         try:
@@ -84,9 +98,18 @@ class LiveArm:
 
     def inputs(self) -> list[LiveInput]:
         """The task's own samples."""
+        return list(map(LiveInput, self.task.input(self.task.samples), self._sizes()))
+
+    def sizes(self) -> list[float | None]:
+        """Of the inputs of the whole chain, for this task of it; ``None``: it is not asked about that one."""
+        found: list[float | None] = list(self._sizes())
+        for place in sorted(self.task.skipped):
+            found.insert(place, None)
+        return found
+
+    def _sizes(self) -> list[float]:
         task = self.task
-        sizes = [task.size(one) if task.size_unit else 0.0 for one in task.samples]
-        return list(map(LiveInput, task.input(task.samples), sizes))
+        return [task.size(one) if task.size_unit else 0.0 for one in task.samples]
 
     def warm_up(self, largest: int) -> Expected:
         """Serve the task's own samples in batches of every size; what the quickest took."""

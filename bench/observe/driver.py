@@ -24,12 +24,12 @@ from bench.cores import stay_on
 from bench.errors import MissingRequirement
 from bench.observe.asker import START_DELAY_NS, Asker, Schedule, Waves
 from bench.observe.asks import Ask
-from bench.observe.rows import OBSERVED, Observed
+from bench.observe.rows import Observed, column, columns_of
 
 if TYPE_CHECKING:
     import aiohttp
 
-_ENTRY = re.compile(r'(\w+);(?:dur|desc)="?([\d./]+)')
+_ENTRY = re.compile(r'([\w-]+);(?:dur|desc)="?([\d./]+)')
 
 
 class Driver(Asker):
@@ -40,20 +40,22 @@ class Driver(Asker):
         asks: what is sent, by the number of the input.
         cores: those it runs on; ``None`` for any.
         patience_s: an answer that takes longer is none.
+        stages: how many the service has.
 
     Raises:
         MissingRequirement: packages are missing.
     """
 
     def __init__(
-        self, url: str, asks: Sequence[Ask], cores: Set[int] | None = None, patience_s: float = 60.0
-    ) -> None:
+        self, url: str, asks: Sequence[Ask], cores: Set[int] | None = None,
+        patience_s: float = 60.0, stages: int = 1,
+    ) -> None:  # fmt: skip
         if importlib.util.find_spec("aiohttp") is None:
             raise MissingRequirement(
                 "To ask a live service needs the package aiohttp. "
                 'Install it once with: pip install "inference-testbed[serve]".'
             )
-        super().__init__(_work, url, list(asks), cores, patience_s)
+        super().__init__(_work, url, list(asks), cores, patience_s, stages)
 
     def stop(self) -> Observed:
         """After Ctrl-C in :meth:`ask`: ask no more, and have what has come so far.
@@ -65,23 +67,22 @@ class Driver(Asker):
 
 
 def _work(
-    line: Connection, url: str, asks: Sequence[Ask], cores: Set[int] | None, patience_s: float
-) -> None:
+    line: Connection, url: str, asks: Sequence[Ask], cores: Set[int] | None, patience_s: float,
+    stages: int,
+) -> None:  # fmt: skip
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it says when to end
     stay_on(cores)
     try:
-        event_loop.run(_answer(line, url, asks, patience_s))
+        event_loop.run(_answer(line, url, asks, patience_s, stages))
     except (EOFError, OSError):
         return
 
 
-async def _answer(line: Connection, url: str, asks: Sequence[Ask], patience_s: float) -> None:
-    import aiohttp
-
-    limits = aiohttp.ClientTimeout(total=patience_s)
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3600.0)
-    async with aiohttp.ClientSession(connector=connector, timeout=limits) as session:
-        client = _Client(session, url, asks)
+async def _answer(
+    line: Connection, url: str, asks: Sequence[Ask], patience_s: float, stages: int
+) -> None:
+    async with session(patience_s) as asked:
+        client = _Client(Sender(asked, url, stages), asks, stages)
         heard = _next(line)
         while True:
             what = await heard
@@ -103,19 +104,48 @@ def _next(line: Connection) -> asyncio.Future[Schedule | Waves | None]:
     return asyncio.ensure_future(asyncio.to_thread(line.recv))
 
 
-class _Client:
+def session(patience_s: float) -> aiohttp.ClientSession:
+    """Connections, as many as are needed, which stay open."""
+    import aiohttp
+
+    limits = aiohttp.ClientTimeout(total=patience_s)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3600.0)
+    return aiohttp.ClientSession(connector=connector, timeout=limits)
+
+
+class Sender:
     """Sends, and notes what comes."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, asks: Sequence[Ask]) -> None:
+    def __init__(self, asked: aiohttp.ClientSession, url: str, stages: int) -> None:
         import aiohttp
 
-        self._session, self._url, self._asks = session, url, asks
+        self._session, self._url, self._stages = asked, url, stages
         self._failures = (aiohttp.ClientError, TimeoutError, OSError)
-        self.rows: Observed = np.zeros(0, OBSERVED)
+
+    async def send(self, row: Any, ask: Ask) -> None:
+        """One request, whose row it is."""
+        sent, status, said = time.perf_counter_ns(), 0, ""
+        try:
+            async with self._session.post(self._url, data=ask.body, headers=ask.headers) as answer:
+                await answer.read()
+                finished, status = time.perf_counter_ns(), answer.status
+                said = answer.headers.get("Server-Timing", "")
+        except self._failures:
+            finished = time.perf_counter_ns()
+        row["sent"], row["finished"], row["status"] = sent, finished, status
+        _note(row, said, self._stages)
+
+
+class _Client:
+    """Asks what it is told to."""
+
+    def __init__(self, sender: Sender, asks: Sequence[Ask], stages: int) -> None:
+        self._sender, self._asks, self._columns = sender, asks, columns_of(stages)
+        self.rows: Observed = np.zeros(0, self._columns)
         """Of what is being asked; ``finished`` is 0 where nothing has come yet."""
 
     async def ask(self, what: Schedule | Waves) -> Observed:
-        rows = self.rows = np.zeros(len(what.sample), OBSERVED)
+        rows = self.rows = np.zeros(len(what.sample), self._columns)
         rows["sample"], rows["size"] = what.sample, [self._asks[k].size for k in what.sample]
         gc.collect()
         gc.disable()
@@ -152,26 +182,17 @@ class _Client:
             first += size
 
     async def _send(self, rows: Observed, place: int) -> None:
-        ask = self._asks[rows["sample"][place]]
-        sent, status, said = time.perf_counter_ns(), 0, ""
-        try:
-            async with self._session.post(self._url, data=ask.body, headers=ask.headers) as answer:
-                await answer.read()
-                finished, status = time.perf_counter_ns(), answer.status
-                said = answer.headers.get("Server-Timing", "")
-        except self._failures:
-            finished = time.perf_counter_ns()
-        row = rows[place]
-        row["sent"], row["finished"], row["status"] = sent, finished, status
-        _note(row, said)
+        await self._sender.send(rows[place], self._asks[rows["sample"][place]])
 
 
-def _note(row: Any, said: str) -> None:
+def _note(row: Any, said: str, stages: int = 1) -> None:
     """What the server says of the request (:data:`bench.serve.app.TIMING`)."""
     entries = dict(_ENTRY.findall(said))
-    row["queue"], row["service"] = (
-        round(float(entries.get(name, "-0.000001")) * 1e6) for name in ("queue", "service")
-    )
-    number, _, batch = entries.get("batch", "-1/0").partition("/")
-    row["in_batch"], row["batch"] = int(number), int(batch)
-    row["server"] = int(entries.get("replica", "-1"))
+    for stage in range(1, stages + 1):
+        which = "" if stage == 1 else f"-{stage}"
+        for name in ("queue", "service"):
+            took_ms = float(entries.get(f"{name}{which}", "-0.000001"))
+            row[column(name, stage)] = round(took_ms * 1e6)
+        number, _, batch = entries.get(f"batch{which}", "-1/0").partition("/")
+        row[column("in_batch", stage)], row[column("batch", stage)] = int(number), int(batch)
+        row[column("server", stage)] = int(entries.get(f"replica{which}", "-1"))

@@ -22,15 +22,26 @@ from bench.cores import stay_on
 from bench.errors import BenchError, WorkerLost
 from bench.measure import LiveAnswer, LiveArm, LiveInput
 from bench.observe.asker import START_DELAY_NS, Asker, Schedule, Waves
-from bench.observe.rows import OBSERVED, Observed
+from bench.observe.rows import DONE, OBSERVED, Observed
 from bench.scenario import Arm, Choice
 from bench.simulate import largest_batch
 
-DONE, FAILED = 200, 500
+FAILED = 500
+
+
+class HandsOn(NamedTuple):
+    """Where a device's answers go, and which of them."""
+
+    to: Connection
+    only_found: bool
+    """Those in which something was found; else all."""
 
 
 class Loop(Asker):
     """The loop's process; used as ``with Loop(...) as loop``, and asked like a :class:`Driver`.
+
+    Args:
+        hands_on: where answers go that others go on with; ``None``: all end here.
 
     Raises:
         BenchError: the model cannot be had, or the backend cannot run here.
@@ -38,9 +49,9 @@ class Loop(Asker):
 
     def __init__(
         self, arm: Arm, task: Choice, batching: Choice, inputs: Sequence[LiveInput],
-        cores: Set[int] | None,
+        cores: Set[int] | None, hands_on: HandsOn | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(_work, arm, task, batching, list(inputs), cores)
+        super().__init__(_work, arm, task, batching, list(inputs), cores, hands_on)
 
     def __enter__(self) -> Self:
         said = self._heard()
@@ -55,19 +66,19 @@ class Loop(Asker):
 
 def _work(
     line: Connection, arm: Arm, task: Choice, batching: Choice, inputs: Sequence[LiveInput],
-    cores: Set[int] | None,
+    cores: Set[int] | None, hands_on: HandsOn | None,
 ) -> None:  # fmt: skip
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it says when to end
     stay_on(cores)
     try:
-        live = LiveArm(arm, task)
+        live = LiveArm(arm, task, hands_on is not None)
         expected = live.warm_up(largest_batch(batching))
         rule = rule_of(batching.name, batching.options, expected)
         line.send(None)
     except BenchError as error:
         line.send(error)
         return
-    device = _Device(live, rule, inputs)
+    device = _Device(live, rule, inputs, hands_on)
     try:
         while True:
             line.send(device.play(line.recv()))
@@ -78,8 +89,10 @@ def _work(
 
 
 class _Device:
-    def __init__(self, live: LiveArm, rule: Rule, inputs: Sequence[LiveInput]) -> None:
-        self._live, self._rule, self._inputs = live, rule, inputs
+    def __init__(
+        self, live: LiveArm, rule: Rule, inputs: Sequence[LiveInput], hands_on: HandsOn | None
+    ) -> None:
+        self._live, self._rule, self._inputs, self._hands_on = live, rule, inputs, hands_on
         self._batches = 0
 
     def play(self, what: Schedule | Waves) -> Observed:
@@ -89,18 +102,21 @@ class _Device:
         gc.disable()
         try:
             if isinstance(what, Schedule):
-                self._answer(rows, what.due + time.perf_counter_ns() + START_DELAY_NS)
+                self._answer(rows, what.due + time.perf_counter_ns() + START_DELAY_NS, 0)
             else:
                 first = 0
                 for size, pause in zip(what.sizes, what.pause.tolist(), strict=True):
                     due = np.full(size, time.perf_counter_ns() + pause)
-                    self._answer(rows[first : first + size], due)
+                    self._answer(rows[first : first + size], due, first)
                     first += size
         finally:
             gc.enable()
+        if self._hands_on is not None:
+            self._hands_on.to.send(None)
         return rows
 
-    def _answer(self, rows: Observed, due: npt.NDArray[np.int64]) -> None:
+    def _answer(self, rows: Observed, due: npt.NDArray[np.int64], before: int) -> None:
+        """``before``: so many of the block are not in these rows, but come before them."""
         rows["arrival"] = rows["sent"] = due
         moments, encoded = due.tolist(), [self._inputs[k].encoded for k in rows["sample"]]
         served: list[_Served] = []
@@ -120,11 +136,19 @@ class _Device:
                 answers = self._live.answer(encoded[taken : taken + size])
                 end = time.perf_counter_ns()
                 served.append(_Served(taken, size, woken, start, end, answers))
+                self._hand_on(before + taken, answers)
                 taken += size
             else:
                 _sleep_until(again if come == len(rows) else min(again, moments[come]))
         for one in served:  # not before: it would hold up the next batch
             self._note(rows[one.first : one.first + one.size], one)
+
+    def _hand_on(self, first: int, answers: Sequence[LiveAnswer]) -> None:
+        if self._hands_on is None:
+            return
+        for place, answer in enumerate(answers, first):
+            if not answer.error and (answer.found or not self._hands_on.only_found):
+                self._hands_on.to.send((place, answer.output))
 
     def _note(self, rows: Observed, one: _Served) -> None:
         """Who finds the loop asleep reaches it when it wakes."""

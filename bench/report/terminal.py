@@ -92,19 +92,36 @@ def validation_table(found: Validation) -> Group:
         table = Table(box=None, pad_edge=False, padding=(0, 1))
         for heading in ("", "live", "simulated", "error", "95 % of it", "live/live", "within"):
             table.add_column(heading, no_wrap=True, justify="left" if not heading else "right")
-        for one in level.compared:
-            table.add_row(*comparison_cells(one), _within(one.verdict))
+        for stage, compared in by_stage(level.compared).items():
+            if stage:
+                table.add_row(plain(f"at {stage}"))
+            for one in compared:
+                cells = comparison_cells(one)
+                table.add_row(
+                    cells[0].removesuffix(f" ({stage})"), *cells[1:], _within(one.verdict)
+                )
         said = (
             f"utilisation {level.level:g}: {level.rate:.4g}/s, {level.requests:,} requests in "
             f"{level.blocks} blocks, {level.unanswered:,} unanswered: {level.verdict}"
         )
         blocks += [plain(said), table, Text()]
-    service = found.service
-    said = (
-        f"service times of all loads: {100 * (service.error.value or 0):+.1f} % by calibration: "
-        f"{service.verdict}"
-    )
-    return Group(*blocks, plain(said))
+    services = [
+        plain(
+            f"service times of all loads{one.figure.removeprefix('service')}: "
+            f"{100 * (one.error.value or 0):+.1f} % by calibration: {one.verdict}"
+        )
+        for one in found.services
+    ]
+    return Group(*blocks, *services)
+
+
+def by_stage(compared: Sequence[Compared]) -> dict[str, list[Compared]]:
+    """The figures of the whole, and of each stage of a line, by its name."""
+    found: dict[str, list[Compared]] = {"": []}
+    for one in compared:
+        _, _, stage = one.figure.partition(" (")
+        found.setdefault(stage.removesuffix(")"), []).append(one)
+    return found
 
 
 def _within(verdict: Judgement) -> str:

@@ -5,7 +5,7 @@ this package, and needs no simulator.
 """
 
 from bench.serve.beside import Service, beside
-from bench.serve.part import part_of
+from bench.serve.part import Placed, line_of
 from bench.serve.protocol import asking
 
-__all__ = ["Service", "asking", "beside", "part_of"]
+__all__ = ["Placed", "Service", "asking", "beside", "line_of"]

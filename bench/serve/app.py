@@ -14,8 +14,9 @@ from aiohttp.abc import AbstractAccessLogger
 from bench import __version__
 from bench.requests import Outcome
 from bench.serve import protocol
+from bench.serve.line import Line, Passed
 from bench.serve.metrics import Metrics
-from bench.serve.pool import Pool, Request
+from bench.serve.pool import Request
 from bench.ticks import PER_SECOND
 
 PER_MS = PER_SECOND / 1000
@@ -26,7 +27,7 @@ WORDS = {
 }
 TIMING = "Server-Timing"
 """What a request met (W3C Server Timing): milliseconds in the queue and in service; the
-number of its batch, and how many were in it."""
+number of its batch, and how many were in it. Of the second stage, names end in ``-2``, and so on."""
 EXTENSIONS = ["binary_tensor_data"]
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 NOT_REFUSED = web.ResponseKey("not_refused", bool)
@@ -51,10 +52,10 @@ class Limits:
 
 
 class App:
-    """One model behind a pool."""
+    """One model, or several one after the other, behind pools."""
 
-    def __init__(self, name: str, pool: Pool, metrics: Metrics, limits: Limits) -> None:
-        self._name, self._pool, self._metrics, self._limits = name, pool, metrics, limits
+    def __init__(self, name: str, line: Line, metrics: Metrics, limits: Limits) -> None:
+        self._name, self._line, self._metrics, self._limits = name, line, metrics, limits
         self.draining = False
         self._http = web.Application(client_max_size=limits.body, middlewares=[self._faults])
         router = self._http.router
@@ -120,7 +121,7 @@ class App:
         return web.json_response({"live": True})
 
     async def _ready(self, request: web.Request) -> web.Response:
-        ready = self._pool.ready > 0 and not self.draining
+        ready = self._line.is_ready and not self.draining
         answer = web.json_response({"ready": ready}, status=200 if ready else 503)
         answer[NOT_REFUSED] = True
         return answer
@@ -147,13 +148,14 @@ class App:
         header = request.headers.get(protocol.BINARY_HEADER)
         asked = protocol.inference(header, body, self._limits.inputs)
         source = hash(request.remote) & 0x7FFFFFFF
-        mine = [self._pool.ask(payload, source) for payload in asked.payloads]
-        outcomes = await asyncio.gather(*(one.left for one in mine))
-        for one, outcome in zip(mine, outcomes, strict=True):
-            if outcome is not Outcome.DONE:
-                return _refused(one, outcome)
-        headers, content = protocol.answer(self._name, asked, [one.answer.output for one in mine])
-        headers[TIMING] = _timing(max(mine, key=lambda one: one.served))
+        mine = await asyncio.gather(
+            *(self._line.take(payload, source) for payload in asked.payloads)
+        )
+        for one in mine:
+            if one.outcome is not Outcome.DONE:
+                return _refused(one.last, one.outcome)
+        headers, content = protocol.answer(self._name, asked, [one.answer for one in mine])
+        headers[TIMING] = _timing(max(mine, key=lambda one: one.last.served))
         return web.Response(body=content, headers=headers)
 
     async def _body(self, request: web.Request) -> bytes:
@@ -182,12 +184,16 @@ def _refused(request: Request, outcome: Outcome) -> web.Response:
     return refusal
 
 
-def _timing(request: Request) -> str:
-    """Of a request that was served."""
-    queue, service = request.start - request.reach, request.served - request.start
+def _timing(passed: Passed) -> str:
+    """Of a request that was served, at all stages that it came to."""
+    return ", ".join(_at(stop, f"-{k}" * (k > 1)) for k, stop in enumerate(passed.stops, 1))
+
+
+def _at(stop: Request, which: str) -> str:
+    queue, service = stop.start - stop.reach, stop.served - stop.start
     return (
-        f"queue;dur={queue / PER_MS:.6f}, service;dur={service / PER_MS:.6f}, "
-        f'batch;desc="{request.in_batch}/{request.batch}", replica;desc="{request.server}"'
+        f"queue{which};dur={queue / PER_MS:.6f}, service{which};dur={service / PER_MS:.6f}, "
+        f'batch{which};desc="{stop.in_batch}/{stop.batch}", replica{which};desc="{stop.server}"'
     )
 
 

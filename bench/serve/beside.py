@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from bench.cores import stay_on
 from bench.errors import BenchError, WorkerLost
-from bench.scenario import Arm, BatchPart, Choice, RealTimePart
+from bench.scenario import Choice
+from bench.serve.part import Placed
 
 END_S = 10.0
 
@@ -29,23 +31,26 @@ class Service(NamedTuple):
 
 @contextlib.contextmanager
 def beside(
-    part: RealTimePart | BatchPart, arm: Arm, task: Choice, replicas: int
+    line: Sequence[Placed], task: Choice, replicas: int, cores: Set[int] | None = None
 ) -> Iterator[Service]:
-    """Serve so many replicas on a free port of this machine's own, as long as ``with`` lasts.
+    """Serve so many replicas of each stage on a free port of this machine's own, as long as ``with`` lasts.
+
+    Args:
+        cores: those that all of it runs on; ``None`` for any.
 
     Raises:
         BenchError: it cannot be served.
     """
     context = multiprocessing.get_context("spawn")
-    line, theirs = context.Pipe()
+    pipe, theirs = context.Pipe()
     process = context.Process(
-        target=_serve, args=(theirs, part, arm, task, replicas), name="bench serve"
+        target=_serve, args=(theirs, line, task, replicas, cores), name="bench serve"
     )
     process.start()
     theirs.close()
     try:
         try:
-            said = line.recv()
+            said = pipe.recv()
         except EOFError:
             raise WorkerLost("The server ended while it started.") from None
         if isinstance(said, BenchError):
@@ -58,19 +63,21 @@ def beside(
         if process.is_alive():
             process.kill()
             process.join()
-        line.close()
+        pipe.close()
 
 
 def _serve(
-    line: Connection, part: RealTimePart | BatchPart, arm: Arm, task: Choice, replicas: int
+    pipe: Connection, line: Sequence[Placed], task: Choice, replicas: int, cores: Set[int] | None
 ) -> None:
-    def on_ready(address: str, model: str) -> None:
-        line.send((address, model))
+    stay_on(cores)
 
-    from bench.serve.deployed import pool_of, serve
+    def on_ready(address: str, model: str) -> None:
+        pipe.send((address, model))
+
+    from bench.serve.deployed import serve, served_line
 
     try:
-        serve(pool_of(part, arm, task, replicas), "127.0.0.1", 0, on_ready)
+        serve(served_line(line, task, replicas), "127.0.0.1", 0, on_ready)
     except BenchError as error:
         with contextlib.suppress(OSError):  # nobody waits for it any more
-            line.send(error)
+            pipe.send(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from bench import event_loop
 from bench.batching import rule_of
 from bench.errors import InputError, MissingRequirement
-from bench.scenario import Arm, BatchPart, Choice, RealTimePart, ResolvedScenario
-from bench.serve.part import part_of
+from bench.scenario import BatchPart, Choice, RealTimePart, ResolvedScenario
+from bench.serve.part import Placed, line_of
 from bench.simulate import Routing, Scaling, admission_of, largest_batch
 
 if TYPE_CHECKING:  # it needs packages of an extra
     from bench.serve.server import Served
+    from bench.serve.stage import ServedStage
 
 MOST_FILES = 1 << 16
 STUCK_S = 30
@@ -29,20 +30,17 @@ def served_of(scenario: ResolvedScenario, deployment: str, replicas: int | None)
     """A deployment of a scenario.
 
     Args:
-        replicas: by default as many as it keeps at the least.
+        replicas: of each stage; by default as many as it keeps at the least.
 
     Raises:
         InputError: it cannot be served from here.
         MissingRequirement: packages are missing.
     """
-    part, arm = part_of(scenario, deployment)
-    assert isinstance(part, RealTimePart)  # noqa: S101
-    least = max(Scaling(part.scaling).fewest, 1)
-    return pool_of(part, arm, scenario.scenario.task, replicas or least)
+    return served_line(line_of(scenario, deployment), scenario.scenario.task, replicas)
 
 
-def pool_of(part: RealTimePart | BatchPart, arm: Arm, task: Choice, replicas: int) -> Served:
-    """So many replicas of a part.
+def served_line(line: Sequence[Placed], task: Choice, replicas: int | None) -> Served:
+    """So many replicas of each stage; ``None``: as many as it keeps at the least.
 
     Raises:
         MissingRequirement: packages are missing.
@@ -56,9 +54,24 @@ def pool_of(part: RealTimePart | BatchPart, arm: Arm, task: Choice, replicas: in
             f"`bench serve` needs the package {error.name}. "
             'Install it once with: pip install "inference-testbed[serve]".'
         ) from error
+    last = len(line) - 1
     return Served(
         name=Path(task.name).stem,  # of a file of the user's own; others have no dots
-        arm=arm,
+        stages=[_stage(one, task, replicas, k < last) for k, one in enumerate(line)],
+    )
+
+
+def _stage(placed: Placed, task: Choice, replicas: int | None, hands_on: bool) -> ServedStage:
+    from bench.serve.stage import ServedStage
+
+    part = placed.part
+    assert isinstance(part, RealTimePart | BatchPart)  # noqa: S101
+    if replicas is None:
+        assert isinstance(part, RealTimePart)  # noqa: S101
+        replicas = max(Scaling(part.scaling).fewest, 1)
+    return ServedStage(
+        name=placed.name,
+        arm=placed.arm,
         task=task,
         replicas=replicas,
         largest=largest_batch(part.batching),
@@ -66,6 +79,8 @@ def pool_of(part: RealTimePart | BatchPart, arm: Arm, task: Choice, replicas: in
         routing=Routing[part.routing.upper()],
         admission=admission_of(part.admission),
         retry=part.in_flight == "retry",
+        only_found=placed.stage.only_found,
+        hands_on=hands_on,
     )
 
 

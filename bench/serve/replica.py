@@ -31,6 +31,7 @@ class Process:
         cores: those that it runs on.
         on_answers: told of each batch's.
         on_gone: told, once, that a process which was ready has ended, whatever ended it.
+        hands_on: whether its answers go on to another stage.
     """
 
     def __init__(
@@ -41,13 +42,14 @@ class Process:
         cores: Set[int] | None,
         on_answers: Callable[[Sequence[LiveAnswer]], None],
         on_gone: Callable[[], None],
+        hands_on: bool = False,
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self._line, theirs = context.Pipe()
         self._on_answers, self._on_gone = on_answers, on_gone
         self._process = context.Process(
             target=_work,
-            args=(theirs, arm, task, largest, cores),
+            args=(theirs, arm, task, largest, cores, hands_on),
             name="bench replica",
             daemon=True,
         )
@@ -124,12 +126,14 @@ def _start_without_ctrl_c(process: BaseProcess) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(line: Connection, arm: Arm, task: Choice, largest: int, cores: Set[int] | None) -> None:
+def _work(
+    line: Connection, arm: Arm, task: Choice, largest: int, cores: Set[int] | None, hands_on: bool
+) -> None:
     """The replica's own process: load, warm up, and answer until told to end or left alone."""
     stay_on(cores)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the server is gone
         try:
-            live = LiveArm(arm, task)
+            live = LiveArm(arm, task, hands_on)
             expected = live.warm_up(largest)
         except BenchError as error:
             line.send(Failed(error))

@@ -8,10 +8,9 @@ from bench import serve
 from bench.errors import InputError
 from bench.scenario import (
     AdmissionOptions,
-    Arm,
     BatchPart,
+    Deployment,
     EdgePart,
-    Part,
     RealTimePart,
     ResolvedScenario,
 )
@@ -54,40 +53,51 @@ def checked(scenario: ResolvedScenario, asked: Session) -> Session:
     if chosen is None:
         raise InputError(
             "no deployment of the scenario can be served from here", where="bench validate",
-            allowed="one of a single stage, whose device is this machine",
+            allowed="one whose device is this machine",
         )  # fmt: skip
-    part, _ = part_of(scenario, chosen)
-    if isinstance(part, EdgePart) and asked.replicas > 1:
+    line = line_of(scenario, chosen)
+    if len(line) == 1 and isinstance(line[0].part, EdgePart) and asked.replicas > 1:
         raise InputError(f"a device of {chosen!r} has one loop", where="--replicas", allowed="1")
     return asked.model_copy(update={"deployment": chosen})
 
 
-def part_of(scenario: ResolvedScenario, deployment: str) -> tuple[Part, Arm]:
-    """What of a scenario can be validated here: the part and the arm of a deployment.
+def line_of(scenario: ResolvedScenario, deployment: str) -> list[serve.Placed]:
+    """What of a scenario can be validated here: the stages of a deployment.
 
     Raises:
-        InputError: it has several stages, or runs on another machine.
+        InputError: one cannot be played here, or runs on another machine.
     """
-    part, arm = serve.part_of(scenario, deployment, KINDS)
+    line = serve.line_of(scenario, deployment, KINDS)
+    part = line[0].part
     if isinstance(part, EdgePart) and part.admission != AdmissionOptions():
         raise InputError(
             f"{deployment!r} turns requests away, and the loop that is played here does not",
             where="--deployment", allowed="an edge deployment without admission",
         )  # fmt: skip
-    return part, arm
+    return line
+
+
+def replicas_of(line: Sequence[serve.Placed], replicas: int) -> list[int]:
+    """Of each stage; a device is one loop."""
+    return [1 if isinstance(one.part, EdgePart) else replicas for one in line]
 
 
 def first_served(scenario: ResolvedScenario) -> str | None:
-    """The first deployment that can be validated here, services before others; ``None``: none can."""
+    """The first deployment that can be validated here, of those that rank best; ``None``: none can."""
     found = [one for one in scenario.scenario.deployments if _is_served(scenario, one.name)]
-    return next(
-        (one.name for kind in KINDS for one in found if isinstance(one.line[0].part, kind)), None
-    )
+    chosen = min(found, key=_rank, default=None)
+    return None if chosen is None else chosen.name
+
+
+def _rank(deployment: Deployment) -> tuple[bool, int]:
+    """Single stages come before lines, and services before others."""
+    first, *more = deployment.line
+    return bool(more), next(k for k, kind in enumerate(KINDS) if isinstance(first.part, kind))
 
 
 def _is_served(scenario: ResolvedScenario, name: str) -> bool:
     try:
-        part_of(scenario, name)
+        line_of(scenario, name)
     except InputError:
         return False
     return True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bench.observe import Observed, answers_of, at_stage, whole
 from bench.requests import Answers, Floats, Outcome
 from bench.stats import empirical_quantile
 from bench.ticks import PER_SECOND
@@ -40,6 +41,24 @@ FIGURES: Mapping[str, Figure] = {
     "slo_attainment": Figure("", 0.016, in_points=True),
 }
 """``way``: of a response, what is neither waiting nor service; ``service``: of the batch."""
+OF_A_STAGE = 4
+"""Figures that each stage of a line has of its own."""
+
+
+def at(figure: str, stage: str) -> str:
+    """What a figure of one stage of a line is called."""
+    return f"{figure} ({stage})"
+
+
+def figure_of(name: str) -> Figure:
+    """That of any stage."""
+    return FIGURES[name.partition(" (")[0]]
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """As they are shown; those of one kind in the order in which they come."""
+    known = list(FIGURES)
+    return sorted(names, key=lambda name: known.index(name.partition(" (")[0]))
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,8 @@ class Answered:
     service: Floats
     share: Floats
     """Of its batch that each request is."""
+    stages: Mapping[str, Answered] = field(default_factory=dict)
+    """Of a line: what came to each stage, by its name."""
 
     @classmethod
     def of(cls, rows: Answers) -> Answered:
@@ -71,25 +92,45 @@ class Answered:
         )
 
     @classmethod
+    def of_line(cls, rows: Observed, stages: Sequence[str]) -> Answered:
+        """Of a line of stages of these names."""
+        own = {name: at_stage(rows, number) for number, name in enumerate(stages, 1)}
+        return replace(
+            cls.of(answers_of(whole(rows, len(stages)))),
+            stages={name: cls.of(answers_of(one)[one["batch"] > 0]) for name, one in own.items()},
+        )
+
+    @classmethod
     def together(cls, blocks: Sequence[Answered]) -> Answered:
         """Several blocks, each of which begins with nobody there."""
+        names = blocks[0].stages
+        response, wait, service, share = (
+            np.concatenate([getattr(block, name) for block in blocks])
+            for name in ("response", "wait", "service", "share")
+        )
         return cls(
-            sum(block.blocks for block in blocks),
-            sum(block.asked for block in blocks),
-            sum(block.span_s for block in blocks),
-            *(
-                np.concatenate([getattr(block, name) for block in blocks])
-                for name in ("response", "wait", "service", "share")
-            ),
+            blocks=sum(block.blocks for block in blocks),
+            asked=sum(block.asked for block in blocks),
+            span_s=sum(block.span_s for block in blocks),
+            response=response,
+            wait=wait,
+            service=service,
+            share=share,
+            stages={name: cls.together([one.stages[name] for one in blocks]) for name in names},
         )
 
 
 def figures(
-    blocks: Sequence[Answered], replicas: int, limit_s: float | None, inside: bool, is_job: bool
+    blocks: Sequence[Answered],
+    replicas: Sequence[int],
+    limit_s: float | None,
+    inside: bool,
+    is_job: bool,
 ) -> dict[str, float]:
     """Of several blocks together.
 
     Args:
+        replicas: of each stage.
         limit_s: a request that takes no longer is within the SLO; ``None``: there is none.
         inside: whether the answers say how long they waited, and in which batch.
         is_job: whether each block is a job that is begun and ended.
@@ -107,11 +148,26 @@ def figures(
     if limit_s is not None:
         found["slo_attainment"] = int(np.searchsorted(response, limit_s, "right")) / seen.asked
     if inside:
-        batches, busy = float(seen.share.sum()), float(seen.service @ seen.share)
-        found["service"] = busy / batches
-        found["mean_batch"] = count / batches
-        found["utilisation"] = busy / (seen.span_s * replicas)
-    if inside and not is_job:  # what is fetched from a store waits there too, and nobody sees it
-        found["wait"] = float(seen.wait.mean())
+        for (name, stage), held in zip(seen.stages.items(), replicas, strict=False):
+            own = _served(stage, seen.span_s * held, is_job)
+            found |= {at(figure, name): value for figure, value in own.items()}
+        if not seen.stages:
+            found |= _served(seen, seen.span_s * replicas[0], is_job)
+    if inside and not is_job:
         found["way"] = round(float((seen.response - seen.wait - seen.service).mean()), 9)
+    return found
+
+
+def _served(seen: Answered, held_s: float, is_job: bool) -> dict[str, float]:
+    """What replicas did that were held for so long, all together."""
+    if not len(seen.service):
+        return {}
+    batches, busy = float(seen.share.sum()), float(seen.service @ seen.share)
+    found = {
+        "service": busy / batches,
+        "mean_batch": len(seen.service) / batches,
+        "utilisation": busy / held_s,
+    }
+    if not is_job:  # what is fetched from a store waits there too, and nobody sees it
+        found["wait"] = float(seen.wait.mean())
     return found

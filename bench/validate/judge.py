@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.record import Estimate
 from bench.stats import student
-from bench.validate.figures import FIGURES, Answered, Figure
+from bench.validate.figures import Answered, Figure, figure_of, in_order
 from bench.validate.validation import Compared, Judgement
 
 DRAWS = 100
@@ -54,14 +54,14 @@ def compare(
     draws = [_drawn(pairs, figured, rng) for _ in range(DRAWS)]
     halves = _halves(pairs, figured)
     found = []
-    for name in FIGURES.keys() & live.keys() & simulated.keys():
+    for name in in_order(name for name in live if name in simulated):
         known = [(one[name], other[name]) for one, other in draws if one and other]
         swapped = [(one[name], other[name]) for one, other in halves if one and other]
-        least = 0.0 if FIGURES[name].unit != "s" else LEAST * live["mean"]
+        least = 0.0 if figure_of(name).unit != "s" else LEAST * live["mean"]
         found.append(
             _compared(name, (live[name], simulated[name]), known, swapped, least, len(pairs), looks)
         )
-    return sorted(found, key=lambda one: list(FIGURES).index(one.figure))
+    return found
 
 
 def _compared(
@@ -74,7 +74,7 @@ def _compared(
     looks: int,
 ) -> Compared:
     """One figure, live and simulated: as seen, of blocks drawn anew, and of two live runs."""
-    figure = FIGURES[name]
+    figure = figure_of(name)
     errors = [_error(figure, *both, least) for both in drawn]
     error = _error(figure, *value, least)
     spread = _spread(figure, swapped, least)

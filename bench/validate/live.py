@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 
+import numpy as np
 import psutil
 
 from bench.cores import divided
 from bench.errors import MeasurementInvalid
 from bench.measure import LiveInput
-from bench.observe import Asker, Driver, Loop, Observed, Schedule, Waves, asks_of
-from bench.scenario import Arm, BatchPart, Choice, EdgePart, Part
-from bench.serve import Service, beside
+from bench.observe import (
+    Asker,
+    Driver,
+    HandsOn,
+    Loop,
+    Observed,
+    Relay,
+    Schedule,
+    Waves,
+    asks_of,
+    column,
+    columns_of,
+    note_beyond,
+)
+from bench.requests import Floats
+from bench.scenario import BatchPart, Choice, EdgePart
+from bench.serve import Placed, Service, beside
 from bench.ticks import PER_SECOND
 
 LOOK_S = 0.02
@@ -25,15 +42,25 @@ _SAID = re.compile(r"^(bench_replicas_ready|bench_replica_restarts_total) (\S+)$
 
 
 class Live:
-    """Answers schedules and waves."""
+    """Answers schedules and waves.
+
+    Args:
+        sizes: of a line, how large each input is to the second stage, and so on.
+    """
 
     is_job = False
 
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+    def __init__(self, asker: Asker, sizes: Sequence[Floats] = ()) -> None:
+        self._asker, self._sizes = asker, sizes
 
     def ask(self, what: Schedule | Waves) -> Observed:
         """Ask all of it, and wait for the answers."""
+        rows = self._rows(what)
+        for stage, own in enumerate(self._sizes, 2):
+            rows[column("size", stage)] = own[rows["sample"]]
+        return rows
+
+    def _rows(self, what: Schedule | Waves) -> Observed:
         return self._asker.ask(what)
 
     def load(self, what: Schedule, kill_s: float | None) -> tuple[Observed, float | None]:
@@ -108,19 +135,76 @@ class LiveJob(Live):
         raise MeasurementInvalid("A replica that was killed was not replaced.")
 
 
+class LiveDevice(Live):
+    """A device, and the service of what it hands on."""
+
+    def __init__(self, loop: Loop, relay: Relay, stages: int, sizes: Sequence[Floats]) -> None:
+        super().__init__(loop, sizes)
+        self._relay, self._stages = relay, stages
+
+    def _rows(self, what: Schedule | Waves) -> Observed:
+        own = super()._rows(what)
+        relayed = self._relay.block()
+        rows = np.zeros(len(own), columns_of(self._stages, of_device=True))
+        for name in own.dtype.names or ():
+            rows[name] = own[name]
+        rows["handed"] = own["finished"]
+        for stage, name in product(
+            range(2, self._stages + 1), ("queue", "service", "in_batch", "server")
+        ):
+            rows[column(name, stage)] = -1  # until more is known
+        note_beyond(rows, relayed.places, relayed.rows, self._stages)
+        return rows
+
+
 @contextmanager
 def live(
-    part: Part, arm: Arm, task: Choice, replicas: int, inputs: Sequence[LiveInput]
-) -> Iterator[Live]:
-    """The service of a part, on cores of its own where there are enough."""
-    threads = arm.device.threads
-    own, others = divided(threads and threads * replicas)
+    line: Sequence[Placed], task: Choice, replicas: int, inputs: Sequence[LiveInput],
+    sizes: Sequence[Floats],
+) -> Iterator[Live]:  # fmt: skip
+    """The service of a line, on cores of its own where there are enough."""
+    part = line[0].part
     if isinstance(part, EdgePart):
-        with Loop(arm, task, part.batching, inputs, own) as loop:
+        with _device(line, task, replicas, inputs, sizes) as device:
+            yield device
+        return
+    _, others = divided(_threads(line, replicas))
+    with (
+        beside(line, task, replicas) as service,
+        Driver(service.infer, asks_of(inputs), others, stages=len(line)) as driver,
+    ):
+        if isinstance(part, BatchPart):
+            yield LiveJob(driver, service, replicas)
+        else:
+            yield Live(driver, sizes)
+
+
+@contextmanager
+def _device(
+    line: Sequence[Placed], task: Choice, replicas: int, inputs: Sequence[LiveInput],
+    sizes: Sequence[Floats],
+) -> Iterator[Live]:  # fmt: skip
+    """The loop of one device, and where stages follow, a server of these."""
+    first, *later = line
+    own, others = divided(first.arm.device.threads)
+    batching = first.part.batching
+    if not later:
+        with Loop(first.arm, task, batching, inputs, own) as loop:
             yield Live(loop)
         return
+    handed, to = multiprocessing.Pipe()
+    hands_on = HandsOn(to, later[0].stage.only_found)
     with (
-        beside(part, arm, task, replicas) as service,
-        Driver(service.infer, asks_of(inputs), others) as driver,
+        beside(later, task, replicas, others) as service,
+        Relay(service.infer, handed, others, len(later)) as relay,
+        Loop(first.arm, task, batching, inputs, own, hands_on) as loop,
     ):
-        yield LiveJob(driver, service, replicas) if isinstance(part, BatchPart) else Live(driver)
+        handed.close()
+        to.close()  # so that each of the two processes hears of the other's end
+        yield LiveDevice(loop, relay, len(line), sizes)
+
+
+def _threads(line: Sequence[Placed], replicas: int) -> int | None:
+    """Of all replicas; ``None``: one of them takes what there is."""
+    found = [one.arm.device.threads for one in line]
+    return None if None in found else replicas * sum(filter(None, found))

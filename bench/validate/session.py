@@ -8,16 +8,18 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from bench.errors import MeasurementInvalid
+from bench.errors import InputError, MeasurementInvalid
 from bench.measure import LiveArm, LiveInput, describe_environment
-from bench.observe import Observed, Schedule, schedule
+from bench.observe import Observed, Schedule, Waves, at_stage, column, schedule
+from bench.requests import Floats
 from bench.scenario import Arm, Choice, ResolvedScenario, Workload
+from bench.serve import Placed
 from bench.simulate import largest_batch
 from bench.streams import Streams
-from bench.validate.asked import part_of
+from bench.validate.asked import line_of, replicas_of
 from bench.validate.blocks import FETCHED, Load, job, order_of, waves
 from bench.validate.calibration import batches_of
-from bench.validate.live import live
+from bench.validate.live import Live, live
 from bench.validate.validation import Block, Observation, Session
 
 OnStep = Callable[[int, int, str], None]
@@ -26,6 +28,7 @@ CALIBRATION = 0.3
 RESTARTS = 3
 KILL = (0.2, 0.7)
 """Of the time that a job is about to take: between these, one of its replicas is killed."""
+MOST_OPENINGS = 20
 GUESS_S = 10.0
 """A batch is not thought to take longer, before anything is known of it."""
 
@@ -42,20 +45,33 @@ def observe(
         InputError: the deployment cannot be served from here.
         MeasurementInvalid: the service does not answer.
     """
-    part, arm = part_of(scenario, asked.deployment)
-    started, full = datetime.now(UTC).isoformat(timespec="seconds"), largest_batch(part.batching)
+    line, task = line_of(scenario, asked.deployment), scenario.scenario.task
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    fulls = [largest_batch(one.part.batching) for one in line]
+    full = max(fulls)
     rng = Streams(seed, 0).get("validation")
     total = 2 * len(asked.levels) * asked.traffics * asked.runs + 1
     on_step(0, total, "starting the service")
-    inputs = _inputs(arm, scenario.scenario.task)
+    inputs = _inputs(line[0].arm, task)
+    sizes = [_sizes(one, task, len(inputs)) for one in line[1:]]
     blocks: list[Block] = []
     tables: list[Observed] = []
-    with live(part, arm, scenario.scenario.task, asked.replicas, inputs) as service:
-        first = waves(full, asked.replicas, 0.0, GUESS_S, [0.0], len(inputs), rng)
-        service.ask(first)  # connections are opened, and caches filled
-        batch_s = _full_batch_s(service.ask(first), full)
+    with live(line, task, asked.replicas, inputs, [np.nan_to_num(one) for one in sizes]) as service:
+        rows = _opened(
+            service,
+            lambda: waves(full, asked.replicas, 0.0, GUESS_S, [0.0], len(inputs), rng),
+            len(line),
+        )
+        batches_s = [_full_batch_s(at_stage(rows, k), most) for k, most in enumerate(fulls, 1)]
+        batch_s = sum(batches_s)
         restart_s = service.restarts_s(RESTARTS)
-        capacity = asked.replicas * full / batch_s
+        shares = [1.0, *(float(np.mean(~np.isnan(one))) for one in sizes)]
+        capacity = min(
+            count * most / (took_s * share)
+            for count, most, took_s, share in zip(
+                replicas_of(line, asked.replicas), fulls, batches_s, shares, strict=True
+            )
+        )
         loads = order_of(asked.levels, asked.traffics, asked.runs, rng)
         each_s = asked.length_s / (len(loads) + 1)
         most = FETCHED * full * asked.replicas if service.is_job else None
@@ -81,7 +97,7 @@ def observe(
             blocks.append(Block(waves=list(one.sizes)))
         on_step(total, total, "")
     record = Observation(
-        arm=arm.name,
+        arm=", ".join(dict.fromkeys(one.arm.name for one in line)),
         started_utc=started,
         full=full,
         capacity=capacity,
@@ -125,6 +141,37 @@ def _inputs(arm: Arm, task: Choice) -> list[LiveInput]:
         return live.inputs()
     finally:
         live.close()
+
+
+def _sizes(placed: Placed, task: Choice, inputs: int) -> Floats:
+    """How large each input is to a stage after the first; not a number where it is not asked about it.
+
+    Raises:
+        InputError: the task there has other inputs.
+    """
+    live = LiveArm(placed.arm, task)
+    try:
+        found = np.array(live.sizes(), float)
+    finally:
+        live.close()
+    if len(found) != inputs:
+        raise InputError(
+            f"the task of the stage {placed.name!r} has {len(found)} inputs, and that of the first {inputs}",
+            where="--deployment", allowed="stages of one chain: as many inputs, with those left out",
+        )  # fmt: skip
+    return found
+
+
+def _opened(service: Live, draw: Callable[[], Waves], stages: int) -> Observed:
+    """What the first waves met; asked until every stage of a line has been, unless none ever is."""
+    first = draw()
+    service.ask(first)  # connections are opened, and caches filled
+    rows = service.ask(first)
+    for _ in range(MOST_OPENINGS):
+        if all((rows[column("batch", stage)] > 0).any() for stage in range(2, stages + 1)):
+            break
+        rows = np.concatenate([rows, service.ask(draw())])
+    return rows
 
 
 def _full_batch_s(rows: Observed, full: int) -> float:

@@ -102,6 +102,15 @@ class Drift(Record):
     """Their standard deviation."""
 
 
+class StageFound(Record):
+    """What a session found of a stage of a line."""
+
+    name: str
+    service_s: dict[int, float]
+    drift: Drift
+    service: Compared
+
+
 class Validation(Record):
     """What a session found."""
 
@@ -114,8 +123,15 @@ class Validation(Record):
     drift: Drift
     service: Compared
     """Of all blocks of load: what their batches took, against what calibration says of such batches."""
+    later: list[StageFound] = Field(default=[])
+    """Of a line, whose first stage these are of: the same of each stage after it."""
     levels: list[Level]
     verdict: Judgement
+
+    @property
+    def services(self) -> list[Compared]:
+        """Service times of all loads, of each stage."""
+        return [self.service, *(stage.service for stage in self.later)]
 
     @property
     def sentence(self) -> str:
@@ -126,7 +142,7 @@ class Validation(Record):
             for name, levels in reversed(count.items())
             if levels
         ]
-        if self.service.verdict == "OFF":
+        if any(one.verdict == "OFF" for one in self.services):
             said.append("and service times are OFF")
         return f"{self.session.deployment}: the simulation is {'; '.join(said)}."
 

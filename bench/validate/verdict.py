@@ -9,17 +9,24 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import MeasurementInvalid
-from bench.observe import OBSERVED, Observed, answers_of
-from bench.scenario import BatchPart, ResolvedScenario
-from bench.simulate import prepare
+from bench.observe import DONE, Observed, answers_of, at_stage, column, columns_of, whole
+from bench.scenario import BatchPart, EdgePart, ResolvedScenario
+from bench.simulate import largest_batch, prepare
 from bench.stats import empirical_quantile
 from bench.streams import Streams
 from bench.ticks import PER_SECOND
-from bench.validate.asked import part_of
+from bench.validate.asked import line_of, replicas_of
 from bench.validate.calibration import Calibration, span_s, way_of
-from bench.validate.figures import FIGURES, Answered, figures
+from bench.validate.figures import FIGURES, OF_A_STAGE, Answered, at, figures
 from bench.validate.forecast import forecast
 from bench.validate.judge import Pair, compare
+from bench.validate.line import (
+    answered,
+    comes_to,
+    forecast_behind_device,
+    forecast_line,
+    ways_of,
+)
 from bench.validate.validation import (
     Block,
     Compared,
@@ -27,11 +34,11 @@ from bench.validate.validation import (
     Level,
     Observation,
     Session,
+    StageFound,
     Validation,
     worst,
 )
 
-DONE = 200
 OnStep = Callable[[int, int, str], None]
 DRAWS = 10
 """Simulations of each block of load."""
@@ -60,23 +67,26 @@ def validate(
         "the first use on a machine compiles the simulator, for up to a minute",
     )
     prepare()
-    found = Sorted(scenario, asked, observed, by_block(table, len(observed.blocks)))
+    stages = len(line_of(scenario, asked.deployment))
+    found = Sorted(scenario, asked, observed, by_block(table, len(observed.blocks), stages))
     rng = Streams(seed, 0).get("forecast")
     levels = []
     for number, level in enumerate(asked.levels):
         on_step(number, len(asked.levels), f"simulating the load at {level:g}")
         levels.append(found.level(level, rng))
-    service = found.service(rng)
+    first, *later = [found.stage(number, rng) for number in range(1, found.stages + 1)]
     on_step(len(asked.levels), len(asked.levels), "")
-    factors = found.calibration.factors
     return Validation(
         session=asked,
-        service_s={k: float(np.mean(v.seconds)) for k, v in found.calibration.batches.items()},
+        service_s=first.service_s,
         way_s=float(found.way.alone.mean()) / PER_SECOND,
-        drift=Drift(factors=factors.tolist(), spread=float(np.std(factors))),
-        service=service,
+        drift=first.drift,
+        service=first.service,
+        later=later,
         levels=levels,
-        verdict=worst([service.verdict, *(level.verdict for level in levels)]),
+        verdict=worst(
+            [one.service.verdict for one in (first, *later)] + [one.verdict for one in levels]
+        ),
     )
 
 
@@ -91,38 +101,66 @@ class Sorted:
         rows: Sequence[Observed],
     ) -> None:
         self._asked, self._capacity, self._restart_s = asked, observed.capacity, observed.restart_s
-        self._part, _ = part_of(scenario, asked.deployment)
+        self._line = line_of(scenario, asked.deployment)
+        self.stages = len(self._line)
         limit = scenario.scenario.objective.response
         self._figured = partial(
             figures,
-            replicas=asked.replicas,
+            replicas=replicas_of(self._line, asked.replicas),
             limit_s=limit.limit if limit else None,
             inside=True,
-            is_job=isinstance(self._part, BatchPart),
+            is_job=isinstance(self._line[0].part, BatchPart),
         )
-        self._looks = len(FIGURES) * len(asked.levels) + 1
+        more = self.stages - 1
+        self._looks = (len(FIGURES) + OF_A_STAGE * more) * len(asked.levels) + 1 + more
         quiet: list[Observed] = []
         waves: list[Observed] = []
         self._loads: list[tuple[Block, Observed, int]] = []
         for block, own in zip(observed.blocks, rows, strict=True):
             if block.level is None:
                 quiet.append(own)
-                waves += _answered(np.split(own, np.cumsum(block.waves)[:-1]))
+                alike = whole(own, self.stages)
+                waves += answered(np.split(alike, np.cumsum(block.waves)[:-1]))
             else:
                 self._loads.append((block, own, len(quiet) - 1))
         if not any(len(wave) == 1 for wave in waves):
             raise MeasurementInvalid("The service answered hardly anything in calibration.")
         if not any((own["status"] == DONE).any() for _, own, _ in self._loads):
             raise MeasurementInvalid("The service answered nothing under load.")
-        self.calibration = Calibration(quiet, observed.full)
+        self._require_asked(quiet)
+        self.calibrations = [
+            Calibration([at_stage(own, number) for own in quiet], largest_batch(one.part.batching))
+            for number, one in enumerate(self._line, 1)
+        ]
         self.way = way_of(waves)
+        self._ways = None
+        if self.stages > 1 and isinstance(self._line[0].part, EdgePart):
+            times = [block.waves for block in observed.blocks if block.level is None]
+            self._ways = ways_of(list(zip(times, quiet, strict=True)), self.stages)
+        self._rows = np.concatenate(rows)
+
+    @property
+    def calibration(self) -> Calibration:
+        """Of the first stage, or the only one."""
+        return self.calibrations[0]
+
+    def _require_asked(self, blocks: Sequence[Observed]) -> None:
+        """Raises:
+        MeasurementInvalid: a stage of a line was not asked in one of these blocks.
+        """
+        for number, one in enumerate(self._line[1:], 2):
+            if not all((rows[column("batch", number)] > 0).any() for rows in blocks):
+                raise MeasurementInvalid(
+                    f"The stage {one.name!r} was asked nothing in a block of calibration: give more "
+                    "--minutes."
+                )
 
     def level(self, level: float, rng: np.random.Generator) -> Level:
         """Live against simulated at one utilisation."""
         pairs = [
             Pair(
                 (level, block.traffic),
-                Answered.of(answers_of(own)),
+                self._seen(own),
                 self._forecasts(block, own, before, rng),
             )
             for block, own, before in self._loads
@@ -131,35 +169,62 @@ class Sorted:
         compared = compare(pairs, self._figured, self._looks, rng)
         return _level(level, level * self._capacity, pairs, compared)
 
-    def service(self, rng: np.random.Generator) -> Compared:
-        """Of all blocks of load: what their batches took, against what calibration says of such."""
-        pairs = [
-            Pair(
-                (block.level or 0.0, block.traffic),
-                Answered.of(answers_of(own)),
-                [Answered.of(answers_of(self.calibration.expected(own, before)))],
-            )
-            for block, own, before in self._loads
-        ]
-        return next(
-            one
-            for one in compare(pairs, self._figured, self._looks, rng)
-            if one.figure == "service"
+    def stage(self, number: int, rng: np.random.Generator) -> StageFound:
+        """What calibration says of a stage, and how it did under load."""
+        calibration, name = self.calibrations[number - 1], self._line[number - 1].name
+        factors = calibration.factors
+        return StageFound(
+            name=name,
+            service_s={k: float(np.mean(v.seconds)) for k, v in calibration.batches.items()},
+            drift=Drift(factors=factors.tolist(), spread=float(np.std(factors))),
+            service=self._service(number, rng),
         )
+
+    def _service(self, number: int, rng: np.random.Generator) -> Compared:
+        """Of all blocks of load: what their batches took, against what calibration says of such."""
+        calibration, pairs = self.calibrations[number - 1], []
+        for block, rows, before in self._loads:
+            own = at_stage(rows, number)
+            came = own["batch"] > 0
+            live, expected = (
+                Answered.of(answers_of(one)[came])
+                for one in (own, calibration.expected(own, before))
+            )
+            pairs.append(Pair((block.level or 0.0, block.traffic), live, [expected]))
+        compared = compare(pairs, self._figured, self._looks, rng)
+        found = next(one for one in compared if one.figure == "service")
+        if self.stages == 1:
+            return found
+        return found.model_copy(update={"figure": at("service", self._line[number - 1].name)})
+
+    def _seen(self, rows: Observed) -> Answered:
+        """A block of load, as it was or as it might have been."""
+        if self.stages == 1:
+            return Answered.of(answers_of(rows))
+        return Answered.of_line(rows, [one.name for one in self._line])
 
     def _forecasts(
         self, block: Block, own: Observed, before: int, rng: np.random.Generator
     ) -> list[Answered]:
-        length_s = span_s(own)
-        return [
-            Answered.of(
-                forecast(
-                    own, self._part, self.calibration.drawn(before, length_s, rng),
-                    self._asked.replicas, self.way, self._away(block, rng), rng,
-                )
-            )
-            for _ in range(DRAWS)
-        ]  # fmt: skip
+        length_s, replicas = span_s(own), self._asked.replicas
+        comes = [comes_to(own, self._rows, number) for number in range(1, self.stages + 1)]
+        found = []
+        for _ in range(DRAWS):
+            stages = [
+                (one.part, calibration.drawn(before, length_s, rng))
+                for one, calibration in zip(self._line, self.calibrations, strict=True)
+            ]
+            if self.stages == 1:
+                away = self._away(block, rng)
+                answers = forecast(own, *stages[0], replicas, self.way, away, rng)
+                found.append(Answered.of(answers))
+            elif self._ways is not None:
+                rows = forecast_behind_device(own, stages, replicas, self._ways, comes, rng)
+                found.append(self._seen(rows))
+            else:
+                rows = forecast_line(own, stages, replicas, self.way, comes, rng)
+                found.append(self._seen(rows))
+        return found
 
     def _away(self, block: Block, rng: np.random.Generator) -> list[tuple[int, int]]:
         """When the replica that was killed was not there, if one was."""
@@ -169,19 +234,13 @@ class Sorted:
         return [(round(block.killed_s * PER_SECOND), round(back_s * PER_SECOND))]
 
 
-def _answered(waves: Sequence[Observed]) -> list[Observed]:
-    """Those in which every request was."""
-    return [wave for wave in waves if (wave["status"] == DONE).all()]
-
-
-def by_block(table: pd.DataFrame, blocks: int) -> list[Observed]:
+def by_block(table: pd.DataFrame, blocks: int, stages: int = 1) -> list[Observed]:
     """The rows of each block, of a table of all."""
-    names = list(OBSERVED.names or ())
-    found = []
+    columns, found = columns_of(stages, "handed" in table), []
     for number in range(blocks):
         own = table[table["block"] == number]
-        rows = np.zeros(len(own), OBSERVED)
-        for name in names:
+        rows = np.zeros(len(own), columns)
+        for name in columns.names or ():
             rows[name] = own[name].to_numpy()
         found.append(rows)
     return found
