@@ -27,6 +27,8 @@ from bench.scenario import Arm, Choice
 from bench.simulate import largest_batch
 
 FAILED = 500
+WAVE = "wave"
+"""After what was handed on: whoever was handed it says when all is answered."""
 
 
 class HandsOn(NamedTuple):
@@ -90,8 +92,9 @@ def _work(
 
 class _Device:
     def __init__(
-        self, live: LiveArm, rule: Rule, inputs: Sequence[LiveInput], hands_on: HandsOn | None
-    ) -> None:
+        self, live: LiveArm, rule: Rule, inputs: Sequence[LiveInput],
+        hands_on: HandsOn | None = None,
+    ) -> None:  # fmt: skip
         self._live, self._rule, self._inputs, self._hands_on = live, rule, inputs, hands_on
         self._batches = 0
 
@@ -109,6 +112,9 @@ class _Device:
                     due = np.full(size, time.perf_counter_ns() + pause)
                     self._answer(rows[first : first + size], due, first)
                     first += size
+                    if self._hands_on is not None:
+                        self._hands_on.to.send(WAVE)
+                        self._hands_on.to.recv()
         finally:
             gc.enable()
         if self._hands_on is not None:

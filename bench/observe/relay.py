@@ -9,7 +9,7 @@ import signal
 from collections.abc import Set
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from bench.cores import stay_on
 from bench.observe.asker import Asker
 from bench.observe.asks import Ask
 from bench.observe.driver import Sender, session
+from bench.observe.loop import WAVE
 from bench.observe.rows import Observed, columns_of
 from bench.serve import asking
 
@@ -36,7 +37,8 @@ class Relay(Asker):
 
     Args:
         url: where inputs are posted.
-        handed: what comes from the device, as pairs of a place and an input; ``None`` ends a block.
+        handed: what comes from the device, as pairs of a place and an input; :data:`WAVE` asks for a word
+            when all of it is answered, ``None`` ends a block.
         cores: those it runs on; ``None`` for any.
         stages: how many the service has.
     """
@@ -71,37 +73,43 @@ def _work(
 async def _relay(
     line: Connection, url: str, handed: Connection, patience_s: float, stages: int
 ) -> None:
-    async with session(patience_s) as asked:
-        sender = Sender(asked, url, stages)
-        while True:
-            line.send(await _block(handed, sender, stages))
-            gc.collect()
-
-
-async def _block(handed: Connection, sender: Sender, stages: int) -> Relayed:
+    heard: asyncio.Queue[Any] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    is_over: asyncio.Future[None] = loop.create_future()
-    places: list[int] = []
-    rows: list[Observed] = []
-    sent: list[asyncio.Task[None]] = []
 
     def hear() -> None:
         try:
-            said = handed.recv()
+            heard.put_nowait(handed.recv())
         except (EOFError, OSError) as error:
             loop.remove_reader(handed.fileno())
-            is_over.set_exception(error)
-            return
-        if said is None:
-            loop.remove_reader(handed.fileno())  # the rest is of the next block
-            is_over.set_result(None)
-            return
+            heard.put_nowait(error)
+
+    loop.add_reader(handed.fileno(), hear)
+    async with session(patience_s) as asked:
+        sender = Sender(asked, url, stages)
+        while True:
+            line.send(await _block(handed, heard, sender, stages))
+            gc.collect()
+
+
+async def _block(
+    handed: Connection, heard: asyncio.Queue[Any], sender: Sender, stages: int
+) -> Relayed:
+    """Raises:
+    EOFError: the device has ended.
+    """
+    places: list[int] = []
+    rows: list[Observed] = []
+    sent: list[asyncio.Task[None]] = []
+    while (said := await heard.get()) is not None:
+        if isinstance(said, Exception):
+            raise said
+        if said == WAVE:
+            await asyncio.gather(*sent)
+            handed.send(None)
+            continue
         place, content = said
         places.append(place)
         rows.append(np.zeros(1, columns_of(stages)))
         sent.append(asyncio.ensure_future(sender.send(rows[-1][0], Ask(*asking(content)))))
-
-    loop.add_reader(handed.fileno(), hear)
-    await is_over
     await asyncio.gather(*sent)
     return Relayed(places, np.concatenate([np.zeros(0, columns_of(stages)), *rows]))

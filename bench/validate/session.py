@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -57,27 +58,19 @@ def observe(
     blocks: list[Block] = []
     tables: list[Observed] = []
     with live(line, task, asked.replicas, inputs, [np.nan_to_num(one) for one in sizes]) as service:
+        draw = partial(waves, full, asked.replicas, inputs=len(inputs), rng=rng)
         rows = _opened(
-            service,
-            lambda: waves(full, asked.replicas, 0.0, GUESS_S, [0.0], len(inputs), rng),
-            len(line),
+            service, lambda: draw(length_s=0.0, batch_s=GUESS_S, rests_s=[0.0]), len(line)
         )
         batches_s = [_full_batch_s(at_stage(rows, k), most) for k, most in enumerate(fulls, 1)]
-        batch_s = sum(batches_s)
         restart_s = service.restarts_s(RESTARTS)
-        shares = [1.0, *(float(np.mean(~np.isnan(one))) for one in sizes)]
-        capacity = min(
-            count * most / (took_s * share)
-            for count, most, took_s, share in zip(
-                replicas_of(line, asked.replicas), fulls, batches_s, shares, strict=True
-            )
-        )
+        capacity = _capacity(line, asked.replicas, fulls, batches_s, sizes)
         loads = order_of(asked.levels, asked.traffics, asked.runs, rng)
         each_s = asked.length_s / (len(loads) + 1)
-        most = FETCHED * full * asked.replicas if service.is_job else None
         traffic = _traffic(
-            scenario.scenario.workload, most, loads, capacity, (1 - CALIBRATION) * each_s,
-            len(inputs), rng,
+            scenario.scenario.workload,
+            FETCHED * full * asked.replicas if service.is_job else None,
+            loads, capacity, (1 - CALIBRATION) * each_s, len(inputs), rng,
         )  # fmt: skip
         for load in (None, *loads):
             if load is not None:
@@ -89,9 +82,9 @@ def observe(
                     Block(level=load.level, traffic=load.traffic, run=load.run, killed_s=killed_s)
                 )
             on_step(len(blocks), total, "calibration")
-            one = waves(
-                full, asked.replicas, CALIBRATION * each_s, batch_s,
-                [1 / (level * capacity) for level in asked.levels], len(inputs), rng,
+            one = draw(
+                length_s=CALIBRATION * each_s, batch_s=sum(batches_s),
+                rests_s=[1 / (level * capacity) for level in asked.levels],
             )  # fmt: skip
             tables.append(service.ask(one))
             blocks.append(Block(waves=list(one.sizes)))
@@ -160,6 +153,30 @@ def _sizes(placed: Placed, task: Choice, inputs: int) -> Floats:
             where="--deployment", allowed="stages of one chain: as many inputs, with those left out",
         )  # fmt: skip
     return found
+
+
+def _capacity(
+    line: Sequence[Placed],
+    replicas: int,
+    fulls: Sequence[int],
+    batches_s: Sequence[float],
+    sizes: Sequence[Floats],
+) -> float:
+    """Requests per second of the stage that answers fewest of those that come to the line.
+
+    Args:
+        batches_s: how long a full batch takes at each stage.
+        sizes: at the stages after the first; not a number where an input does not come there.
+    """
+    shares = [1.0]
+    for placed, own in zip(line[1:], sizes, strict=True):
+        shares.append(float(np.mean(~np.isnan(own))) if placed.stage.only_found else shares[-1])
+    return min(
+        count * full / (took_s * share)
+        for count, full, took_s, share in zip(
+            replicas_of(line, replicas), fulls, batches_s, shares, strict=True
+        )
+    )
 
 
 def _opened(service: Live, draw: Callable[[], Waves], stages: int) -> Observed:

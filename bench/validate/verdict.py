@@ -218,12 +218,12 @@ class Sorted:
                 away = self._away(block, rng)
                 answers = forecast(own, *stages[0], replicas, self.way, away, rng)
                 found.append(Answered.of(answers))
-            elif self._ways is not None:
-                rows = forecast_behind_device(own, stages, replicas, self._ways, comes, rng)
-                found.append(self._seen(rows))
-            else:
+                continue
+            if self._ways is None:
                 rows = forecast_line(own, stages, replicas, self.way, comes, rng)
-                found.append(self._seen(rows))
+            else:
+                rows = forecast_behind_device(own, stages, replicas, self._ways, comes, rng)
+            found.append(self._seen(rows))
         return found
 
     def _away(self, block: Block, rng: np.random.Generator) -> list[tuple[int, int]]:
