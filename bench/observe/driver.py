@@ -12,8 +12,9 @@ import gc
 import importlib.util
 import re
 import signal
+import ssl
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from bench.observe.rows import OBSERVED, Observed
 if TYPE_CHECKING:
     import aiohttp
 
+Tls = Callable[[], ssl.SSLContext | None]
 _ENTRY = re.compile(r'(\w+);(?:dur|desc)="?([\d./]+)')
 
 
@@ -40,20 +42,22 @@ class Driver(Asker):
         asks: what is sent, by the number of the input.
         cores: those it runs on; ``None`` for any.
         patience_s: an answer that takes longer is none.
+        tls: makes what keeps connections secret; ``None``, or one that makes ``None``: the usual.
 
     Raises:
         MissingRequirement: packages are missing.
     """
 
     def __init__(
-        self, url: str, asks: Sequence[Ask], cores: Set[int] | None = None, patience_s: float = 60.0
-    ) -> None:
+        self, url: str, asks: Sequence[Ask], cores: Set[int] | None = None,
+        patience_s: float = 60.0, tls: Tls | None = None,
+    ) -> None:  # fmt: skip
         if importlib.util.find_spec("aiohttp") is None:
             raise MissingRequirement(
                 "To ask a live service needs the package aiohttp. "
                 'Install it once with: pip install "inference-testbed[serve]".'
             )
-        super().__init__(_work, url, list(asks), cores, patience_s)
+        super().__init__(_work, url, list(asks), cores, patience_s, tls)
 
     def stop(self) -> Observed:
         """After Ctrl-C in :meth:`ask`: ask no more, and have what has come so far.
@@ -65,21 +69,25 @@ class Driver(Asker):
 
 
 def _work(
-    line: Connection, url: str, asks: Sequence[Ask], cores: Set[int] | None, patience_s: float
-) -> None:
+    line: Connection, url: str, asks: Sequence[Ask], cores: Set[int] | None, patience_s: float,
+    tls: Tls | None,
+) -> None:  # fmt: skip
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it says when to end
     stay_on(cores)
     try:
-        event_loop.run(_answer(line, url, asks, patience_s))
+        event_loop.run(_answer(line, url, asks, patience_s, tls))
     except (EOFError, OSError):
         return
 
 
-async def _answer(line: Connection, url: str, asks: Sequence[Ask], patience_s: float) -> None:
+async def _answer(
+    line: Connection, url: str, asks: Sequence[Ask], patience_s: float, tls: Tls | None
+) -> None:
     import aiohttp
 
     limits = aiohttp.ClientTimeout(total=patience_s)
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3600.0)
+    secret = (tls and tls()) or True
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3600.0, ssl=secret)
     async with aiohttp.ClientSession(connector=connector, timeout=limits) as session:
         client = _Client(session, url, asks)
         heard = _next(line)

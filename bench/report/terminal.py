@@ -99,7 +99,8 @@ def validation_table(found: Validation) -> Group:
             f"{level.blocks} blocks, {level.unanswered:,} unanswered: {level.verdict}"
         )
         blocks += [plain(said), table, Text()]
-    service = found.service
+    if (service := found.service) is None:
+        return Group(*blocks, plain(found.outside.in_words if found.outside else ""))
     said = (
         f"service times of all loads: {100 * (service.error.value or 0):+.1f} % by calibration: "
         f"{service.verdict}"

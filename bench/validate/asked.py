@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench import serve
 from bench.errors import InputError
+from bench.measure import RemoteArm, is_remote
 from bench.scenario import (
     AdmissionOptions,
     Arm,
@@ -16,6 +17,7 @@ from bench.scenario import (
     ResolvedScenario,
 )
 from bench.units import DAY_S, format_seconds
+from bench.validate.outside import rule_of
 from bench.validate.validation import Session
 
 KINDS = (RealTimePart, EdgePart, BatchPart)
@@ -56,9 +58,14 @@ def checked(scenario: ResolvedScenario, asked: Session) -> Session:
             "no deployment of the scenario can be served from here", where="bench validate",
             allowed="one of a single stage, whose device is this machine",
         )  # fmt: skip
-    part, _ = part_of(scenario, chosen)
+    part, arm = part_of(scenario, chosen)
     if isinstance(part, EdgePart) and asked.replicas > 1:
         raise InputError(f"a device of {chosen!r} has one loop", where="--replicas", allowed="1")
+    if is_remote(arm) and asked.replicas > 1:
+        raise InputError(
+            f"of {chosen!r}, a server of others, it cannot be told which of several replicas answers",
+            where="--replicas", allowed="1", todo="Let it run one worker",
+        )  # fmt: skip
     return asked.model_copy(update={"deployment": chosen})
 
 
@@ -74,7 +81,25 @@ def part_of(scenario: ResolvedScenario, deployment: str) -> tuple[Part, Arm]:
             f"{deployment!r} turns requests away, and the loop that is played here does not",
             where="--deployment", allowed="an edge deployment without admission",
         )  # fmt: skip
+    if is_remote(arm):
+        if not isinstance(part, RealTimePart):
+            raise InputError(
+                f"{deployment!r} asks a server of others ({arm.backend.name})",
+                where="--deployment", allowed="for such a server, a deployment of kind real_time",
+            )  # fmt: skip
+        rule_of(part.batching)
     return part, arm
+
+
+def require_up(scenario: ResolvedScenario, asked: Session) -> None:
+    """Before anything is written: a server of others must be up.
+
+    Raises:
+        InputError: it does not answer, or does not have the model.
+    """
+    _, arm = part_of(scenario, asked.deployment)
+    if is_remote(arm):
+        RemoteArm(arm, scenario.scenario.task).close()
 
 
 def first_served(scenario: ResolvedScenario) -> str | None:

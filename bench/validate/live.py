@@ -13,8 +13,8 @@ import psutil
 
 from bench.cores import divided
 from bench.errors import MeasurementInvalid
-from bench.measure import LiveInput
-from bench.observe import Asker, Driver, Loop, Observed, Schedule, Waves, asks_of
+from bench.measure import LiveInput, RemoteArm, is_remote
+from bench.observe import Ask, Asker, Driver, Loop, Observed, Schedule, Waves, asks_of
 from bench.scenario import Arm, BatchPart, Choice, EdgePart, Part
 from bench.serve import Service, beside
 from bench.ticks import PER_SECOND
@@ -29,8 +29,10 @@ class Live:
 
     is_job = False
 
-    def __init__(self, asker: Asker) -> None:
+    def __init__(self, asker: Asker, inside: bool = True) -> None:
         self._asker = asker
+        self.inside = inside
+        """Whether it says of each request what it met."""
 
     def ask(self, what: Schedule | Waves) -> Observed:
         """Ask all of it, and wait for the answers."""
@@ -112,7 +114,11 @@ class LiveJob(Live):
 def live(
     part: Part, arm: Arm, task: Choice, replicas: int, inputs: Sequence[LiveInput]
 ) -> Iterator[Live]:
-    """The service of a part, on cores of its own where there are enough."""
+    """The service of a part, on cores of its own where there are enough; a server of others, as it is."""
+    if is_remote(arm):
+        with _theirs(arm, task, inputs) as driver:
+            yield Live(driver, inside=False)
+        return
     threads = arm.device.threads
     own, others = divided(threads and threads * replicas)
     if isinstance(part, EdgePart):
@@ -124,3 +130,14 @@ def live(
         Driver(service.infer, asks_of(inputs), others) as driver,
     ):
         yield LiveJob(driver, service, replicas) if isinstance(part, BatchPart) else Live(driver)
+
+
+def _theirs(arm: Arm, task: Choice, inputs: Sequence[LiveInput]) -> Driver:
+    """Whoever asks a server that is up and is not ours."""
+    remote = RemoteArm(arm, task)
+    try:
+        server = remote.server([one.encoded for one in inputs])
+    finally:
+        remote.close()
+    asks = [Ask(*sent, one.size) for sent, one in zip(server.posted, inputs, strict=True)]
+    return Driver(server.url, asks, tls=server.tls)

@@ -18,6 +18,7 @@ from bench.validate.asked import part_of
 from bench.validate.blocks import FETCHED, Load, job, order_of, waves
 from bench.validate.calibration import batches_of
 from bench.validate.live import live
+from bench.validate.outside import rule_of, told
 from bench.validate.validation import Block, Observation, Session
 
 OnStep = Callable[[int, int, str], None]
@@ -53,7 +54,10 @@ def observe(
     with live(part, arm, scenario.scenario.task, asked.replicas, inputs) as service:
         first = waves(full, asked.replicas, 0.0, GUESS_S, len(inputs), rng)
         service.ask(first)  # connections are opened, and caches filled
-        batch_s = _full_batch_s(service.ask(first), full)
+        rows = service.ask(first)
+        if not service.inside:
+            (rows,), _ = told([Block(waves=list(first.sizes))], [rows], rule_of(part.batching))
+        batch_s = _full_batch_s(rows, full)
         restart_s = service.restarts_s(RESTARTS)
         capacity = asked.replicas * full / batch_s
         loads = order_of(asked.levels, asked.traffics, asked.runs, rng)
@@ -85,6 +89,7 @@ def observe(
         restart_s=restart_s,
         blocks=blocks,
         environment=describe_environment(),
+        inside=service.inside,
     )
     return record, _joined(tables)
 

@@ -20,12 +20,14 @@ from bench.validate.calibration import Calibration, span_s, way_of
 from bench.validate.figures import FIGURES, Answered, figures
 from bench.validate.forecast import forecast
 from bench.validate.judge import Pair, compare
+from bench.validate.outside import rule_of, told
 from bench.validate.validation import (
     Block,
     Compared,
     Drift,
     Level,
     Observation,
+    Outside,
     Session,
     Validation,
     worst,
@@ -66,7 +68,7 @@ def validate(
     for number, level in enumerate(asked.levels):
         on_step(number, len(asked.levels), f"simulating the load at {level:g}")
         levels.append(found.level(level, rng))
-    service = found.service(rng)
+    service = found.service(rng) if observed.inside else None
     on_step(len(asked.levels), len(asked.levels), "")
     factors = found.calibration.factors
     return Validation(
@@ -75,8 +77,9 @@ def validate(
         way_s=float(found.way.alone.mean()) / PER_SECOND,
         drift=Drift(factors=factors.tolist(), spread=float(np.std(factors))),
         service=service,
+        outside=found.outside,
         levels=levels,
-        verdict=worst([service.verdict, *(level.verdict for level in levels)]),
+        verdict=worst([one.verdict for one in (service, *levels) if one]),
     )
 
 
@@ -97,10 +100,13 @@ class Sorted:
             figures,
             replicas=asked.replicas,
             limit_s=limit.limit if limit else None,
-            inside=True,
+            inside=observed.inside,
             is_job=isinstance(self._part, BatchPart),
         )
         self._looks = len(FIGURES) * len(asked.levels) + 1
+        self.outside: Outside | None = None
+        if not observed.inside:
+            rows, self.outside = told(observed.blocks, rows, rule_of(self._part.batching))
         quiet: list[Observed] = []
         waves: list[Observed] = []
         self._loads: list[tuple[Block, Observed, int]] = []
@@ -170,8 +176,8 @@ class Sorted:
 
 
 def _answered(waves: Sequence[Observed]) -> list[Observed]:
-    """Those in which every request was."""
-    return [wave for wave in waves if (wave["status"] == DONE).all()]
+    """Those in which every request was, in a batch that is known."""
+    return [w for w in waves if ((w["status"] == DONE) & (w["batch"] > 0)).all()]
 
 
 def by_block(table: pd.DataFrame, blocks: int) -> list[Observed]:
