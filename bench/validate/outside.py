@@ -144,19 +144,18 @@ class _Fit:
         self.service = np.zeros(rule.full)
         """By batch size, from 1."""
         flat = [(wave, place) for wave in waves for place in range(len(wave.batches))]
-        follows = np.array([place > 0 for _, place in flat])
+        self.alone = self._guessed(flat)
+        follows = [self._follows(*one) for one in flat]
         kept = np.ones(len(flat), bool)
         for _ in range(ROUNDS):
-            equations = [
-                self._equation(*one, bool(f)) for one, f in zip(flat, follows, strict=True)
-            ]
+            equations = [self._equation(*one, f) for one, f in zip(flat, follows, strict=True)]
             columns = np.array([left for left, _ in equations])
             values = np.array([right for _, right in equations])
             answer, *_ = np.linalg.lstsq(columns[kept], values[kept], rcond=None)
             self.alone, self.up, self.service = float(answer[0]), float(answer[1]), answer[2:]
             misses = np.abs(values - columns @ answer)
             kept = misses <= FAR * np.median(misses) + EXACT_NS
-            follows = np.array([self._follows(*one) for one in flat])
+            follows = [self._follows(*one) for one in flat]
 
     def fill(self, wave: _Wave) -> None:
         """What must have become of its requests: all that differs from wave to wave is service."""
@@ -179,6 +178,13 @@ class _Fit:
             for by, how in ((longer, "longer"), (shorter, "less long"))
             if by > enough
         ]
+
+    def _guessed(self, flat: Sequence[tuple[_Wave, int]]) -> float:
+        """The way, from full batches alone: they wait for nothing but the one before them."""
+        full = [(w, k) for w, k in flat if len(w.batches[k]) == self._rule.full]
+        took = [w.first[k] - w.first[k - 1] for w, k in full if k]
+        came = [w.first[0] for w, k in full if not k]
+        return float(np.median(came) - np.median(took)) if took and came else 0.0
 
     def _equation(self, wave: _Wave, place: int, follows: bool) -> tuple[list[float], float]:
         """The first answer of a batch, or what lies between it and that of the batch before."""
