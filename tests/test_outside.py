@@ -12,6 +12,7 @@ from bench.batching import Rule, constant
 from bench.errors import InputError, MeasurementInvalid
 from bench.observe import OBSERVED, Observed
 from bench.scenario import Choice
+from bench.validate.blocks import WAVE_OUTSIDE
 from bench.validate.calibration import batches_of, way_of
 from bench.validate.outside import rule_of, split, told
 from bench.validate.validation import Block
@@ -60,7 +61,7 @@ def seen(truth: Truth, sizes: Sequence[int]) -> tuple[Block, Observed]:
     return Block(waves=list(sizes)), np.concatenate([truth.wave(size) for size in sizes])
 
 
-ONCE = [*range(1, 2 * FULL + 1), *[1] * FULL]
+ONCE = [*range(1, WAVE_OUTSIDE * FULL + 1), *[1] * FULL]
 
 
 @pytest.mark.parametrize("wait_ms", [3, 5, 21, 23, 50])
@@ -83,7 +84,7 @@ def test_service_times_and_the_way_are_told(wait_ms: int, up: int) -> None:
 
 def test_one_at_a_time_is_told_too() -> None:
     truth = Truth(full=1, wait=0)
-    block, rows = seen(truth, [1, 2] * 5)
+    block, rows = seen(truth, [1, 2, 3] * 5)
     (found,), said = told([block], [rows], constant(1, 0))
     assert said.left_out == 0
     np.testing.assert_allclose(batches_of(found)[1].seconds, truth.service(1) / 1e9, rtol=1e-6)

@@ -2,8 +2,8 @@
 
 From outside, only moments are seen at which answers come. But a wave finds nobody there, and how the
 server forms batches is known: so it is known which answers come together, and when each batch could begin.
-Of a wave of two batches, the second begins when the first ends, and what lies between the two is its service
-time alone; what a wave takes beyond the service times is the way there and back.
+Of a wave of several batches, each begins when the one before it ends, and what lies between two is the service
+time of the second alone; what a wave of one batch takes beyond it is the way there and back.
 """
 
 from __future__ import annotations
@@ -117,6 +117,10 @@ class _Wave:
     def sizes(self) -> list[int]:
         return [len(batch) for batch in self.batches]
 
+    def is_told(self, place: int) -> bool:
+        """Whether it is known when the batch began."""
+        return place > 0 or len(self.batches) == 1
+
     @classmethod
     def of(cls, rows: Observed, sizes: Sequence[int], number: int) -> _Wave:
         order = np.argsort(rows["finished"], kind="stable")
@@ -134,7 +138,8 @@ class _Fit:
     """The way there and back, what each request holds up those behind it, and what batches take on average.
 
     A batch begins when it is formed, or when the one before it ends. It is formed when its last request
-    comes, if it is full, or else when its oldest has waited.
+    comes, if it is full, or else when its oldest has waited. When the first of several began is not known: a
+    server may read all that has come before it serves any.
     """
 
     def __init__(self, waves: Sequence[_Wave], rule: Rule) -> None:
@@ -144,6 +149,7 @@ class _Fit:
         self.service = np.zeros(rule.full)
         """By batch size, from 1."""
         flat = [(wave, place) for wave in waves for place in range(len(wave.batches))]
+        flat = [(wave, place) for wave, place in flat if wave.is_told(place)]
         self.alone = self._guessed(flat)
         follows = [self._follows(*one) for one in flat]
         kept = np.ones(len(flat), bool)
@@ -158,13 +164,16 @@ class _Fit:
             follows = [self._follows(*one) for one in flat]
 
     def fill(self, wave: _Wave) -> None:
-        """What must have become of its requests: all that differs from wave to wave is service."""
+        """What must have become of its requests: all that differs from wave to wave is service; and where
+        waiting and service cannot be told apart, all of it is waiting, and service is -1."""
         rows, up = wave.rows, max(self.up, 0.0)
         for place, batch in enumerate(wave.batches):
             formed = self._formed(wave, place)
             start = wave.first[place - 1] - self.alone if self._follows(wave, place) else formed
-            rows["queue"][batch] = np.maximum(np.rint(start - up * batch), 0)
-            rows["service"][batch] = max(round(wave.first[place] - self.alone - start), 1)
+            ended = wave.first[place] - self.alone
+            took = max(round(ended - start), 1) if wave.is_told(place) else -1
+            rows["queue"][batch] = np.maximum(np.rint(ended - took - up * batch), 0)
+            rows["service"][batch] = took
             rows["in_batch"][batch], rows["batch"][batch] = wave.number + place, len(batch)
             rows["server"][batch] = 0
 
@@ -181,7 +190,7 @@ class _Fit:
 
     def _guessed(self, flat: Sequence[tuple[_Wave, int]]) -> float:
         """The way, from full batches alone: they wait for nothing but the one before them."""
-        full = [(w, k) for w, k in flat if len(w.batches[k]) == self._rule.full]
+        full = [(w, k) for w, k in flat if w.sizes[k] == self._rule.full]
         took = [w.first[k] - w.first[k - 1] for w, k in full if k]
         came = [w.first[0] for w, k in full if not k]
         return float(np.median(came) - np.median(took)) if took and came else 0.0

@@ -15,7 +15,7 @@ from bench.scenario import Arm, Choice, ResolvedScenario, Workload
 from bench.simulate import largest_batch
 from bench.streams import Streams
 from bench.validate.asked import part_of
-from bench.validate.blocks import FETCHED, Load, job, order_of, waves
+from bench.validate.blocks import FETCHED, WAVE, WAVE_OUTSIDE, Load, job, order_of, waves
 from bench.validate.calibration import batches_of
 from bench.validate.live import live
 from bench.validate.outside import rule_of, told
@@ -54,7 +54,8 @@ def observe(
     blocks: list[Block] = []
     tables: list[Observed] = []
     with live(part, arm, scenario.scenario.task, asked.replicas, inputs) as service:
-        first = waves(full, asked.replicas, 0.0, GUESS_S, len(inputs), rng)
+        most = WAVE if service.inside else WAVE_OUTSIDE
+        first = waves(full, asked.replicas, 0.0, GUESS_S, len(inputs), rng, most)
         service.ask(first)  # connections are opened, and caches filled
         seen = [service.ask(first) for _ in range(1 if service.inside else LOOKS)]
         if not service.inside:
@@ -64,9 +65,9 @@ def observe(
         capacity = asked.replicas * full / batch_s
         loads = order_of(asked.levels, asked.traffics, asked.runs, rng)
         each_s = asked.length_s / (len(loads) + 1)
-        most = FETCHED * full * asked.replicas if service.is_job else None
+        fetched = FETCHED * full * asked.replicas if service.is_job else None
         traffic = _traffic(
-            scenario.scenario.workload, most, loads, capacity, (1 - CALIBRATION) * each_s,
+            scenario.scenario.workload, fetched, loads, capacity, (1 - CALIBRATION) * each_s,
             len(inputs), rng,
         )  # fmt: skip
         for load in (None, *loads):
@@ -79,7 +80,7 @@ def observe(
                     Block(level=load.level, traffic=load.traffic, run=load.run, killed_s=killed_s)
                 )
             on_step(len(blocks), total, "calibration")
-            one = waves(full, asked.replicas, CALIBRATION * each_s, batch_s, len(inputs), rng)
+            one = waves(full, asked.replicas, CALIBRATION * each_s, batch_s, len(inputs), rng, most)
             tables.append(service.ask(one))
             blocks.append(Block(waves=list(one.sizes)))
         on_step(total, total, "")
