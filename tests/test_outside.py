@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import psutil
 import pytest
 
 from bench.batching import Rule, constant
@@ -16,6 +25,7 @@ from bench.validate.blocks import WAVE_OUTSIDE
 from bench.validate.calibration import batches_of, way_of
 from bench.validate.outside import rule_of, split, told
 from bench.validate.validation import Block
+from tests.busy import until
 
 MS = 1_000_000
 FULL = 4
@@ -163,3 +173,130 @@ def test_how_a_wave_is_split(rule: Rule, count: int, sizes: list[int]) -> None:
 def test_batching_that_cannot_be_told_from_outside(batching: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
         rule_of(Choice.model_validate(batching))
+
+
+# A live one --------------------------------------------------------------------------------------
+
+LONG_S = 900.0
+"""Nothing here takes so long, however busy the machine, and the simulator not yet compiled."""
+SHARE = 0.1
+"""Service times are told within it, of what the server itself saw."""
+SCENARIO = """\
+schema_version: 1
+name: theirs
+task: {name: tensors, samples: 8}
+workload:
+  sources: 1
+  arrivals: {name: poisson, rate: 10/s}
+objective: {response: {percentile: 99, limit: 100 ms}}
+deployments:
+  - name: theirs
+    kind: real_time
+    backend: {name: open-inference, url: "URL", model: m, headers: {X-Api-Key: "${MODEL_KEY}"}}
+    device: this-host
+    offer: civo/standard-2c-4g/any/on-demand
+    batching: {name: dynamic, max_batch: 4, max_wait: 30 ms}
+    scaling: {name: fixed, replicas: 1}
+    start_up: {node: 60 s}
+    network: {uplink: 1 Gbit/s, downlink: 1 Gbit/s, rtt: 1 ms}
+"""
+SECRET = "s3cr3t-of-theirs"  # noqa: S105
+
+
+def scenario_of(url: str, batching: str | None = None) -> Path:
+    path, text = Path("theirs.yaml"), SCENARIO.replace("URL", url)
+    if batching is not None:
+        text = text.replace("{name: dynamic, max_batch: 4, max_wait: 30 ms}", batching)
+    path.write_text(text)
+    return path
+
+
+def asked(path: Path, *more: str, **how: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench", "validate", str(path), "--out", "run", *more],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "MODEL_KEY": SECRET}, **how,
+    )  # fmt: skip
+
+
+def serving(**how: Any) -> Any:
+    pytest.importorskip("aiohttp", reason="the extra serve is not installed")
+    from tests import batching_server
+
+    return batching_server.serving(**{"wait_s": 0.03, "token": SECRET, **how})
+
+
+@pytest.mark.slow
+def test_a_server_of_others_is_validated_from_outside() -> None:
+    from tests.batching_server import took
+
+    with serving() as url:
+        running = asked(scenario_of(url), "--minutes", "0.2", "--levels", "0.5", "--json")
+        said, complaints = running.communicate(timeout=LONG_S)
+        truth = took(url)
+    assert running.returncode == 0, complaints
+    found = json.loads(said)
+    for size, seconds in found["service_s"].items():
+        assert seconds == pytest.approx(np.mean(truth[int(size)]), rel=SHARE)
+    (level,) = found["levels"]
+    assert {one["figure"] for one in level["compared"]} == {
+        "mean", "p50", "p90", "p95", "p99", "throughput", "slo_attainment",
+    }  # fmt: skip
+    assert found["service"] is None
+    assert found["outside"]["waves"] > found["outside"]["left_out"]
+    observed = json.loads(Path("run/observed.json").read_text())
+    assert observed["inside"] is False
+    table = pd.read_parquet("run/observed.parquet")
+    assert set(table["service"]) == {-1}  # as it was seen; what is told from it is another matter
+    assert set(table["status"]) == {200}
+    assert "told from outside" in Path("run/validation.html").read_text()
+    for path in Path("run").rglob("*"):
+        assert path.is_dir() or SECRET.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.slow
+def test_batching_that_the_server_does_not_do_is_said() -> None:
+    with serving(most=1, wait_s=0.0) as url:
+        running = asked(scenario_of(url), "--minutes", "0.2", "--levels", "0.5")
+        _, said = running.communicate(timeout=LONG_S)
+    assert running.returncode == 5
+    assert "does not batch as the scenario says" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("more", "batching", "words"),
+    [
+        ((), None, "cannot be reached"),
+        (("--replicas", "2"), None, "which of several replicas"),
+        ((), "{name: fixed, batch: 4}", "has no bound"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_anything_is_written(
+    more: tuple[str, ...], batching: str | None, words: str
+) -> None:
+    path = scenario_of("http://127.0.0.1:9", batching)
+    running = asked(path, "--deployment", "theirs", *more)
+    _, said = running.communicate(timeout=LONG_S)
+    assert running.returncode == 2
+    assert words in " ".join(said.split())
+    assert len(said.strip().splitlines()) == 1
+    assert not Path("run").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_no_process_behind() -> None:
+    with serving() as url:
+        running = asked(scenario_of(url), "--minutes", "5", start_new_session=True)
+        children: list[psutil.Process] = []
+
+        def asking() -> bool:
+            children[:] = psutil.Process(running.pid).children(recursive=True)
+            return bool(children)
+
+        until(asking, "it asks", running)
+        os.killpg(running.pid, signal.SIGINT)
+        _, said = running.communicate(timeout=LONG_S)
+    assert running.returncode == 130, said
+    assert "interrupted" in said
+    assert not psutil.wait_procs(children, timeout=LONG_S)[1]
