@@ -10,14 +10,14 @@ import pandas as pd
 
 from bench.errors import MeasurementInvalid
 from bench.measure import LiveArm, LiveInput, describe_environment
-from bench.observe import Observed, Schedule, schedule
+from bench.observe import Observed, Schedule, Waves, schedule
 from bench.scenario import Arm, Choice, ResolvedScenario, Workload
 from bench.simulate import largest_batch
 from bench.streams import Streams
 from bench.validate.asked import part_of
 from bench.validate.blocks import FETCHED, WAVE, WAVE_OUTSIDE, Load, job, order_of, waves
 from bench.validate.calibration import batches_of
-from bench.validate.live import live
+from bench.validate.live import Live, live
 from bench.validate.outside import rule_of, told
 from bench.validate.validation import Block, Observation, Session
 
@@ -57,10 +57,7 @@ def observe(
         most = WAVE if service.inside else WAVE_OUTSIDE
         first = waves(full, asked.replicas, 0.0, GUESS_S, len(inputs), rng, most)
         service.ask(first)  # connections are opened, and caches filled
-        seen = [service.ask(first) for _ in range(1 if service.inside else LOOKS)]
-        if not service.inside:
-            seen, _ = told([Block(waves=list(first.sizes))] * LOOKS, seen, rule_of(part.batching))
-        batch_s = _full_batch_s(np.concatenate(seen), full)
+        batch_s = _full_batch_s(_looked(service, first, part.batching), full)
         restart_s = service.restarts_s(RESTARTS)
         capacity = asked.replicas * full / batch_s
         loads = order_of(asked.levels, asked.traffics, asked.runs, rng)
@@ -130,6 +127,19 @@ def _inputs(arm: Arm, task: Choice) -> list[LiveInput]:
         return live.inputs()
     finally:
         live.close()
+
+
+def _looked(service: Live, first: Waves, batching: Choice) -> Observed:
+    """What became of the first waves.
+
+    Raises:
+        MeasurementInvalid: the server does not batch as it is said to.
+    """
+    if service.inside:
+        return service.ask(first)
+    seen = [service.ask(first) for _ in range(LOOKS)]
+    found, _ = told([Block(waves=list(first.sizes))] * LOOKS, seen, rule_of(batching))
+    return np.concatenate(found)
 
 
 def _full_batch_s(rows: Observed, full: int) -> float:
