@@ -186,6 +186,14 @@ def fidelity(session: nox.Session) -> None:
 
 
 @nox.session
+def fidelity_outside(session: nox.Session) -> None:
+    """How far the simulator is from a real MLServer, seen from outside: ``-- --minutes 6``."""
+    _install(session, "onnxruntime", "serve", "models", "dev")
+    session.run("python", "-m", "tests.evidence.mlserver", *session.posargs)
+    session.run("python", "-m", "tests.evidence.write_docs")
+
+
+@nox.session
 def projection(session: nox.Session) -> None:
     """How far projections are from published results that they were not made of."""
     _install(session, "dev")

@@ -13,7 +13,7 @@ from bench.plan import Plan
 from bench.prepare import Settings, order
 from bench.runner import Arrow, Table, begin, go_on
 from bench.store import Run
-from bench.validate import Session, Validation
+from bench.validate import Session, Validation, require_up
 from bench.work import Notify, Profiles, quiet
 
 _MEASURED = Arrow("measurement.json", arrows.measured)
@@ -103,6 +103,8 @@ def validate(
         InputError: it cannot be served from here.
     """
     asked = order("validate", path, settings, session=session)
+    assert asked.session is not None  # noqa: S101
+    require_up(asked.simulated, asked.session)
     run = begin(ARROWS, asked, out, settings, notify)
     return run, run.load("validation.json", Validation)
 

@@ -14,7 +14,9 @@ from mlserver.types import InferenceRequest, InferenceResponse
 class OnnxModel(MLModel):
     async def load(self) -> bool:
         path = Path(self.settings.parameters.uri)
-        self._session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1  # whoever asks it runs on the same machine
+        self._session = ort.InferenceSession(str(path), options, ["CPUExecutionProvider"])
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:

@@ -13,6 +13,7 @@ from bench.measure.measurement import (
 )  # fmt: skip
 from bench.measure.metering import PowerReading
 from bench.measure.models import ModelFile
+from bench.measure.remote import Remote, RemoteArm, is_remote
 from bench.measure.task_work import task_work
 from bench.measure.tasks import STEPS
 from bench.measure.work import Work
@@ -30,9 +31,12 @@ __all__ = [
     "Measurement",
     "ModelFile",
     "PowerReading",
+    "Remote",
+    "RemoteArm",
     "Verdict",
     "Work",
     "describe_environment",
+    "is_remote",
     "measure_all",
     "missing_backends",
     "plain_name",

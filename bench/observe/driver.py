@@ -12,8 +12,9 @@ import gc
 import importlib.util
 import re
 import signal
+import ssl
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from bench.observe.rows import Observed, column, columns_of
 if TYPE_CHECKING:
     import aiohttp
 
+Tls = Callable[[], ssl.SSLContext | None]
 _ENTRY = re.compile(r'([\w-]+);(?:dur|desc)="?([\d./]+)')
 
 
@@ -41,6 +43,7 @@ class Driver(Asker):
         cores: those it runs on; ``None`` for any.
         patience_s: an answer that takes longer is none.
         stages: how many the service has.
+        tls: makes what keeps connections secret; ``None``, or one that makes ``None``: the usual.
 
     Raises:
         MissingRequirement: packages are missing.
@@ -48,14 +51,14 @@ class Driver(Asker):
 
     def __init__(
         self, url: str, asks: Sequence[Ask], cores: Set[int] | None = None,
-        patience_s: float = 60.0, stages: int = 1,
+        patience_s: float = 60.0, stages: int = 1, tls: Tls | None = None,
     ) -> None:  # fmt: skip
         if importlib.util.find_spec("aiohttp") is None:
             raise MissingRequirement(
                 "To ask a live service needs the package aiohttp. "
                 'Install it once with: pip install "inference-testbed[serve]".'
             )
-        super().__init__(_work, url, list(asks), cores, patience_s, stages)
+        super().__init__(_work, url, list(asks), cores, patience_s, stages, tls)
 
     def stop(self) -> Observed:
         """After Ctrl-C in :meth:`ask`: ask no more, and have what has come so far.
@@ -68,20 +71,21 @@ class Driver(Asker):
 
 def _work(
     line: Connection, url: str, asks: Sequence[Ask], cores: Set[int] | None, patience_s: float,
-    stages: int,
+    stages: int, tls: Tls | None,
 ) -> None:  # fmt: skip
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it says when to end
     stay_on(cores)
     try:
-        event_loop.run(_answer(line, url, asks, patience_s, stages))
+        event_loop.run(_answer(line, url, asks, patience_s, stages, tls))
     except (EOFError, OSError):
         return
 
 
 async def _answer(
-    line: Connection, url: str, asks: Sequence[Ask], patience_s: float, stages: int
-) -> None:
-    async with session(patience_s) as asked:
+    line: Connection, url: str, asks: Sequence[Ask], patience_s: float, stages: int,
+    tls: Tls | None,
+) -> None:  # fmt: skip
+    async with session(patience_s, tls) as asked:
         client = _Client(Sender(asked, url, stages), asks, stages)
         heard = _next(line)
         while True:
@@ -104,12 +108,13 @@ def _next(line: Connection) -> asyncio.Future[Schedule | Waves | None]:
     return asyncio.ensure_future(asyncio.to_thread(line.recv))
 
 
-def session(patience_s: float) -> aiohttp.ClientSession:
+def session(patience_s: float, tls: Tls | None = None) -> aiohttp.ClientSession:
     """Connections, as many as are needed, which stay open."""
     import aiohttp
 
     limits = aiohttp.ClientTimeout(total=patience_s)
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3600.0)
+    secret = (tls and tls()) or True
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3600.0, ssl=secret)
     return aiohttp.ClientSession(connector=connector, timeout=limits)
 
 

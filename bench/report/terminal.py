@@ -112,7 +112,8 @@ def validation_table(found: Validation) -> Group:
         )
         for one in found.services
     ]
-    return Group(*blocks, *services)
+    outside = [plain(found.outside.in_words)] if found.outside else []
+    return Group(*blocks, *services, *outside)
 
 
 def by_stage(compared: Sequence[Compared]) -> dict[str, list[Compared]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bench.scenario import ResolvedScenario
-from bench.validate.asked import checked, first_served, session_of
+from bench.validate.asked import checked, first_served, require_up, session_of
 from bench.validate.validation import (
     Compared,
     Judgement,
@@ -29,6 +29,7 @@ __all__ = [
     "checked",
     "first_served",
     "observe",
+    "require_up",
     "session_of",
     "validate",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench import serve
 from bench.errors import InputError
+from bench.measure import RemoteArm, is_remote
 from bench.scenario import (
     AdmissionOptions,
     BatchPart,
@@ -15,6 +16,7 @@ from bench.scenario import (
     ResolvedScenario,
 )
 from bench.units import DAY_S, format_seconds
+from bench.validate.outside import told_rule
 from bench.validate.validation import Session
 
 KINDS = (RealTimePart, EdgePart, BatchPart)
@@ -58,6 +60,11 @@ def checked(scenario: ResolvedScenario, asked: Session) -> Session:
     line = line_of(scenario, chosen)
     if len(line) == 1 and isinstance(line[0].part, EdgePart) and asked.replicas > 1:
         raise InputError(f"a device of {chosen!r} has one loop", where="--replicas", allowed="1")
+    if is_remote(line[0].arm) and asked.replicas > 1:
+        raise InputError(
+            f"of {chosen!r}, a server of others, it cannot be told which of several replicas answers",
+            where="--replicas", allowed="1", todo="Let it run one worker",
+        )  # fmt: skip
     return asked.model_copy(update={"deployment": chosen})
 
 
@@ -74,12 +81,32 @@ def line_of(scenario: ResolvedScenario, deployment: str) -> list[serve.Placed]:
             f"{deployment!r} turns requests away, and the loop that is played here does not",
             where="--deployment", allowed="an edge deployment without admission",
         )  # fmt: skip
+    remote = next((one for one in line if is_remote(one.arm)), None)
+    if remote is not None:
+        if len(line) > 1 or not isinstance(part, RealTimePart):
+            raise InputError(
+                f"{deployment!r} asks a server of others ({remote.arm.backend.name})",
+                where="--deployment",
+                allowed="for such a server, a deployment of kind real_time and of one stage",
+            )
+        told_rule(part.batching)
     return line
 
 
 def replicas_of(line: Sequence[serve.Placed], replicas: int) -> list[int]:
     """Of each stage; a device is one loop."""
     return [1 if isinstance(one.part, EdgePart) else replicas for one in line]
+
+
+def require_up(scenario: ResolvedScenario, asked: Session) -> None:
+    """Before anything is written: a server of others must be up.
+
+    Raises:
+        InputError: it does not answer, or does not have the model.
+    """
+    first, *_ = line_of(scenario, asked.deployment)
+    if is_remote(first.arm):
+        RemoteArm(first.arm, scenario.scenario.task).close()
 
 
 def first_served(scenario: ResolvedScenario) -> str | None:

@@ -19,6 +19,9 @@ FETCHED = 4
 """Of a job, so many full batches for each replica are under way."""
 WAVE = 2
 """The largest wave is as many batches: what follows a batch finds it warm, as under load."""
+WAVE_OUTSIDE = 3
+"""The same, from outside: the last one was formed long before the one before it ended, so that what lies
+between their answers is its service."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,9 @@ def job(requests: float, most: int, inputs: int, rng: np.random.Generator) -> Sc
 
 def waves(
     full: int, replicas: int, length_s: float, batch_s: float, rests_s: Sequence[float],
-    inputs: int, rng: np.random.Generator,
+    inputs: int, rng: np.random.Generator, most: int = WAVE,
 ) -> Waves:  # fmt: skip
-    """Closed-loop waves of every size up to :data:`WAVE` full batches for each replica, and some of one.
+    """Closed-loop waves of every size up to ``most`` full batches for each replica, and some of one.
 
     Half of them come at once after the last, and half find a service that has rested as it might
     under load: after a rest, processors and caches are slower.
@@ -61,7 +64,7 @@ def waves(
         rests_s: how long it may rest, on average: one of these.
     """
     together = full * replicas
-    once = np.concatenate([np.arange(1, WAVE * together + 1), np.ones(together, np.int64)])
+    once = np.concatenate([np.arange(1, most * together + 1), np.ones(together, np.int64)])
     round_s = float((np.ceil(once / together) * batch_s + np.mean(rests_s) / 2).sum())
     rounds = max(int(length_s / round_s), 1)
     sizes = np.concatenate([rng.permutation(once) for _ in range(rounds)])

@@ -118,14 +118,15 @@ def batches_of(rows: Observed) -> dict[int, Batches]:
 def _in_batches(rows: Observed) -> Iterator[tuple[npt.NDArray[np.intp], int]]:
     """Of each batch the places of its rows, and how long its replica had had nothing to do, in
     nanoseconds; a batch of which a row is missing is left out."""
-    served = np.flatnonzero((rows["batch"] > 0) & (rows["service"] >= 0))
+    served = np.flatnonzero(rows["batch"] > 0)
     served = served[np.argsort(rows["in_batch"][served], kind="stable")]
     _, first = np.unique(rows["in_batch"][served], return_index=True)
     answers, ended = answers_of(rows), dict[int, int]()
     for places in np.split(served, first[1:]):
         if len(places) and len(places) == rows["batch"][places[0]]:
             server = int(rows["server"][places[0]])
-            yield places, int(answers["start"][places].min()) - ended.get(server, -FOREVER)
+            if rows["service"][places[0]] >= 0:
+                yield places, int(answers["start"][places].min()) - ended.get(server, -FOREVER)
             ended[server] = int(answers["served"][places].min())
 
 

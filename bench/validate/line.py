@@ -144,8 +144,12 @@ def ways_of(blocks: Sequence[tuple[Sequence[int], Observed]], stages: int) -> tu
 
 
 def answered(waves: Sequence[Observed]) -> list[Observed]:
-    """Those in which every request was."""
-    return [wave for wave in waves if len(wave) and (wave["status"] == DONE).all()]
+    """Those in which every request was, in a batch that is known."""
+    return [
+        wave
+        for wave in waves
+        if len(wave) and ((wave["status"] == DONE) & (wave["batch"] > 0)).all()
+    ]
 
 
 def comes_to(rows: Observed, seen: Observed, stage: int) -> Which:

@@ -16,8 +16,9 @@ import psutil
 
 from bench.cores import divided
 from bench.errors import MeasurementInvalid
-from bench.measure import LiveInput
+from bench.measure import LiveInput, RemoteArm, is_remote
 from bench.observe import (
+    Ask,
     Asker,
     Driver,
     HandsOn,
@@ -32,7 +33,7 @@ from bench.observe import (
     note_beyond,
 )
 from bench.requests import Floats
-from bench.scenario import BatchPart, Choice, EdgePart
+from bench.scenario import Arm, BatchPart, Choice, EdgePart
 from bench.serve import Placed, Service, beside
 from bench.ticks import PER_SECOND
 
@@ -50,8 +51,10 @@ class Live:
 
     is_job = False
 
-    def __init__(self, asker: Asker, sizes: Sequence[Floats] = ()) -> None:
+    def __init__(self, asker: Asker, sizes: Sequence[Floats] = (), inside: bool = True) -> None:
         self._asker, self._sizes = asker, sizes
+        self.inside = inside
+        """Whether it says of each request what it met."""
 
     def ask(self, what: Schedule | Waves) -> Observed:
         """Ask all of it, and wait for the answers."""
@@ -162,8 +165,12 @@ def live(
     line: Sequence[Placed], task: Choice, replicas: int, inputs: Sequence[LiveInput],
     sizes: Sequence[Floats],
 ) -> Iterator[Live]:  # fmt: skip
-    """The service of a line, on cores of its own where there are enough."""
+    """The service of a line, on cores of its own where there are enough; a server of others, as it is."""
     part = line[0].part
+    if is_remote(line[0].arm):
+        with _theirs(line[0].arm, task, inputs) as driver:
+            yield Live(driver, inside=False)
+        return
     if isinstance(part, EdgePart):
         with _device(line, task, replicas, inputs, sizes) as device:
             yield device
@@ -208,3 +215,14 @@ def _threads(line: Sequence[Placed], replicas: int) -> int | None:
     """Of all replicas; ``None``: one of them takes what there is."""
     found = [one.arm.device.threads for one in line]
     return None if None in found else replicas * sum(filter(None, found))
+
+
+def _theirs(arm: Arm, task: Choice, inputs: Sequence[LiveInput]) -> Driver:
+    """Whoever asks a server that is up and is not ours."""
+    remote = RemoteArm(arm, task)
+    try:
+        server = remote.server([one.encoded for one in inputs])
+    finally:
+        remote.close()
+    asks = [Ask(*sent, one.size) for sent, one in zip(server.posted, inputs, strict=True)]
+    return Driver(server.url, asks, tls=server.tls)

@@ -18,9 +18,10 @@ from bench.serve import Placed
 from bench.simulate import largest_batch
 from bench.streams import Streams
 from bench.validate.asked import line_of, replicas_of
-from bench.validate.blocks import FETCHED, Load, job, order_of, waves
+from bench.validate.blocks import FETCHED, WAVE, WAVE_OUTSIDE, Load, job, order_of, waves
 from bench.validate.calibration import batches_of
 from bench.validate.live import Live, live
+from bench.validate.outside import told, told_rule
 from bench.validate.validation import Block, Observation, Session
 
 OnStep = Callable[[int, int, str], None]
@@ -30,8 +31,10 @@ RESTARTS = 3
 KILL = (0.2, 0.7)
 """Of the time that a job is about to take: between these, one of its replicas is killed."""
 MOST_OPENINGS = 20
-GUESS_S = 10.0
-"""A batch is not thought to take longer, before anything is known of it."""
+GUESS_S = 0.01
+"""A batch is thought to take so long, before anything is known of it: rests are as long."""
+LOOKS = 3
+"""From outside, so many rounds of waves say first whether the server batches as it is said to."""
 
 
 def observe(
@@ -58,10 +61,12 @@ def observe(
     blocks: list[Block] = []
     tables: list[Observed] = []
     with live(line, task, asked.replicas, inputs, [np.nan_to_num(one) for one in sizes]) as service:
-        draw = partial(waves, full, asked.replicas, inputs=len(inputs), rng=rng)
-        rows = _opened(
-            service, lambda: draw(length_s=0.0, batch_s=GUESS_S, rests_s=[0.0]), len(line)
-        )
+        draw = partial(
+            waves, full, asked.replicas, inputs=len(inputs), rng=rng,
+            most=WAVE if service.inside else WAVE_OUTSIDE,
+        )  # fmt: skip
+        first = partial(draw, length_s=0.0, batch_s=GUESS_S, rests_s=[GUESS_S])
+        rows = _opened(service, first, line)
         batches_s = [_full_batch_s(at_stage(rows, k), most) for k, most in enumerate(fulls, 1)]
         restart_s = service.restarts_s(RESTARTS)
         capacity = _capacity(line, asked.replicas, fulls, batches_s, sizes)
@@ -97,6 +102,7 @@ def observe(
         restart_s=restart_s,
         blocks=blocks,
         environment=describe_environment(),
+        inside=service.inside,
     )
     return record, _joined(tables)
 
@@ -179,13 +185,22 @@ def _capacity(
     )
 
 
-def _opened(service: Live, draw: Callable[[], Waves], stages: int) -> Observed:
-    """What the first waves met; asked until every stage of a line has been, unless none ever is."""
+def _opened(service: Live, draw: Callable[[], Waves], line: Sequence[Placed]) -> Observed:
+    """What the first waves met; asked until every stage of a line has been, unless none ever is.
+
+    Raises:
+        MeasurementInvalid: a server of others does not batch as it is said to.
+    """
     first = draw()
     service.ask(first)  # connections are opened, and caches filled
+    if not service.inside:
+        seen = [service.ask(first) for _ in range(LOOKS)]
+        rule = told_rule(line[0].part.batching)
+        found, _ = told([Block(waves=list(first.sizes))] * LOOKS, seen, rule)
+        return np.concatenate(found)
     rows = service.ask(first)
     for _ in range(MOST_OPENINGS):
-        if all((rows[column("batch", stage)] > 0).any() for stage in range(2, stages + 1)):
+        if all((rows[column("batch", stage)] > 0).any() for stage in range(2, len(line) + 1)):
             break
         rows = np.concatenate([rows, service.ask(draw())])
     return rows

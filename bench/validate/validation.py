@@ -55,6 +55,8 @@ class Observation(Record):
     """Of a job: how long it took for a replica that was killed to be replaced, again and again."""
     blocks: list[Block]
     environment: dict[str, object]
+    inside: bool = True
+    """Whether the server said what each request met; else it is told from waves (:class:`Outside`)."""
 
 
 class Compared(Record):
@@ -108,7 +110,28 @@ class StageFound(Record):
     name: str
     service_s: dict[int, float]
     drift: Drift
-    service: Compared
+    service: Compared | None
+    """See :class:`Validation`."""
+
+
+class Outside(Record):
+    """Of a server that says nothing of itself: what it did with waves was told from their answers."""
+
+    waves: int
+    left_out: int
+    """Beside these: answers that did not come in the batches that the scenario says."""
+    doubts: list[str]
+    """What else does not go with the scenario."""
+
+    @property
+    def in_words(self) -> str:
+        """For people."""
+        said = (
+            f"service times were told from outside, from {self.waves:,} waves"
+            f"{f' ({self.left_out:,} more do not fit the batching)' * (self.left_out > 0)}; what "
+            "requests met inside under load is not seen"
+        )
+        return "; ".join([said, *self.doubts])
 
 
 class Validation(Record):
@@ -117,12 +140,14 @@ class Validation(Record):
     schema_version: int = SCHEMA_VERSION
     session: Session
     service_s: dict[int, float]
-    """By batch size: on average, as the server saw it in calibration."""
+    """By batch size: on average, as the server saw it in calibration, or as ``outside`` tells it."""
     way_s: float
     """Of a request that comes alone: what is neither waiting nor service."""
     drift: Drift
-    service: Compared
-    """Of all blocks of load: what their batches took, against what calibration says of such batches."""
+    service: Compared | None
+    """Of all blocks of load: what their batches took, against what calibration says of such batches;
+    ``None``: nobody saw it."""
+    outside: Outside | None = None
     later: list[StageFound] = Field(default=[])
     """Of a line, whose first stage these are of: the same of each stage after it."""
     levels: list[Level]
@@ -130,8 +155,9 @@ class Validation(Record):
 
     @property
     def services(self) -> list[Compared]:
-        """Service times of all loads, of each stage."""
-        return [self.service, *(stage.service for stage in self.later)]
+        """Service times of all loads, of each stage, as far as they were seen."""
+        found = (self.service, *(stage.service for stage in self.later))
+        return [one for one in found if one is not None]
 
     @property
     def sentence(self) -> str:

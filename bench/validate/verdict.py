@@ -27,12 +27,14 @@ from bench.validate.line import (
     forecast_line,
     ways_of,
 )
+from bench.validate.outside import told, told_rule
 from bench.validate.validation import (
     Block,
     Compared,
     Drift,
     Level,
     Observation,
+    Outside,
     Session,
     StageFound,
     Validation,
@@ -82,10 +84,12 @@ def validate(
         way_s=float(found.way.alone.mean()) / PER_SECOND,
         drift=first.drift,
         service=first.service,
+        outside=found.outside,
         later=later,
         levels=levels,
         verdict=worst(
-            [one.service.verdict for one in (first, *later)] + [one.verdict for one in levels]
+            [one.service.verdict for one in (first, *later) if one.service]
+            + [one.verdict for one in levels]
         ),
     )
 
@@ -108,11 +112,15 @@ class Sorted:
             figures,
             replicas=replicas_of(self._line, asked.replicas),
             limit_s=limit.limit if limit else None,
-            inside=True,
+            inside=observed.inside,
             is_job=isinstance(self._line[0].part, BatchPart),
         )
         more = self.stages - 1
         self._looks = (len(FIGURES) + OF_A_STAGE * more) * len(asked.levels) + 1 + more
+        self.outside: Outside | None = None
+        if not observed.inside:
+            rule = told_rule(self._line[0].part.batching)
+            rows, self.outside = told(observed.blocks, rows, rule)
         quiet: list[Observed] = []
         waves: list[Observed] = []
         self._loads: list[tuple[Block, Observed, int]] = []
@@ -177,7 +185,7 @@ class Sorted:
             name=name,
             service_s={k: float(np.mean(v.seconds)) for k, v in calibration.batches.items()},
             drift=Drift(factors=factors.tolist(), spread=float(np.std(factors))),
-            service=self._service(number, rng),
+            service=self._service(number, rng) if self.outside is None else None,
         )
 
     def _service(self, number: int, rng: np.random.Generator) -> Compared:

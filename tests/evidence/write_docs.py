@@ -33,6 +33,7 @@ def tables() -> dict[str, str]:
         "fidelity": _fidelity,
         "fidelity-without": _fidelity_without,
         "fidelity-planted": _fidelity_planted,
+        "mlserver": _mlserver,
         "projection": _projection,
         "projection-baseline": _projection_baseline,
         "projection-models": _projection_models,
@@ -57,18 +58,7 @@ def current(page: str) -> str:
 
 
 def _fidelity(evidence: dict[str, Any]) -> str:
-    lines = [
-        "| model, arrivals | utilisation | mean, live | simulated | error | live/live | p99, live "
-        "| simulated | error | live/live | within SLO, error | worst figure |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for name, session in evidence["figures"]["sessions"].items():
-        for level in session["levels"]:
-            one = {compared["figure"]: compared for compared in level["compared"]}
-            lines.append(
-                f"| {name} | {level['level']:g} | {_against(one['mean'])} | {_against(one['p99'])} "
-                f"| {100 * one['slo_attainment']['error']['value']:+.1f} pt | {level['verdict']} |"
-            )
+    lines = _beside(evidence)
     drifts = [
         f"{name}: {session['drift']:.1%}"
         for name, session in evidence["figures"]["sessions"].items()
@@ -88,6 +78,36 @@ def _fidelity(evidence: dict[str, Any]) -> str:
         f"{shares}. The machine's speed changed from block to block by ({'; '.join(drifts)})."
     )
     return "\n".join([*lines, "", said, "", _made(evidence)])
+
+
+def _beside(evidence: dict[str, Any]) -> list[str]:
+    """Live and simulated, a line for each level of each session."""
+    lines = [
+        "| model, arrivals | utilisation | mean, live | simulated | error | live/live | p99, live "
+        "| simulated | error | live/live | within SLO, error | worst figure |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, session in evidence["figures"]["sessions"].items():
+        for level in session["levels"]:
+            one = {compared["figure"]: compared for compared in level["compared"]}
+            lines.append(
+                f"| {name} | {level['level']:g} | {_against(one['mean'])} | {_against(one['p99'])} "
+                f"| {100 * one['slo_attainment']['error']['value']:+.1f} pt | {level['verdict']} |"
+            )
+    return lines
+
+
+def _mlserver(evidence: dict[str, Any]) -> str:
+    sessions = evidence["figures"]["sessions"]
+    told = [
+        f"{name}: {', '.join(f'{1000 * took:.1f}' for took in one['service_s'].values())} ms for batches of "
+        f"1 to {max(map(int, one['service_s']))}, {1000 * one['way_s']:.1f} ms for the way, from "
+        f"{one['outside']['waves']:,} waves ({one['outside']['left_out']} left out)"
+        for name, one in sessions.items()
+    ]
+    return "\n".join(
+        [*_beside(evidence), "", f"Told from outside: {'; '.join(told)}.", "", _made(evidence)]
+    )
 
 
 def _is_near(one: dict[str, Any], most: float) -> bool:

@@ -24,6 +24,10 @@ A file may also have
 ``wait_until_ready(options)``
     waits for a server that is starting; not timed.
 
+The session of a remote backend may have ``url``, ``tls`` and ``message(feeds)``, which say what ``run``
+posts (see :class:`~bench.measure.backends.open_inference.RemoteSession`): then a server that is not ours can
+be validated.
+
 All share one timing boundary: host buffer in, host buffer out, device synchronised. Transfers
 are inside.
 """

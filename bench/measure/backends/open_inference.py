@@ -14,8 +14,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
@@ -150,7 +151,7 @@ class RemoteSession:
     """
 
     def __init__(self, options: Options) -> None:
-        self._binary = options.binary
+        self._options, self._binary = options, options.binary
         self._line = _Line(options)
         try:
             self._learn(options)
@@ -177,6 +178,21 @@ class RemoteSession:
         if absent := [name for name in wanted if name not in found]:
             raise self._line.fault("answer", f"its answer has no output {absent[0]!r}")
         return [found[name] for name in wanted]
+
+    @property
+    def url(self) -> str:
+        """Where :meth:`run` posts."""
+        return self._line.url
+
+    @property
+    def tls(self) -> Callable[[], ssl.SSLContext | None]:
+        """Makes what keeps the connection secret, also in another process; ``None``: nothing does."""
+        return partial(_tls, self._options)
+
+    def message(self, feeds: Feeds) -> tuple[dict[str, str], bytes]:
+        """The headers, with the secrets in them, and the body of what :meth:`run` posts."""
+        headers, body = self._request(feeds)
+        return {**self._line.headers, **headers}, body
 
     def placement(self) -> Placement:
         return Placement(wanted="server", nodes={"server": 1}, proof=None)
@@ -265,8 +281,9 @@ class _Line:
         self.infer = f"{self.model}/infer"
         self.signs = (f"{self.model}/ready", self.model)
         """What is asked to learn whether the server is still starting."""
-        self._headers, self._secrets = _resolved(options)
-        self._tls = _tls(options) if parts.scheme == "https" else None
+        self.url = f"{parts.scheme}://{parts.netloc}{self.infer}"
+        self.headers, self._secrets = _resolved(options)
+        self._tls = _tls(options)
         self._local = threading.local()
         self._open: list[http.client.HTTPConnection] = []
 
@@ -290,7 +307,7 @@ class _Line:
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[http.client.HTTPResponse, bytes]:
         """A request and its answer, whatever that says."""
-        sent = {**self._headers, **headers}
+        sent = {**self.headers, **headers}
         try:
             try:
                 return self._exchange(method, path, body, sent)
@@ -387,7 +404,9 @@ def _resolved(options: Options) -> tuple[dict[str, str], list[str]]:
     return sent, sorted(secrets, key=len, reverse=True)
 
 
-def _tls(options: Options) -> ssl.SSLContext:
+def _tls(options: Options) -> ssl.SSLContext | None:
+    if not options.url.startswith("https:"):
+        return None
     try:
         context = ssl.create_default_context(cafile=options.ca)
     except OSError as error:  # no such file, or none with certificates
