@@ -23,7 +23,7 @@ from bench.observe import OBSERVED, Observed
 from bench.scenario import Choice
 from bench.validate.blocks import WAVE_OUTSIDE
 from bench.validate.calibration import batches_of, way_of
-from bench.validate.outside import rule_of, split, told
+from bench.validate.outside import split, told, told_rule
 from bench.validate.validation import Block
 from tests.busy import until
 
@@ -172,7 +172,7 @@ def test_how_a_wave_is_split(rule: Rule, count: int, sizes: list[int]) -> None:
 )
 def test_batching_that_cannot_be_told_from_outside(batching: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        rule_of(Choice.model_validate(batching))
+        told_rule(Choice.model_validate(batching))
 
 
 # A live one --------------------------------------------------------------------------------------

@@ -401,3 +401,9 @@ def test_both_methods_replay_alike(tmp_path: Path, name: str) -> None:
     )
     assert (fast == slow).all()
     assert len(fast) == 500
+
+
+def test_a_replica_that_was_killed_before_the_first_request_is_away_from_the_start() -> None:
+    rng, killed = np.random.default_rng(0), Block(level=0.5, killed_s=-0.3)
+    for restart_s, away in ((0.5, [(1, 200_000_000)]), (0.2, [])):
+        assert Sorted.away(killed, [restart_s], rng) == away

@@ -100,7 +100,7 @@ class Machine:
         self.batches += len(rows)
 
     def calibrate(self) -> tuple[Block, Observed]:
-        asked = waves(2, 1, 4.0, FIND_S + 1.5 * READ_S, INPUTS, self.rng)
+        asked = waves(2, 1, 4.0, FIND_S + 1.5 * READ_S, [0.01], INPUTS, self.rng)
         # Far enough apart that the next one finds nobody there.
         arrival = np.repeat(np.arange(len(asked.sizes)) * 1_000_000_000, asked.sizes)
         return Block(waves=list(asked.sizes)), self.play(arrival, asked.sample, load=False)
@@ -233,7 +233,7 @@ def test_without_any_luck_a_forecast_is_known_to_the_nanosecond(tmp_path: Path, 
         (one.part, ServiceTimes.of({1: [seconds]}))
         for one, seconds in zip(line_of(scenario, "cloud"), (FIND_S, READ_S), strict=True)
     ]
-    none = Way(np.zeros(1), 0.0, 0.0)
+    none = Way(np.zeros(1), np.zeros(1), 0.0, 0.0, 0.0)
     if place == "edge":
         found = forecast_behind_device(rows, stages, 1, (none, none), comes, rng)
     else:

@@ -223,7 +223,7 @@ class Sorted:
                 for one, calibration in zip(self._line, self.calibrations, strict=True)
             ]
             if self.stages == 1:
-                away = self._away(block, rng)
+                away = self.away(block, self._restart_s, rng)
                 answers = forecast(own, *stages[0], replicas, self.way, away, rng)
                 found.append(Answered.of(answers))
                 continue
@@ -234,12 +234,17 @@ class Sorted:
             found.append(self._seen(rows))
         return found
 
-    def _away(self, block: Block, rng: np.random.Generator) -> list[tuple[int, int]]:
-        """When the replica that was killed was not there, if one was."""
-        if block.killed_s is None or not self._restart_s:
+    @staticmethod
+    def away(
+        block: Block, restart_s: Sequence[float], rng: np.random.Generator
+    ) -> list[tuple[int, int]]:
+        """When the replica that was killed was not there, if one was: perhaps before the first request, whose
+        client was late."""
+        if block.killed_s is None or not restart_s:
             return []
-        back_s = block.killed_s + float(rng.choice(self._restart_s))
-        return [(round(block.killed_s * PER_SECOND), round(back_s * PER_SECOND))]
+        back_s = block.killed_s + float(rng.choice(restart_s))
+        killed, back = (round(at_s * PER_SECOND) for at_s in (block.killed_s, back_s))
+        return [(max(killed, 1), back)] if back > 1 else []
 
 
 def by_block(table: pd.DataFrame, blocks: int, stages: int = 1) -> list[Observed]:
