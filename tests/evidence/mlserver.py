@@ -32,7 +32,7 @@ from tests.evidence.record import save
 NEEDED = ("mlserver==1.7.1", "onnxruntime", "uvloop<0.22")
 """Its workers do not start with a newer uvloop, which makes no event loop before one runs."""
 MODEL, MOST, WAIT_S = "fraud", 4, 0.01
-BATCHING = f"{{name: dynamic, max_batch: {MOST}, max_wait: {1000 * WAIT_S:g} ms}}"
+BATCHING = f"{{name: adaptive, max_batch: {MOST}, max_wait: {1000 * WAIT_S:g} ms}}"
 """As ``model-settings.json`` says it."""
 LEVELS = [0.3, 0.5, 0.7, 0.8]
 SCENARIO = """\
