@@ -10,6 +10,8 @@ from mlserver import MLModel
 from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
+KINDS = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
+
 
 class OnnxModel(MLModel):
     async def load(self) -> bool:
@@ -20,8 +22,12 @@ class OnnxModel(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        feeds = {entry.name: NumpyCodec.decode_input(entry) for entry in payload.inputs}
-        outputs = self._session.run(None, {n: a.astype(np.float32) for n, a in feeds.items()})
+        kinds = {entry.name: KINDS[entry.type] for entry in self._session.get_inputs()}
+        feeds = {
+            entry.name: NumpyCodec.decode_input(entry).astype(kinds[entry.name])
+            for entry in payload.inputs
+        }
+        outputs = self._session.run(None, feeds)
         names = [entry.name for entry in self._session.get_outputs()]
         encoded = [
             NumpyCodec.encode_output(name, output)

@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.measure.tasks.fraud import FEATURES, trained
+from bench.measure.exports import exported
+from bench.measure.tasks.text_embedding import RECIPE
 from bench.prepare import Settings, prepare
 from bench.simulate.run import prepare as compile_all
 from bench.validate import checked, observe, session_of, validate
@@ -31,18 +32,19 @@ from tests.evidence.record import save
 
 NEEDED = ("mlserver==1.7.1", "onnxruntime", "uvloop<0.22")
 """Its workers do not start with a newer uvloop, which makes no event loop before one runs."""
-MODEL, MOST, WAIT_S = "fraud", 4, 0.01
+MODEL, MOST, WAIT_S = "embedding", 4, 0.01
+TASK = Path(__file__).with_name("padded_embedding.py")
 BATCHING = f"{{name: adaptive, max_batch: {MOST}, max_wait: {1000 * WAIT_S:g} ms}}"
 """As ``model-settings.json`` says it."""
 LEVELS = [0.3, 0.5, 0.7, 0.8]
 SCENARIO = """\
 schema_version: 1
 name: mlserver
-task: {{name: fraud, payments: 32000, together: 500}}
+task: {{name: "{task}"}}
 workload:
   sources: 1
   arrivals: {arrivals}
-objective: {{response: {{percentile: 99, limit: 200 ms}}}}
+objective: {{response: {{percentile: 99, limit: 100 ms}}}}
 deployments:
   - name: theirs
     kind: real_time
@@ -81,7 +83,9 @@ def session(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlserver.yaml"
         path.write_text(
-            SCENARIO.format(arrivals=ARRIVALS[arrivals], url=url, model=MODEL, batching=BATCHING)
+            SCENARIO.format(
+                task=TASK, arrivals=ARRIVALS[arrivals], url=url, model=MODEL, batching=BATCHING
+            )
         )
         scenario = prepare(path, Settings())
     asked = checked(scenario, session_of("theirs", levels, 60 * minutes, 1))
@@ -116,13 +120,13 @@ def serving(folder: Path, python: Path | None) -> Iterator[str]:
     })  # fmt: skip
     _write(folder / "model-settings.json", {
         "name": MODEL, "implementation": "served_model.OnnxModel",
-        "parameters": {"uri": trained().origin.removeprefix("file:")},
+        "parameters": {"uri": exported(RECIPE, "onnx").origin.removeprefix("file:")},
         "max_batch_size": MOST, "max_batch_time": WAIT_S,
-        "inputs": [{"name": "payments", "datatype": "FP32", "shape": [-1, len(FEATURES)]}],
-        "outputs": [
-            {"name": "label", "datatype": "INT64", "shape": [-1, 1]},
-            {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
+        "inputs": [
+            {"name": name, "datatype": "INT64", "shape": [-1, -1]}
+            for name in ("input_ids", "attention_mask")
         ],
+        "outputs": [{"name": "sentence", "datatype": "FP32", "shape": [-1, 384]}],
     })  # fmt: skip
     log, url = folder / "log", f"http://127.0.0.1:{http}"
     with log.open("w") as said:
