@@ -19,7 +19,8 @@ from bench.observe import OBSERVED, Schedule, Waves, answers_of
 from bench.observe.driver import _note
 from bench.observe.loop import _Device
 from bench.requests import Outcome
-from bench.validate.calibration import batches_of, way_of
+from bench.validate.batches import batches_of
+from bench.validate.way import way_of
 
 LATE_S = 0.0004
 
@@ -74,8 +75,8 @@ def test_a_batch_of_which_a_row_is_missing_is_left_out() -> None:
         4, in_batch=[5, 5, 9, 9], batch=[2, 2, 3, 3], service=[10, 10, 20, 20], size=[1, 2, 3, 4]
     )
     found = batches_of(seen)
-    assert list(found) == [2]
-    assert found[2].sizes == [[1.0, 2.0]]
+    assert found.size.tolist() == [2]
+    assert found.sizes == [[1.0, 2.0]]
 
 
 def test_what_the_way_costs_is_found_again() -> None:

@@ -21,10 +21,11 @@ from bench.batching import Rule, constant
 from bench.errors import InputError, MeasurementInvalid
 from bench.observe import OBSERVED, Observed
 from bench.scenario import Choice
+from bench.validate.batches import batches_of
 from bench.validate.blocks import WAVE_OUTSIDE
-from bench.validate.calibration import batches_of, way_of
 from bench.validate.outside import split, told, told_rule
 from bench.validate.validation import Block
+from bench.validate.way import way_of
 from tests.busy import until
 
 MS = 1_000_000
@@ -85,8 +86,9 @@ def test_service_times_and_the_way_are_told(wait_ms: int, up: int) -> None:
     (found,), said = told([block], [rows], constant(FULL, truth.wait))
     assert (said.left_out, said.doubts) == (0, [])
     assert said.waves == len(block.waves)
-    for size, batches in batches_of(found).items():
-        np.testing.assert_allclose(batches.seconds, truth.service(size) / 1e9, atol=3e-6)
+    batches = batches_of(found)
+    for size in range(1, FULL + 1):
+        np.testing.assert_allclose(batches.of_size(size), truth.service(size) / 1e9, atol=3e-6)
     way = way_of(np.split(found, np.cumsum(block.waves)[:-1]))
     np.testing.assert_allclose(way.alone, truth.there + truth.back, atol=2_000)
     np.testing.assert_allclose((way.up, way.down), (up, truth.down), atol=1_000)
@@ -97,7 +99,7 @@ def test_one_at_a_time_is_told_too() -> None:
     block, rows = seen(truth, [1, 2, 3] * 5)
     (found,), said = told([block], [rows], constant(1, 0))
     assert said.left_out == 0
-    np.testing.assert_allclose(batches_of(found)[1].seconds, truth.service(1) / 1e9, rtol=1e-6)
+    np.testing.assert_allclose(batches_of(found).of_size(1), truth.service(1) / 1e9, rtol=1e-6)
 
 
 def test_what_was_seen_stays_as_it_was() -> None:
@@ -144,8 +146,9 @@ def test_a_wave_that_was_disturbed_is_left_out() -> None:
     (found,), said = told([block], [rows], constant(FULL, 5 * MS))
     assert said.left_out == 1
     assert said.waves == len(block.waves) - 2
-    for size, batches in batches_of(found).items():
-        np.testing.assert_allclose(batches.seconds, Truth().service(size) / 1e9, rtol=1e-6)
+    batches = batches_of(found)
+    for size in range(1, FULL + 1):
+        np.testing.assert_allclose(batches.of_size(size), Truth().service(size) / 1e9, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,12 @@ from bench.requests import Answers, Requests
 from bench.scenario import RealTimePart, ResolvedScenario
 from bench.simulate import ServiceTimes, replay
 from bench.validate import Observation, Session, Validation, first_served, validate
+from bench.validate.batches import REST
 from bench.validate.blocks import order_of, waves
-from bench.validate.calibration import REST, Way
 from bench.validate.judge import judge
 from bench.validate.validation import Block
 from bench.validate.verdict import Sorted, by_block
+from bench.validate.way import Way
 from tests.conftest import FAKE_SCENARIO
 
 LONG_S = 900.0

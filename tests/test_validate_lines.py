@@ -21,9 +21,9 @@ from bench.simulate import ServiceTimes, replay
 from bench.validate import Observation, Session, Validation, first_served, validate
 from bench.validate.asked import line_of
 from bench.validate.blocks import order_of, waves
-from bench.validate.calibration import Way
 from bench.validate.line import comes_to, forecast_behind_device, forecast_line
 from bench.validate.validation import Block
+from bench.validate.way import Way
 from tests.test_serve_lines import line_scenario
 
 LONG_S = 900.0

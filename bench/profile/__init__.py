@@ -4,6 +4,7 @@ from bench.profile.elsewhere import Elsewhere
 from bench.profile.growth import (
     NO_GROWTH,
     Growth,
+    Joined,
     MeasuredSizes,
     SizeClass,
     better,
@@ -18,6 +19,7 @@ __all__ = [
     "NO_GROWTH",
     "Elsewhere",
     "Growth",
+    "Joined",
     "MeasuredSizes",
     "Profile",
     "Refused",

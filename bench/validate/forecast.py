@@ -10,7 +10,7 @@ from bench.observe import Observed
 from bench.requests import Answers, Requests
 from bench.scenario import EdgePart, Part
 from bench.simulate import ServiceTimes, replay
-from bench.validate.calibration import Way
+from bench.validate.way import Way
 
 
 def forecast(

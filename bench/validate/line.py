@@ -12,8 +12,8 @@ from bench.observe import DONE, Observed, at_stage, beyond, column, note_beyond,
 from bench.requests import Answers, Outcome, Requests
 from bench.scenario import Part
 from bench.simulate import ServiceTimes, replay
-from bench.validate.calibration import Way, way_of
 from bench.validate.forecast import forecast
+from bench.validate.way import Way, way_of
 
 Modelled = tuple[Part, ServiceTimes]
 """A stage, and how long it is thought to take."""

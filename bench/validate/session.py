@@ -18,8 +18,8 @@ from bench.serve import Placed
 from bench.simulate import largest_batch
 from bench.streams import Streams
 from bench.validate.asked import line_of, replicas_of
+from bench.validate.batches import batches_of
 from bench.validate.blocks import FETCHED, WAVE, WAVE_OUTSIDE, Load, job, order_of, waves
-from bench.validate.calibration import batches_of
 from bench.validate.live import Live, live
 from bench.validate.outside import told, told_rule
 from bench.validate.validation import Block, Observation, Session
@@ -213,11 +213,11 @@ def _full_batch_s(rows: Observed, full: int) -> float:
         MeasurementInvalid: nothing was answered.
     """
     found = batches_of(rows)
-    if not found:
+    if not len(found.size):
         statuses = sorted(set(rows["status"].tolist()))
         raise MeasurementInvalid(f"The server answered no request (HTTP {statuses}).")
-    largest = max(found)
-    return float(np.mean(found[largest].seconds)) * full / largest
+    largest = int(found.size.max())
+    return float(found.of_size(largest).mean()) * full / largest
 
 
 def _joined(tables: Sequence[Observed]) -> pd.DataFrame:

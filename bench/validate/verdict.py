@@ -16,7 +16,7 @@ from bench.stats import empirical_quantile
 from bench.streams import Streams
 from bench.ticks import PER_SECOND
 from bench.validate.asked import line_of, replicas_of
-from bench.validate.calibration import Calibration, span_s, way_of
+from bench.validate.calibration import Calibration, span_s
 from bench.validate.figures import FIGURES, OF_A_STAGE, Answered, at, figures
 from bench.validate.forecast import forecast
 from bench.validate.judge import Pair, compare
@@ -40,6 +40,7 @@ from bench.validate.validation import (
     Validation,
     worst,
 )
+from bench.validate.way import way_of
 
 OnStep = Callable[[int, int, str], None]
 DRAWS = 10
@@ -183,7 +184,7 @@ class Sorted:
         factors = calibration.factors
         return StageFound(
             name=name,
-            service_s={k: float(np.mean(v.seconds)) for k, v in calibration.batches.items()},
+            service_s=calibration.batches.mean_s(),
             drift=Drift(factors=factors.tolist(), spread=float(np.std(factors))),
             service=self._service(number, rng) if self.outside is None else None,
         )

@@ -30,8 +30,9 @@ from bench.simulate.run import prepare as compile_all
 from bench.streams import Streams
 from bench.ticks import FOREVER
 from bench.validate import Observation, Session, Validation, observe, session_of, validate
-from bench.validate.calibration import Drift, Way
+from bench.validate.calibration import Drift
 from bench.validate.verdict import Sorted, by_block
+from bench.validate.way import Way
 from tests.evidence.record import FOLDER, save
 
 LEVELS = [0.3, 0.5, 0.7, 0.8, 0.9]
@@ -177,7 +178,7 @@ def _no_rest(one: Sorted) -> None:
     """Whatever came before, a request meets what any alone met, and a batch takes what any took."""
     found = one.calibration
     one.way = replace(one.way, alone=np.random.default_rng(1).permutation(one.way.alone))
-    share = np.mean([flag for batches in found.batches.values() for flag in batches.rested])
+    share = found.batches.rested.mean()
     anyhow = float(1 + share * (found.rested - 1))
     found.steady = found.steady._replace(rest=FOREVER).slowed(anyhow)
 
