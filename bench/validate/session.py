@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.errors import InputError, MeasurementInvalid
 from bench.measure import LiveArm, LiveInput, describe_environment
-from bench.observe import Observed, Schedule, Waves, at_stage, column, schedule
+from bench.observe import Observed, Schedule, Waves, at_stage, schedule
 from bench.requests import Floats
 from bench.scenario import Arm, Choice, ResolvedScenario, Workload
 from bench.serve import Placed
@@ -20,7 +20,7 @@ from bench.streams import Streams
 from bench.validate.asked import line_of, replicas_of
 from bench.validate.blocks import FETCHED, Load, job, order_of, waves
 from bench.validate.calibration import batches_of
-from bench.validate.live import Live, live
+from bench.validate.live import live
 from bench.validate.validation import Block, Observation, Session
 
 OnStep = Callable[[int, int, str], None]
@@ -29,7 +29,6 @@ CALIBRATION = 0.3
 RESTARTS = 3
 KILL = (0.2, 0.7)
 """Of the time that a job is about to take: between these, one of its replicas is killed."""
-MOST_OPENINGS = 20
 GUESS_S = 10.0
 """A batch is not thought to take longer, before anything is known of it."""
 
@@ -49,17 +48,17 @@ def observe(
     line, task = line_of(scenario, asked.deployment), scenario.scenario.task
     started = datetime.now(UTC).isoformat(timespec="seconds")
     fulls = [largest_batch(one.part.batching) for one in line]
-    full = max(fulls)
     rng = Streams(seed, 0).get("validation")
     total = 2 * len(asked.levels) * asked.traffics * asked.runs + 1
     on_step(0, total, "starting the service")
     inputs = _inputs(line[0].arm, task)
     sizes = [_sizes(one, task, len(inputs)) for one in line[1:]]
-    blocks: list[Block] = []
-    tables: list[Observed] = []
+    blocks, tables = list[Block](), list[Observed]()
     with live(line, task, asked.replicas, inputs, [np.nan_to_num(one) for one in sizes]) as service:
-        draw = partial(waves, full, asked.replicas, inputs=len(inputs), rng=rng)
-        rows = _opened(service, lambda: draw(length_s=0.0, batch_s=GUESS_S), len(line))
+        draw = partial(_waves, max(fulls), asked.replicas, len(inputs), sizes, rng)
+        first = draw(0.0, GUESS_S)
+        service.ask(first)  # connections are opened, and caches filled
+        rows = service.ask(first)
         batches_s = [_full_batch_s(at_stage(rows, k), most) for k, most in enumerate(fulls, 1)]
         restart_s = service.restarts_s(RESTARTS)
         capacity = _capacity(line, asked.replicas, fulls, batches_s, sizes)
@@ -67,7 +66,7 @@ def observe(
         each_s = asked.length_s / (len(loads) + 1)
         traffic = _traffic(
             scenario.scenario.workload,
-            FETCHED * full * asked.replicas if service.is_job else None,
+            FETCHED * max(fulls) * asked.replicas if service.is_job else None,
             loads, capacity, (1 - CALIBRATION) * each_s, len(inputs), rng,
         )  # fmt: skip
         for load in (None, *loads):
@@ -80,14 +79,14 @@ def observe(
                     Block(level=load.level, traffic=load.traffic, run=load.run, killed_s=killed_s)
                 )
             on_step(len(blocks), total, "calibration")
-            one = draw(length_s=CALIBRATION * each_s, batch_s=sum(batches_s))
+            one = draw(CALIBRATION * each_s, sum(batches_s))
             tables.append(service.ask(one))
             blocks.append(Block(waves=list(one.sizes)))
         on_step(total, total, "")
     record = Observation(
         arm=", ".join(dict.fromkeys(one.arm.name for one in line)),
         started_utc=started,
-        full=full,
+        full=max(fulls),
         capacity=capacity,
         restart_s=restart_s,
         blocks=blocks,
@@ -174,16 +173,20 @@ def _capacity(
     )
 
 
-def _opened(service: Live, draw: Callable[[], Waves], stages: int) -> Observed:
-    """What the first waves met; asked until every stage of a line has been, unless none ever is."""
-    first = draw()
-    service.ask(first)  # connections are opened, and caches filled
-    rows = service.ask(first)
-    for _ in range(MOST_OPENINGS):
-        if all((rows[column("batch", stage)] > 0).any() for stage in range(2, stages + 1)):
-            break
-        rows = np.concatenate([rows, service.ask(draw())])
-    return rows
+def _waves(
+    full: int,
+    replicas: int,
+    inputs: int,
+    sizes: Sequence[Floats],
+    rng: np.random.Generator,
+    length_s: float,
+    batch_s: float,
+) -> Waves:
+    """Waves of which something comes to every stage of a line."""
+    while True:
+        found = waves(full, replicas, length_s, batch_s, inputs, rng)
+        if all(np.isfinite(own[found.sample]).any() for own in sizes):
+            return found
 
 
 def _full_batch_s(rows: Observed, full: int) -> float:
