@@ -119,7 +119,8 @@ class Calibration:
         """Of each batch: what it takes by its work, in what one of average work takes."""
         own = zip(self.batches.size.tolist(), self.batches.sizes, strict=True)
         factors = [self._growth[size].factor(work_of(sizes, self._joined)) for size, sizes in own]
-        return np.maximum(np.array(factors), 1e-3)
+        found: Floats = np.maximum(np.array(factors), 1e-3)
+        return found
 
     def _mean(self, took: Floats) -> Floats:
         """Of each batch: what all of its size took on average."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bench.errors import InputError, MeasurementInvalid
 from bench.measure import LiveArm, LiveInput, describe_environment
-from bench.observe import Observed, Schedule, Waves, at_stage, column, schedule
+from bench.observe import Observed, Schedule, Waves, at_stage, schedule
 from bench.requests import Floats
 from bench.scenario import Arm, Choice, ResolvedScenario, Workload
 from bench.serve import Placed
@@ -30,7 +31,6 @@ CALIBRATION = 0.3
 RESTARTS = 3
 KILL = (0.2, 0.7)
 """Of the time that a job is about to take: between these, one of its replicas is killed."""
-MOST_OPENINGS = 20
 GUESS_S = 0.01
 """A batch is thought to take so long, before anything is known of it: rests are as long."""
 LOOKS = 3
@@ -52,21 +52,20 @@ def observe(
     line, task = line_of(scenario, asked.deployment), scenario.scenario.task
     started = datetime.now(UTC).isoformat(timespec="seconds")
     fulls = [largest_batch(one.part.batching) for one in line]
-    full = max(fulls)
     rng = Streams(seed, 0).get("validation")
     total = 2 * len(asked.levels) * asked.traffics * asked.runs + 1
     on_step(0, total, "starting the service")
     inputs = _inputs(line[0].arm, task)
     sizes = [_sizes(one, task, len(inputs)) for one in line[1:]]
-    blocks: list[Block] = []
-    tables: list[Observed] = []
+    blocks, tables = list[Block](), list[Observed]()
     with live(line, task, asked.replicas, inputs, [np.nan_to_num(one) for one in sizes]) as service:
         draw = partial(
-            waves, full, asked.replicas, inputs=len(inputs), rng=rng,
+            _waves, sizes, max(fulls), asked.replicas, inputs=len(inputs), rng=rng,
             most=WAVE if service.inside else WAVE_OUTSIDE,
         )  # fmt: skip
-        first = partial(draw, length_s=0.0, batch_s=GUESS_S, rests_s=[GUESS_S])
-        rows = _opened(service, first, line)
+        first = draw(length_s=0.0, batch_s=GUESS_S, rests_s=[GUESS_S])
+        service.ask(first)  # connections are opened, and caches filled
+        rows = service.ask(first) if service.inside else _looked(service, first, line[0])
         batches_s = [_full_batch_s(at_stage(rows, k), most) for k, most in enumerate(fulls, 1)]
         restart_s = service.restarts_s(RESTARTS)
         capacity = _capacity(line, asked.replicas, fulls, batches_s, sizes)
@@ -74,7 +73,7 @@ def observe(
         each_s = asked.length_s / (len(loads) + 1)
         traffic = _traffic(
             scenario.scenario.workload,
-            FETCHED * full * asked.replicas if service.is_job else None,
+            FETCHED * max(fulls) * asked.replicas if service.is_job else None,
             loads, capacity, (1 - CALIBRATION) * each_s, len(inputs), rng,
         )  # fmt: skip
         for load in (None, *loads):
@@ -97,7 +96,7 @@ def observe(
     record = Observation(
         arm=", ".join(dict.fromkeys(one.arm.name for one in line)),
         started_utc=started,
-        full=full,
+        full=max(fulls),
         capacity=capacity,
         restart_s=restart_s,
         blocks=blocks,
@@ -185,25 +184,28 @@ def _capacity(
     )
 
 
-def _opened(service: Live, draw: Callable[[], Waves], line: Sequence[Placed]) -> Observed:
-    """What the first waves met; asked until every stage of a line has been, unless none ever is.
+def _waves(sizes: Sequence[Floats], *arguments: Any, **more: Any) -> Waves:
+    """Waves (:func:`bench.validate.blocks.waves`) of which something comes to every stage of a line.
+
+    Args:
+        sizes: at the stages after the first; not a number where an input does not come there.
+    """
+    while True:
+        found = waves(*arguments, **more)
+        if all(np.isfinite(own[found.sample]).any() for own in sizes):
+            return found
+
+
+def _looked(service: Live, first: Waves, placed: Placed) -> Observed:
+    """What became of waves, of a server that does not say it.
 
     Raises:
-        MeasurementInvalid: a server of others does not batch as it is said to.
+        MeasurementInvalid: it does not batch as it is said to.
     """
-    first = draw()
-    service.ask(first)  # connections are opened, and caches filled
-    if not service.inside:
-        seen = [service.ask(first) for _ in range(LOOKS)]
-        rule = told_rule(line[0].part.batching)
-        found, _ = told([Block(waves=list(first.sizes))] * LOOKS, seen, rule)
-        return np.concatenate(found)
-    rows = service.ask(first)
-    for _ in range(MOST_OPENINGS):
-        if all((rows[column("batch", stage)] > 0).any() for stage in range(2, len(line) + 1)):
-            break
-        rows = np.concatenate([rows, service.ask(draw())])
-    return rows
+    seen = [service.ask(first) for _ in range(LOOKS)]
+    blocks = [Block(waves=list(first.sizes))] * LOOKS
+    found, _ = told(blocks, seen, told_rule(placed.part.batching))
+    return np.concatenate(found)
 
 
 def _full_batch_s(rows: Observed, full: int) -> float:
