@@ -1,4 +1,4 @@
-"""The command line: with ``console``, the only module that prints, and the only one that exits."""
+"""The command line: with ``console`` and ``finished``, what prints, and the only module that exits."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from bench.errors import (
     shorten,
 )
 from bench.extensions import own_fault
+from bench.finished import offer_validation, summary_of, tell, tell_measurement
 from bench.secrets import masked
 
 if TYPE_CHECKING:
     from bench.compare import Comparison
-    from bench.measure import Measurement
     from bench.prepare import Settings
     from bench.recorded import Recorded
     from bench.simulate import Simulation
@@ -177,14 +177,14 @@ def run(
             runs.append(pipeline.resume(resume, settings, notify))
         for scenario in scenarios:
             runs.append(pipeline.run(scenario, out or _new_folder(scenario), settings, notify))
-    summaries = [_summary(run) for run in runs]
+    summaries = [summary_of(run) for run in runs]
     if as_json:
         print_json(summaries[0] if len(summaries) == 1 else summaries)
     elif not quiet:
         for run_ in runs:
-            _print_run(run_)
+            tell(run_)
         for scenario, run_ in zip(scenarios, runs, strict=False):
-            _offer_validation(scenario, run_)
+            offer_validation(scenario, run_)
     for run_ in runs:
         _exit_if_invalid(run_)
     if strict and not all(summary.get("objective_met", True) for summary in summaries):
@@ -215,7 +215,7 @@ def measure(
     if as_json:
         print_json({**measurement.model_dump(mode="json"), "run": str(done.path)})
     elif not quiet:
-        _print_measurement(done, measurement)
+        tell_measurement(done, measurement)
     _exit_if_invalid(done)
 
 
@@ -328,9 +328,9 @@ def plan(
             scenario, known, out or _new_folder(scenario, "plan"), settings, notify
         )
     if as_json:
-        print_json(_summary(done))
+        print_json(summary_of(done))
     elif not quiet:
-        _print_run(done)
+        tell(done)
     _exit_if_invalid(done)
     if strict and not found.objective_met:
         raise typer.Exit(MISSED)
@@ -396,9 +396,9 @@ def validate(
             scenario, session, out or _new_folder(scenario, "validate"), settings, notify
         )
     if as_json:
-        print_json(_summary(done))
+        print_json(summary_of(done))
     elif not quiet:
-        _print_run(done)
+        tell(done)
     if strict and found.verdict == "OFF":
         raise typer.Exit(MISSED)
 
@@ -428,9 +428,9 @@ def observe(
             scenario, asked, out or _new_folder(scenario, "observe"), settings, notify
         )
     if as_json:
-        print_json(_summary(done))
+        print_json(summary_of(done))
     elif not quiet:
-        _print_run(done)
+        tell(done)
     if found.interrupted:
         raise Interrupted(f"interrupted; what was answered by then is in {done.path}.")
 
@@ -540,7 +540,7 @@ def report(
 
     opened, page = pages.report_again(folder)
     if as_json:
-        print_json(_summary(opened))
+        print_json(summary_of(opened))
     elif not quiet:
         say(page)
 
@@ -722,7 +722,7 @@ def _simulated(
             comparison = run_.load("comparison.json", Comparison)
             report = f"\nreport: {run_.path / 'report.html'}"
             simulation = run_.load("simulation.json", Simulation)
-            return _Simulated(_summary(run_), comparison, simulation, comparison.verdict + report)
+            return _Simulated(summary_of(run_), comparison, simulation, comparison.verdict + report)
         _, simulation, costs, comparison = at_once.simulate_only(scenario, known, settings, notify)
     document = {
         **comparison.model_dump(mode="json"),
@@ -740,95 +740,6 @@ def _new_folder(scenario: Path, what: str = "") -> Path:
         number += 1
         folder = folder.with_name(f"{name}-{number}")
     return folder
-
-
-def _summary(run: Run) -> dict[str, Any]:
-    """What ``--json`` prints of a run: the figures of ``report.json``, without the curves."""
-    if run.has("plan.json"):
-        found = json.loads((run.path / "plan.json").read_text(encoding="utf-8"))
-        return {**found, "run": str(run.path), "report": str(run.path / "plan.html")}
-    if run.has("validation.json"):
-        found = json.loads((run.path / "validation.json").read_text(encoding="utf-8"))
-        return {**found, "run": str(run.path), "report": str(run.path / "validation.html")}
-    if run.has("observed-run.json"):
-        found = json.loads((run.path / "observed-run.json").read_text(encoding="utf-8"))
-        return {**found, "run": str(run.path)}
-    if not run.has("report.json"):  # a run that only measures
-        measured = json.loads((run.path / "measurement.json").read_text(encoding="utf-8"))
-        return {**measured, "run": str(run.path)}
-    view = json.loads((run.path / "report.json").read_text(encoding="utf-8"))
-    accuracy = [{"arm": arm["arm"], **row} for arm in view["arms"] for row in arm["accuracy"]]
-    return {
-        "schema_version": view["schema_version"],
-        "scenario": view["header"]["scenario"],
-        "seed": view["header"]["seed"],
-        "verdict": view["comparison"]["verdict"],
-        "objective_met": view["comparison"]["objective_met"],
-        "ranking": view["comparison"]["ranking"],
-        "excluded": view["comparison"]["excluded"],
-        "caveats": view["comparison"]["caveats"],
-        "accuracy": accuracy,
-        "character_error_rate": next(
-            (
-                row["value"]
-                for row in accuracy
-                if row["metric"] == "character_error_rate" and row["group"] == "all"
-            ),
-            None,
-        ),
-        "warnings": view["warnings"],
-        "run": str(run.path),
-        "report": str(run.path / "report.html"),
-    }
-
-
-def _print_run(run: Run) -> None:
-    from bench.compare import Comparison
-    from bench.measure import Measurement
-    from bench.observe import ObservedRun
-    from bench.plan import Plan
-    from bench.report.plan_tables import plan_tables
-    from bench.report.terminal import ranking_table, validation_table
-    from bench.validate import Validation
-
-    if run.has("validation.json"):
-        validation = run.load("validation.json", Validation)
-        print_table(validation_table(validation))
-        say(f"\n{validation.sentence}\nvalidation: {run.path / 'validation.html'}")
-        return
-    if run.has("observed-run.json"):
-        observed = run.load("observed-run.json", ObservedRun)
-        say(f"{observed.in_words}\nrows: {run.path / 'observed.parquet'}")
-        return
-    if run.has("plan.json"):
-        found = run.load("plan.json", Plan)
-        print_table(plan_tables(found))
-        say(f"\n{found.verdict}\nplan: {run.path / 'plan.html'}")
-        return
-    if not run.has("comparison.json"):
-        _print_measurement(run, run.load("measurement.json", Measurement))
-        return
-    comparison = run.load("comparison.json", Comparison)
-    print_table(ranking_table(comparison))
-    say(f"\n{comparison.verdict}\nreport: {run.path / 'report.html'}")
-
-
-def _offer_validation(scenario: Path, run: Run) -> None:
-    """How a forecast is held against a live server, where there can be one."""
-    from bench.prepare import Order
-    from bench.validate import first_served
-    from bench.work import ASKED
-
-    if name := first_served(run.load(ASKED, Order).simulated):
-        command = shlex.join(["bench", "validate", str(scenario), "--deployment", name])
-        say(f"is it so? a live server on this machine tells: {command}")
-
-
-def _print_measurement(run: Run, measurement: Measurement) -> None:
-    from bench.report.terminal import measurement_table
-
-    print_table(measurement_table(measurement))
-    say(f"\nprofiles: {run.path / 'profiles'}")
 
 
 def _exit_if_invalid(run: Run) -> None:

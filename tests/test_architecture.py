@@ -44,7 +44,7 @@ STAGES = (
 ORDER = (
     *SMALL, *STAGES, "recorded", "prepare", "gather", "inventory", "work", "at_once", "arrows",
     "sweep", "days", "pages",
-    "runner", "pipeline", "observing", "console", "cli", "__main__",
+    "runner", "pipeline", "observing", "console", "finished", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -1,0 +1,118 @@
+"""What is told of a run that is done: to people a table and a sentence, to machines one object.
+
+The records it may have say what kind of run it was; their packages are loaded when they are needed.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.console import print_table, say
+
+if TYPE_CHECKING:
+    from bench.measure import Measurement
+    from bench.store import Run
+
+PAGES = {
+    "plan.json": "plan.html",
+    "validation.json": "validation.html",
+    "observed-run.json": None,
+}
+"""Of a run whose one result is such a record: its page."""
+
+
+def summary_of(run: Run) -> dict[str, Any]:
+    """What ``--json`` prints: the one record, or the figures of ``report.json`` without the curves."""
+    for record, page in PAGES.items():
+        if run.has(record):
+            return {**_content(run, record), **_place(run, page)}
+    if not run.has("report.json"):  # a run that only measures
+        return {**_content(run, "measurement.json"), **_place(run, None)}
+    return {**_of_report(_content(run, "report.json")), **_place(run, "report.html")}
+
+
+def _place(run: Run, page: str | None) -> dict[str, str]:
+    return {"run": str(run.path)} | ({"report": str(run.path / page)} if page else {})
+
+
+def _content(run: Run, record: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run.path / record).read_text(encoding="utf-8"))
+    return found
+
+
+def _of_report(view: dict[str, Any]) -> dict[str, Any]:
+    accuracy = [{"arm": arm["arm"], **row} for arm in view["arms"] for row in arm["accuracy"]]
+    return {
+        "schema_version": view["schema_version"],
+        "scenario": view["header"]["scenario"],
+        "seed": view["header"]["seed"],
+        "verdict": view["comparison"]["verdict"],
+        "objective_met": view["comparison"]["objective_met"],
+        "ranking": view["comparison"]["ranking"],
+        "excluded": view["comparison"]["excluded"],
+        "caveats": view["comparison"]["caveats"],
+        "accuracy": accuracy,
+        "character_error_rate": next(
+            (
+                row["value"]
+                for row in accuracy
+                if row["metric"] == "character_error_rate" and row["group"] == "all"
+            ),
+            None,
+        ),
+        "warnings": view["warnings"],
+    }
+
+
+def tell(run: Run) -> None:
+    """To people."""
+    from bench.compare import Comparison
+    from bench.measure import Measurement
+    from bench.observe import ObservedRun
+    from bench.plan import Plan
+    from bench.report.plan_tables import plan_tables
+    from bench.report.terminal import ranking_table, validation_table
+    from bench.validate import Validation
+
+    if run.has("validation.json"):
+        validation = run.load("validation.json", Validation)
+        print_table(validation_table(validation))
+        say(f"\n{validation.sentence}\nvalidation: {run.path / 'validation.html'}")
+        return
+    if run.has("observed-run.json"):
+        observed = run.load("observed-run.json", ObservedRun)
+        say(f"{observed.in_words}\nrows: {run.path / 'observed.parquet'}")
+        return
+    if run.has("plan.json"):
+        found = run.load("plan.json", Plan)
+        print_table(plan_tables(found))
+        say(f"\n{found.verdict}\nplan: {run.path / 'plan.html'}")
+        return
+    if not run.has("comparison.json"):
+        tell_measurement(run, run.load("measurement.json", Measurement))
+        return
+    comparison = run.load("comparison.json", Comparison)
+    print_table(ranking_table(comparison))
+    say(f"\n{comparison.verdict}\nreport: {run.path / 'report.html'}")
+
+
+def offer_validation(scenario: Path, run: Run) -> None:
+    """How a forecast is held against a live server, where there can be one."""
+    from bench.prepare import Order
+    from bench.validate import first_served
+    from bench.work import ASKED
+
+    if name := first_served(run.load(ASKED, Order).simulated):
+        command = shlex.join(["bench", "validate", str(scenario), "--deployment", name])
+        say(f"is it so? a live server on this machine tells: {command}")
+
+
+def tell_measurement(run: Run, measurement: Measurement) -> None:
+    """What was measured."""
+    from bench.report.terminal import measurement_table
+
+    print_table(measurement_table(measurement))
+    say(f"\nprofiles: {run.path / 'profiles'}")
