@@ -66,8 +66,9 @@ def services(draw: st.DrawFn, largest: int) -> ServiceTimes:
         growth=draw(st.one_of(st.none(), st.fixed_dictionaries(dict.fromkeys(measured, lines)))),
         padded=draw(st.booleans()),
     )
-    rest = draw(st.one_of(st.just(FOREVER), st.integers(0, 40)))
-    return times._replace(rest=rest, rested=draw(st.sampled_from([0.5, 1.3])))
+    return times._replace(
+        rest=draw(st.integers(1, 40)), rested=draw(st.sampled_from([1.0, 0.5, 1.3]))
+    )
 
 
 @st.composite

@@ -177,10 +177,9 @@ def test_batches_at_the_door_are_formed_by_arrivals_alone_and_served_in_turn(
 
 @pytest.mark.parametrize("method", METHODS, ids=["fast", "reference"])
 def test_a_server_that_has_rested_takes_longer(method: Any) -> None:
-    service = ServiceTimes.of({1: [10.0]})._replace(rest=ticks(5.0), rested=1.5)
-    # Rested since it was there; at once after the last; 4 s after; 5 s after.
-    found = serve([5, 6, 34, 49], {}, method=method, service=service)
-    assert found == [20, 30, 44, 64]
+    service = ServiceTimes.of({1: [10.0]})._replace(rest=ticks(5.0), rested=1.8)
+    # After 5 s of rest, half of 8 s more; none; after 15 s, three quarters.
+    assert serve([5, 6, 44], {}, method=method, service=service) == [19, 29, 60]
 
 
 def test_policies_are_tables() -> None:

@@ -17,7 +17,7 @@ from bench.simulate.results import (
 )
 from bench.simulate.run import METHODS, first_job, prepare, requests_of, simulate, simulate_all
 from bench.simulate.scaling import SCALING, Scaling, grown
-from bench.simulate.service import ServiceTimes, correlation_length
+from bench.simulate.service import ServiceTimes, cooled, correlation_length
 from bench.simulate.sized import sized
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Simulation",
     "Usage",
     "admission_of",
+    "cooled",
     "correlation_length",
     "day_of",
     "days_of",

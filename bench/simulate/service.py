@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bench.profile import NO_GROWTH, Growth, Profile
 from bench.requests import Floats
-from bench.ticks import FOREVER, Ticks, tick_array
+from bench.ticks import Ticks, tick_array
 
 CORRELATED = 1.96
 """An autocorrelation beyond so many standard errors of none (1/√n) counts."""
@@ -39,10 +39,10 @@ class ServiceTimes(NamedTuple):
     """Whether requests served together are each filled up to the largest; else their sizes add up."""
     block: int = 1
     """Consecutive batches of a server that are drawn from consecutive measured ones."""
-    rest: int = FOREVER
-    """A server that has had nothing to do for so many ticks has lost its warmth, …"""
     rested: float = 1.0
-    """… and its next batch takes so many times as long."""
+    """A server that has had nothing to do for long takes so many times as long for its next batch, …"""
+    rest: int = 1
+    """… and after so many ticks half of that more."""
 
     @classmethod
     def of(
@@ -99,12 +99,12 @@ def joined_work(padded: bool, work: float, size: float) -> float:
 
 
 def draw(  # type: ignore[no-untyped-def]
-    server, service: ServiceTimes, batch_size: int, luck: float, work: float, rest: int
+    server, service: ServiceTimes, batch_size: int, luck: float, work: float, cold: float
 ) -> int:
     """Ticks that a batch takes: a measured time, in blocks if neighbours depend on each other.
 
-    ``server`` keeps ``block_left``, ``block_offset`` and ``block_phase`` from batch to batch; ``rest`` is
-    how long it has had nothing to do.
+    ``server`` keeps ``block_left``, ``block_offset`` and ``block_phase`` from batch to batch; ``cold`` is the
+    share of its warmth that it has lost (:func:`cooled`).
     """
     count, first = service.counts[batch_size], service.first[batch_size]
     if service.block == 1:
@@ -117,12 +117,20 @@ def draw(  # type: ignore[no-untyped-def]
         server.block_offset += 1
     length = service.values[first + place]
     growth = service.growth[batch_size]
-    if growth == 0.0 and rest < service.rest:
+    if growth == 0.0 and service.rested == 1.0:
         return int(length)
     factor = 1.0 + growth * (work - service.work[batch_size])
-    if rest >= service.rest:
-        factor *= service.rested
+    if service.rested != 1.0:
+        factor *= 1.0 + (service.rested - 1.0) * cold
     return int(max(length * factor, 1.0))
+
+
+def cooled(rest: int, half: int) -> float:
+    """The share of its warmth that a server has lost after a rest; half of it after ``half`` ticks.
+
+    Compiled for the fast method and called as it stands elsewhere.
+    """
+    return float(rest) / (float(rest) + half)
 
 
 def service_times(profile: Profile, rng: np.random.Generator | None = None) -> ServiceTimes:

@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from bench.observe import Observed, answers_of
 from bench.requests import Floats
+from bench.simulate import cooled
 from bench.ticks import FOREVER
 
-REST = 10_000_000
-"""A replica that has had nothing to do for so many nanoseconds has lost its warmth (docs/fidelity.md)."""
+REST = 40_000_000
+"""A replica that has had nothing to do for so many nanoseconds has lost half of its warmth
+(docs/fidelity.md)."""
 
 
 class Batches(NamedTuple):
@@ -23,8 +25,8 @@ class Batches(NamedTuple):
     size: npt.NDArray[np.int64]
     """Requests in it."""
     seconds: Floats
-    rested: npt.NDArray[np.bool_]
-    """Whether its replica had had nothing to do for :data:`REST`."""
+    cooled: Floats
+    """The share of its warmth that its replica had lost, since it had had nothing to do."""
     sizes: list[list[float]]
     """Of its requests."""
 
@@ -44,18 +46,18 @@ def batches_of(rows: Observed) -> Batches:
     return Batches(
         np.array([len(places) for places, _ in found], np.int64),
         np.array([rows["service"][places[0]] for places, _ in found], float) / 1e9,
-        np.array([rest >= REST for _, rest in found], bool),
+        np.array([cooled(rest, REST) for _, rest in found], float),
         [rows["size"][places].tolist() for places, _ in found],
     )
 
 
 def joined(each: Sequence[Batches]) -> Batches:
     """One after the other."""
-    size, seconds, rested, sizes = zip(*each, strict=True)
+    size, seconds, cold, sizes = zip(*each, strict=True)
     return Batches(
         np.concatenate(size),
         np.concatenate(seconds),
-        np.concatenate(rested),
+        np.concatenate(cold),
         list(chain.from_iterable(sizes)),
     )
 
@@ -71,5 +73,6 @@ def in_batches(rows: Observed) -> Iterator[tuple[npt.NDArray[np.intp], int]]:
         if len(places) and len(places) == rows["batch"][places[0]]:
             server = int(rows["server"][places[0]])
             if rows["service"][places[0]] >= 0:
-                yield places, int(answers["start"][places].min()) - ended.get(server, -FOREVER)
+                rest = int(answers["start"][places].min()) - ended.get(server, -FOREVER)
+                yield places, max(rest, 0)
             ended[server] = int(answers["served"][places].min())

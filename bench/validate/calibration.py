@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from bench.observe import Observed
 from bench.profile import Growth, Joined, better, growth_of, work_of
 from bench.requests import Floats
-from bench.simulate import ServiceTimes, correlation_length
+from bench.simulate import ServiceTimes, cooled, correlation_length
 from bench.validate.batches import REST, batches_of, in_batches, joined
 
 
@@ -61,9 +62,9 @@ class Calibration:
         self._blocks = len(each)
         self._joined, self._growth = self._lines()
         took = self.batches.seconds / self._longer()
-        self.rested = _rested(took / self._expected(took), self.batches.size, self.batches.rested)
-        """A batch of a replica that has rested takes so many times as long."""
-        took = took / np.where(self.batches.rested, self.rested, 1.0)
+        self.rested = _rested(took / self._expected(took), self.batches.size, self.batches.cooled)
+        """A batch of a replica that has rested for long takes so many times as long."""
+        took = took / self._colder(self.batches.cooled)
         self.factors = self._factors(took)
         """Of each block: what its batches took, in what all took that are like them."""
         self.drift = Drift.of(self.factors, self._by_chance(took))
@@ -94,9 +95,13 @@ class Calibration:
             size = min(len(places), self.steady.largest)
             work = work_of(rows["size"][places].tolist(), self._joined)
             line = 1.0 + self.steady.growth[size] * (work - self.steady.work[size])
-            warmth = self.rested if rest >= REST else 1.0
-            found["service"][places] = round(near * line * warmth * self.steady.mean(size))
+            took = near * line * self._colder(cooled(rest, REST)) * self.steady.mean(size)
+            found["service"][places] = round(took)
         return found
+
+    def _colder(self, cold: Any) -> Any:
+        """What a replica takes that has lost such a share of its warmth, or shares, in what a warm one does."""
+        return 1.0 + (self.rested - 1.0) * cold
 
     def _near(self, before: int) -> float:
         """How slow the machine is between two blocks, as far as they tell."""
@@ -122,28 +127,23 @@ class Calibration:
         found: Floats = np.maximum(np.array(factors), 1e-3)
         return found
 
-    def _mean(self, took: Floats) -> Floats:
-        """Of each batch: what all of its size took on average."""
-        size = self.batches.size
-        found: Floats = (np.bincount(size, took) / np.maximum(np.bincount(size), 1))[size]
-        return found
-
     def _factors(self, took: Floats) -> Floats:
         """Of each block; 1 of one in which nothing was answered."""
         own, like = (
-            np.bincount(self._block, one, self._blocks) for one in (took, self._mean(took))
+            np.bincount(self._block, one, self._blocks)
+            for one in (took, _mean_of(took, self.batches.size))
         )
         found: Floats = np.where(like > 0, own / np.where(like > 0, like, 1.0), 1.0)
         return found
 
     def _expected(self, took: Floats) -> Floats:
         """Of each batch: the average of its size, on a machine as fast as in its block."""
-        found: Floats = self._mean(took) * self._factors(took)[self._block]
+        found: Floats = _mean_of(took, self.batches.size) * self._factors(took)[self._block]
         return found
 
     def _by_chance(self, took: Floats) -> list[float]:
         """The variance that the factor of each block has by chance."""
-        ratios = took / self._mean(took)
+        ratios = took / _mean_of(took, self.batches.size)
         each = [ratios[self._block == block] for block in np.unique(self._block)]
         return [float(np.var(own)) / len(own) for own in each]
 
@@ -156,25 +156,28 @@ class Calibration:
         last = max(known)
         steady[largest], growth[largest] = steady[last], growth[last]
         times = ServiceTimes.of(steady, 0.0, length, growth, self._joined == "longest")
-        return times._replace(rest=REST, rested=self.rested)
+        return times._replace(rested=self.rested, rest=REST)
 
 
-def _rested(ratios: Floats, size: npt.NDArray[np.int64], rested: npt.NDArray[np.bool_]) -> float:
-    """How many times as long a batch takes that finds its replica rested, beyond what chance makes of it.
+def _rested(ratios: Floats, size: npt.NDArray[np.int64], cold: Floats) -> float:
+    """How many times as long a batch takes whose replica has lost all its warmth, beyond what chance makes
+    of it.
 
-    The mean difference within each batch size, shrunk by the share of its square that is chance.
+    The slope of a straight line through the batches of each size, shrunk by the share of its square that is
+    chance.
 
     Args:
         ratios: what batches took, in what is expected of their size and block.
+        cold: the share of its warmth that the replica of each had lost.
     """
-    both = [
-        (ratios[(size == one) & ~rested], ratios[(size == one) & rested]) for one in np.unique(size)
-    ]
-    both = [(warm, cold) for warm, cold in both if len(warm) and len(cold)]
-    if not both:
-        return 1.0
-    weights = np.array([len(warm) * len(cold) / (len(warm) + len(cold)) for warm, cold in both])
-    apart = float(weights @ [cold.mean() - warm.mean() for warm, cold in both] / weights.sum())
-    left = np.concatenate([part - part.mean() for pair in both for part in pair])
-    by_chance = float(np.mean(left**2)) / float(weights.sum())
-    return 1.0 + max(apart - by_chance / apart, 0.0) if apart > 0 else 1.0
+    x, y = (values - _mean_of(values, size) for values in (cold, ratios))
+    power = float(x @ x)
+    slope = float(x @ y) / power if power else 0.0
+    by_chance = float(np.mean((y - slope * x) ** 2)) / power if power else 0.0
+    return 1.0 + max(slope - by_chance / slope, 0.0) if slope > 0 else 1.0
+
+
+def _mean_of(values: Floats, size: npt.NDArray[np.int64]) -> Floats:
+    """Of each batch: the average of all of its size."""
+    found: Floats = (np.bincount(size, values) / np.maximum(np.bincount(size), 1))[size]
+    return found

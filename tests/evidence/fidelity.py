@@ -28,7 +28,6 @@ from bench.prepare import Settings, prepare
 from bench.scenario import ResolvedScenario
 from bench.simulate.run import prepare as compile_all
 from bench.streams import Streams
-from bench.ticks import FOREVER
 from bench.validate import Observation, Session, Validation, observe, session_of, validate
 from bench.validate.calibration import Drift
 from bench.validate.verdict import Sorted, by_block
@@ -178,9 +177,8 @@ def _no_rest(one: Sorted) -> None:
     """Whatever came before, a request meets what any alone met, and a batch takes what any took."""
     found = one.calibration
     one.way = replace(one.way, alone=np.random.default_rng(1).permutation(one.way.alone))
-    share = found.batches.rested.mean()
-    anyhow = float(1 + share * (found.rested - 1))
-    found.steady = found.steady._replace(rest=FOREVER).slowed(anyhow)
+    anyhow = float(1 + found.batches.cooled.mean() * (found.rested - 1))
+    found.steady = found.steady._replace(rested=1.0).slowed(anyhow)
 
 
 def _no_drift(one: Sorted) -> None:

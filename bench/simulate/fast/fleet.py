@@ -14,7 +14,7 @@ from bench.simulate.compiled import compiled, compiled_with_arrays
 from bench.simulate.fast.state import Input, Structured, as_input
 from bench.simulate.fast.windows import after_window
 from bench.simulate.plane import FleetSeen, FleetSpec, device_of
-from bench.simulate.service import ServiceTimes, draw, joined_work
+from bench.simulate.service import ServiceTimes, cooled, draw, joined_work
 from bench.ticks import FOREVER, Ticks
 
 _DONE, _SHED = int(Outcome.DONE), int(Outcome.SHED)
@@ -75,6 +75,7 @@ class FleetFixed(NamedTuple):
 
 
 _decide = compiled(decide)
+_cooled = compiled(cooled)
 _draw = compiled(draw)
 _joined_work = compiled(joined_work)
 _device_of = compiled(device_of)
@@ -349,7 +350,8 @@ def _length(  # type: ignore[no-untyped-def]
     if len(rows.size):
         for place in range(head, head + size):
             work = _joined_work(settings.service.padded, work, rows.size[mine[place]])
-    length = _draw(one, settings.service, size, rows.service[mine[head]], work, now - one.free_at)
+    cold = _cooled(now - one.free_at, settings.service.rest)
+    length = _draw(one, settings.service, size, rows.service[mine[head]], work, cold)
     if settings.has_battery and one.level < settings.saver_below:
         return int(length * settings.saver_slowdown), settings.saver_active
     return length, settings.active

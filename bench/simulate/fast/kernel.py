@@ -26,7 +26,7 @@ from bench.simulate.fast.state import (
 )
 from bench.simulate.fast.windows import after_window
 from bench.simulate.plane import Routing
-from bench.simulate.service import draw, joined_work
+from bench.simulate.service import cooled, draw, joined_work
 from bench.ticks import FOREVER
 
 REACHED, NEEDS_INPUT, NEEDS_OUTPUT, NEEDS_SLOTS = 0, 1, 2, 3
@@ -42,6 +42,7 @@ _GOLDEN = 0.6180339887498949
 
 _decide = compiled(decide)
 _refused = compiled(turned_away)
+_cooled = compiled(cooled)
 _draw = compiled(draw)
 _joined_work = compiled(joined_work)
 
@@ -525,7 +526,8 @@ def _start_batch(pool: PoolData, queue: int, server: int, size: int, now: int) -
     q.length -= size
     r.waiting -= size
     _head_changed(pool, queue)
-    length = _draw(one, settings.service, size, slots.row[first].service, work, now - one.finish)
+    cold = _cooled(now - one.finish, settings.service.rest)
+    length = _draw(one, settings.service, size, slots.row[first].service, work, cold)
     one.saving = 0
     if now + length - one.saved_at >= settings.save_every:
         one.saving = 1
@@ -545,7 +547,8 @@ def _start_work(state: State, settings: PoolFixed, server: int, now: int) -> Non
     r, one = state.registers[0], state.servers[server]
     size = min(r.work, settings.full)
     luck = (r.work_serial * _GOLDEN) % 1.0
-    length = _draw(one, settings.service, size, luck, settings.service.work[size], now - one.finish)
+    cold = _cooled(now - one.finish, settings.service.rest)
+    length = _draw(one, settings.service, size, luck, settings.service.work[size], cold)
     r.work -= size
     r.work_serial += 1
     r.filling += length

@@ -12,7 +12,7 @@ from bench.requests import ANSWER, OnAnswers, Outcome, Requests, Row
 from bench.simulate.battery import charged_at, level_after
 from bench.simulate.moments import Steps, patience_ends, queue_asks, request_comes
 from bench.simulate.plane import FleetSeen, FleetSpec, device_of
-from bench.simulate.service import draw, joined_work
+from bench.simulate.service import cooled, draw, joined_work
 from bench.ticks import FOREVER
 
 
@@ -190,7 +190,14 @@ class _Device:
         service, cell, work = self._spec.service, self._spec.battery, 0.0
         for request in batch:
             work = joined_work(service.padded, work, request.size)
-        length = draw(self, service, len(batch), batch[0].service, work, now - self._free_at)
+        length = draw(
+            self,
+            service,
+            len(batch),
+            batch[0].service,
+            work,
+            cooled(now - self._free_at, service.rest),
+        )
         if cell is not None and self._level < cell.saver_below:
             return int(length * cell.saver_slowdown), cell.saver_active
         return length, cell.active if cell else 0.0

@@ -23,7 +23,7 @@ from bench.simulate.moments import (
 )
 from bench.simulate.plane import PoolSpec, Routing, Seen, Trigger
 from bench.simulate.reference.link import SharedLinks
-from bench.simulate.service import draw, joined_work
+from bench.simulate.service import cooled, draw, joined_work
 from bench.ticks import FOREVER
 
 GOLDEN = 0.6180339887498949
@@ -309,7 +309,8 @@ class Pool:
         service, work = self._spec.service, 0.0
         for request in batch:
             work = joined_work(service.padded, work, request.row.size)
-        length = draw(server, service, size, batch[0].row.service, work, now - server.finish)
+        cold = cooled(now - server.finish, service.rest)
+        length = draw(server, service, size, batch[0].row.service, work, cold)
         server.saving = now + length - server.saved_at >= self._spec.checkpoints.every
         length += self._spec.checkpoints.cost if server.saving else 0
         server.state, server.batch, server.finish = "busy", batch, now + length
@@ -334,8 +335,9 @@ class Pool:
     def _take_work(self, server: Server) -> int:
         size = min(self._work, self._spec.rule.full)
         service = self._spec.service
-        luck, rest = self._work_serial * GOLDEN % 1, int(self._env.now) - server.finish
-        length = draw(server, service, size, luck, service.work[size], rest)
+        luck = self._work_serial * GOLDEN % 1
+        cold = cooled(int(self._env.now) - server.finish, service.rest)
+        length = draw(server, service, size, luck, service.work[size], cold)
         self._work -= size
         self._work_serial += 1
         self._filling += length
