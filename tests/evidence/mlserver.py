@@ -21,6 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from bench.cores import divided, stay_on
 from bench.measure.exports import exported
 from bench.measure.tasks.text_embedding import RECIPE
 from bench.prepare import Settings, prepare
@@ -139,10 +142,23 @@ def serving(folder: Path, python: Path | None) -> Iterator[str]:
                 until(lambda: _is_ready(url), "MLServer is ready", server)
             except AssertionError as error:
                 raise SystemExit(f"{error}: {log.read_text()[-20000:]}") from None
+            _set_apart(server.pid)
             yield url
         finally:
             server.terminate()
             server.wait(END_S)
+
+
+def _set_apart(pid: int) -> None:
+    """The worker on a core of its own, and all else on the others, as `bench serve` has it."""
+    own, others = divided(1)
+    if own is None or others is None:
+        return
+    server = psutil.Process(pid)
+    for worker in server.children(recursive=True):
+        worker.cpu_affinity(list(own))
+    server.cpu_affinity(list(others))
+    stay_on(others)
 
 
 def _environment(place: Path) -> Path:
