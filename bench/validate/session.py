@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -57,7 +57,6 @@ def observe(
     on_step(0, total, "starting the service")
     inputs = _inputs(line[0].arm, task)
     sizes = [_sizes(one, task, len(inputs)) for one in line[1:]]
-    blocks, tables = list[Block](), list[Observed]()
     with live(line, task, asked.replicas, inputs, [np.nan_to_num(one) for one in sizes]) as service:
         draw = partial(
             _waves, sizes, max(fulls), asked.replicas, inputs=len(inputs), rng=rng,
@@ -76,22 +75,13 @@ def observe(
             FETCHED * max(fulls) * asked.replicas if service.is_job else None,
             loads, capacity, (1 - CALIBRATION) * each_s, len(inputs), rng,
         )  # fmt: skip
-        for load in (None, *loads):
-            if load is not None:
-                on_step(len(blocks), total, f"load at {load.level:g}")
-                due, kill_s = traffic[load.level, load.traffic]
-                rows, killed_s = service.load(due, kill_s)
-                tables.append(rows)
-                blocks.append(
-                    Block(level=load.level, traffic=load.traffic, run=load.run, killed_s=killed_s)
-                )
-            on_step(len(blocks), total, "calibration")
-            one = draw(
-                length_s=CALIBRATION * each_s, batch_s=sum(batches_s),
-                rests_s=[1 / (level * capacity) for level in asked.levels],
-            )  # fmt: skip
-            tables.append(service.ask(one))
-            blocks.append(Block(waves=list(one.sizes)))
+        calibrate = partial(
+            draw, length_s=CALIBRATION * each_s, batch_s=sum(batches_s),
+            rests_s=[1 / (level * capacity) for level in asked.levels],
+        )  # fmt: skip
+        blocks, tables = _played(
+            service, loads, traffic, calibrate, lambda done, what: on_step(done, total, what)
+        )
         on_step(total, total, "")
     record = Observation(
         arm=", ".join(dict.fromkeys(one.arm.name for one in line)),
@@ -104,6 +94,31 @@ def observe(
         inside=service.inside,
     )
     return record, _joined(tables)
+
+
+def _played(
+    service: Live,
+    loads: Sequence[Load],
+    traffic: Mapping[tuple[float, int], tuple[Schedule, float | None]],
+    calibrate: Callable[[], Waves],
+    on_step: Callable[[int, str], None],
+) -> tuple[list[Block], list[Observed]]:
+    """Every block of load between two of calibration, and the rows of each."""
+    blocks: list[Block] = []
+    tables: list[Observed] = []
+    for load in (None, *loads):
+        if load is not None:
+            on_step(len(blocks), f"load at {load.level:g}")
+            rows, killed_s = service.load(*traffic[load.level, load.traffic])
+            tables.append(rows)
+            blocks.append(
+                Block(level=load.level, traffic=load.traffic, run=load.run, killed_s=killed_s)
+            )
+        on_step(len(blocks), "calibration")
+        one = calibrate()
+        tables.append(service.ask(one))
+        blocks.append(Block(waves=list(one.sizes)))
+    return blocks, tables
 
 
 def _traffic(
