@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--planted", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="a folder for the rows that were observed")
+    parser.add_argument("--again", type=Path, help="such a folder: judge its sessions once more")
     asked = parser.parse_args()
     compile_all()
     found = _kept()
@@ -100,7 +101,13 @@ def main() -> None:
             name = f"{model}, {arrivals}"
             if asked.planted or asked.only not in name:
                 continue
-            found["sessions"][name] = session(model, arrivals, asked.minutes, asked.keep)
+            seen = (
+                observed(model, arrivals, asked.minutes, asked.keep)
+                if asked.again is None
+                else read(asked.again, name)
+            )
+            found["sessions"][name] = session(scenario_of(model, arrivals), seen)
+            found["judged_again"] = asked.again is not None
             save("fidelity", found)
     if asked.planted:
         found["planted"] = planted("tabular", "Poisson", asked.planted, asked.minutes)
@@ -114,18 +121,31 @@ def _kept() -> dict[str, Any]:
     return dict(json.loads(path.read_text())["figures"])
 
 
-def session(model: str, arrivals: str, minutes: float, keep: Path | None) -> dict[str, Any]:
-    """Five utilisations, and the same observations simulated with less of the model."""
-    scenario = scenario_of(model, arrivals)
+def observed(
+    model: str, arrivals: str, minutes: float, keep: Path | None
+) -> tuple[Observation, pd.DataFrame]:
+    """A live session at five utilisations."""
     asked = session_of("live", LEVELS, 60 * minutes, 1)
-    start = time.monotonic()
-    record, table = observe(scenario, asked, int(time.time()), quiet)
+    record, table = observe(scenario_of(model, arrivals), asked, int(time.time()), quiet)
     if keep is not None:
         table.to_parquet(keep / f"{model}, {arrivals}.parquet")
         (keep / f"{model}, {arrivals}.json").write_text(record.model_dump_json())
+    return record, table
+
+
+def read(folder: Path, name: str) -> tuple[Observation, pd.DataFrame]:
+    """One that was kept."""
+    record = Observation.model_validate_json((folder / f"{name}.json").read_text())
+    return record, pd.read_parquet(folder / f"{name}.parquet")
+
+
+def session(scenario: ResolvedScenario, seen: tuple[Observation, pd.DataFrame]) -> dict[str, Any]:
+    """The verdict, and the same observations simulated with less of the model."""
+    record, table = seen
+    asked = session_of("live", LEVELS, 60.0, 1)
     found = validate(scenario, asked, record, table, 1, quiet)
+    assert found.service is not None
     return {
-        "seconds": round(time.monotonic() - start),
         "drift": found.drift.spread,
         "capacity": record.capacity,
         "service": found.service.model_dump(mode="json"),

@@ -72,10 +72,11 @@ def _fidelity(evidence: dict[str, Any]) -> str:
         sum(_is_near(one[figure], most) for one in levels)
         for figure, most in (("mean", 0.05), ("p99", 0.09), ("slo_attainment", 0.016))
     )
+    both = sum(_is_near(one["mean"], 0.05) and _is_near(one["p99"], 0.09) for one in levels)
     said = (
         f"No more off than 5 %, or than two live runs differ by: the mean in {means} of {len(levels)} cells. "
-        f"Than 9 %, or that: p99 in {tails}. Than 1.6 points, or that: the share within the SLO in "
-        f"{shares}. The machine's speed changed from block to block by ({'; '.join(drifts)})."
+        f"Than 9 %, or that: p99 in {tails}; both in {both}. Than 1.6 points, or that: the share within the "
+        f"SLO in {shares}. The machine's speed changed from block to block by ({'; '.join(drifts)})."
     )
     return "\n".join([*lines, "", said, "", _made(evidence)])
 
