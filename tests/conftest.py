@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,8 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+# What a shell starts in the background ignores Ctrl-C, and hands that on to the programs that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # PyTorch would start a process for each core to compile what one compiles as soon.
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 

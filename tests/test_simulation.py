@@ -166,8 +166,10 @@ def test_batches_at_the_door_are_formed_by_arrivals_alone_and_served_in_turn(
     free = 0
     while len(left) < len(arrivals):
         oldest = arrivals[len(left)]
-        inside = [a for a in arrivals[len(left) :][:full] if a <= oldest + wait]
-        formed = inside[-1] if len(inside) == full else oldest + wait
+        # Who waits for nobody is not joined by who comes at the same moment.
+        most = full if wait else 1
+        inside = [a for a in arrivals[len(left) :][:most] if a <= oldest + wait]
+        formed = inside[-1] if len(inside) == most else oldest + wait
         free = max(formed, free) + times[len(inside) - 1]
         left += [free] * len(inside)
     rule = adaptive.rule(adaptive.Options(max_batch=full, max_wait=float(wait)), lambda size: 0.0)

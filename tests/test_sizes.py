@@ -183,15 +183,15 @@ def test_a_batch_takes_as_long_as_its_work() -> None:
         times = ServiceTimes.of({2: [0.001]}, growth={2: LINE}, padded=padded)
         together = joined_work(padded, joined_work(padded, 0.0, 4.0), 9.0)
         assert together == work
-        length = draw(Anybody(), times, 2, 0.5, together)
+        length = draw(Anybody(), times, 2, 0.5, together, 0.0)
         assert length == pytest.approx(1e6 * (1 + 0.1 * (work - 4)), abs=1)
 
 
 def test_a_batch_between_measured_sizes_is_as_if_filled_up_with_its_like() -> None:
     times = ServiceTimes.of({4: [0.001]}, growth={4: LINE})
     # Three requests that are as large as those of an average batch of four.
-    assert draw(Anybody(), times, 3, 0.5, 3.0) == 1_000_000
-    assert draw(Anybody(), times, 3, 0.5, 6.0) == draw(Anybody(), times, 4, 0.5, 8.0)
+    assert draw(Anybody(), times, 3, 0.5, 3.0, 0.0) == 1_000_000
+    assert draw(Anybody(), times, 3, 0.5, 6.0, 0.0) == draw(Anybody(), times, 4, 0.5, 8.0, 0.0)
 
 
 def test_a_message_without_sizes_takes_what_it_takes() -> None:
@@ -236,8 +236,8 @@ def test_the_loop_adds_the_same_to_small_and_large() -> None:
         update={"loop_overhead_s": 0.01}
     )  # fmt: skip
     times = service_times(slow)
-    assert draw(Anybody(), times, 1, 0.5, 2.0) == pytest.approx(30e6, abs=2)
-    assert draw(Anybody(), times, 1, 0.5, 6.0) == pytest.approx(50e6, abs=2)
+    assert draw(Anybody(), times, 1, 0.5, 2.0, 0.0) == pytest.approx(30e6, abs=2)
+    assert draw(Anybody(), times, 1, 0.5, 6.0, 0.0) == pytest.approx(50e6, abs=2)
 
 
 # The whole way --------------------------------------------------------------------------------
