@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import extensions
+from bench.batching._waiting import Waiting
 from bench.errors import InputError
 from bench.ticks import FOREVER, Ticks
 
@@ -89,6 +90,7 @@ __all__ = [
     "FOREVER",
     "Expected",
     "Rule",
+    "Waiting",
     "constant",
     "decide",
     "rule_of",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.admission import Admission, turned_away
-from bench.batching import Rule, decide
+from bench.batching import Rule, Waiting, decide
 from bench.measure import LiveAnswer
 from bench.requests import Outcome
 from bench.simulate import Routing
@@ -62,29 +62,9 @@ class Replica(Protocol):
 
 
 @dataclass(eq=False)
-class _Queue:
-    formed: list[list[Request]] = field(default_factory=list)
-    """Batches that wait for a server as they are, before all the others."""
-    waiting: list[Request] = field(default_factory=list)
-    """Those in no batch yet."""
+class _Queue(Waiting[Request]):
     servers: list[_Server] = field(default_factory=list)
     alarm: asyncio.TimerHandle | None = None
-
-    def __len__(self) -> int:
-        return sum(map(len, self.formed)) + len(self.waiting)
-
-    def remove(self, request: Request) -> None:
-        """Wherever it waits."""
-        for place in (*self.formed, self.waiting):
-            if request in place:
-                place.remove(request)
-        self.formed = [batch for batch in self.formed if batch]
-
-    def emptied(self) -> list[Request]:
-        """All that waited, the oldest first."""
-        found = [request for batch in self.formed for request in batch] + self.waiting
-        self.formed, self.waiting = [], []
-        return found
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 import simpy
 
 from bench.admission import turned_away
-from bench.batching import decide
+from bench.batching import Waiting, decide
 from bench.requests import ANSWER, OnAnswers, Outcome, Requests, Row
 from bench.simulate.moments import (
     Steps,
@@ -45,31 +45,11 @@ class Request:
 
 
 @dataclass(eq=False)
-class Queue:
-    """First come, first served."""
+class Queue(Waiting[Request]):
+    """One of them."""
 
-    number: int
-    formed: list[list[Request]] = field(default_factory=list)
-    """Batches that wait for a server as they are, before all the others."""
-    waiting: list[Request] = field(default_factory=list)
-    """Those in no batch yet."""
+    number: int = 0
     alarm: int = FOREVER
-
-    def __len__(self) -> int:
-        return sum(map(len, self.formed)) + len(self.waiting)
-
-    def remove(self, request: Request) -> None:
-        """Wherever it waits."""
-        for place in (*self.formed, self.waiting):
-            if request in place:
-                place.remove(request)
-        self.formed = [batch for batch in self.formed if batch]
-
-    def emptied(self) -> list[Request]:
-        """All that waited, the oldest first."""
-        found = [request for batch in self.formed for request in batch] + self.waiting
-        self.formed, self.waiting = [], []
-        return found
 
 
 @dataclass(eq=False)
@@ -106,9 +86,9 @@ class Pool:
     ) -> None:
         self._env, self._spec, self._on_answers = env, spec, on_answers
         self._central = spec.routing is Routing.CENTRAL
-        self._door = Queue(0)
+        self._door = Queue(number=0)
         self._servers = [
-            Server(number, self._door if self._central else Queue(number + 1))
+            Server(number, self._door if self._central else Queue(number=number + 1))
             for number in range(spec.servers)
         ]
         self._uplink, self._downlink = (
