@@ -26,6 +26,11 @@ settings.register_profile(
 settings.load_profile("any machine")
 # What a shell starts in the background ignores Ctrl-C, and hands that on to the programs that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Each test runs in a folder of its own, from where a program of these tests finds none of them: or finds those
+# that some package has left in a folder of the same name.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 # PyTorch would start a process for each core to compile what one compiles as soon.
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
