@@ -25,7 +25,7 @@ from bench.scenario import RealTimePart, ResolvedScenario
 from bench.simulate import ServiceTimes, replay
 from bench.validate import Observation, Session, Validation, first_served, validate
 from bench.validate.batches import REST
-from bench.validate.blocks import order_of, waves
+from bench.validate.blocks import FEWEST, order_of, round_s, traffics, waves
 from bench.validate.judge import judge
 from bench.validate.validation import Block
 from bench.validate.verdict import Sorted, by_block
@@ -34,7 +34,7 @@ from tests.conftest import FAKE_SCENARIO
 
 LONG_S = 900.0
 """Nothing here takes so long, however busy the machine, and the simulator not yet compiled."""
-LEVELS = (0.4, 0.7)
+LEVELS, TRAFFICS = (0.4, 0.7), 3
 BASE_S, ITEM_S = 0.010, 0.004
 LIVE = FAKE_SCENARIO.replace("device: this-host\n", "device: this-host-one-thread\n")
 
@@ -129,10 +129,10 @@ def session(truth: Truth, asked: ResolvedScenario, seed: int) -> tuple[Any, ...]
     traffic = {
         (level, number): np.cumsum(rng.exponential(1e9 / (level * capacity), 500)).astype(np.int64)
         for level in LEVELS
-        for number in range(plan.traffics)
+        for number in range(TRAFFICS)
     }
     blocks, tables = [], []
-    for load in (None, *order_of(LEVELS, plan.traffics, plan.runs, rng)):
+    for load in (None, *order_of(LEVELS, TRAFFICS, plan.runs, rng)):
         if load is not None:
             arrival = traffic[load.level, load.traffic]
             tables.append(machine.play(arrival, rng.integers(0, 8, len(arrival)), load=True))
@@ -162,6 +162,30 @@ def off(found: Validation) -> list[str]:
         for where, one in [*compared, ("all", found.service)]
         if one.verdict == "OFF"
     ]
+
+
+@pytest.mark.parametrize(
+    ("length_s", "round_s", "restart_s", "many"),
+    [
+        (120.0, 0.1, 0.0, 7),  # as short as blocks may be
+        (120.0, 3.0, 0.0, 3),  # as long as a round of calibration needs
+        (1200.0, 3.0, 0.0, 30),
+        (1200.0, 0.1, 10.0, 10),  # as long as a job needs that loses a replica
+        (10.0, 0.1, 0.0, FEWEST),
+    ],
+)
+def test_a_longer_session_has_more_traffics(
+    length_s: float, round_s: float, restart_s: float, many: int
+) -> None:
+    assert traffics(length_s, 2, 2, round_s, restart_s) == many
+
+
+def test_a_round_takes_about_what_its_batches_do() -> None:
+    """Of two, where one takes as long as half of two: nine batches' worth, and rests."""
+    rounds = waves(2, 1, 900 * 0.1, 0.1, [0.0], 4, np.random.default_rng(1))
+    assert round_s(2, 1, 0.1, [0.0]) == pytest.approx(0.1 * (0.75 + 1 + 1.75 + 2 + 2 * 0.75))
+    took = sum(0.1 * size / 2 for size in rounds.sizes)
+    assert took == pytest.approx(90.0, rel=0.15)
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from tests.test_serve_lines import line_scenario
 
 LONG_S = 900.0
 """Nothing here takes so long, however busy the machine, and the simulator not yet compiled."""
-LEVELS = (0.4, 0.7)
+LEVELS, TRAFFICS = (0.4, 0.7), 3
 INPUTS = 6
 """Something is found in those of even numbers."""
 FIND_S, READ_S = 0.020, 0.030
@@ -118,10 +118,10 @@ def session(truth: Truth, scenario: ResolvedScenario, seed: int) -> tuple[Any, .
             rng.integers(0, INPUTS, 400),
         )
         for level in LEVELS
-        for number in range(plan.traffics)
+        for number in range(TRAFFICS)
     }
     blocks, tables = [], []
-    for load in (None, *order_of(LEVELS, plan.traffics, plan.runs, rng)):
+    for load in (None, *order_of(LEVELS, TRAFFICS, plan.runs, rng)):
         if load is not None:
             tables.append(machine.play(*traffic[load.level, load.traffic], load=True))
             blocks.append(Block(level=load.level, traffic=load.traffic, run=load.run))

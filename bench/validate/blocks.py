@@ -12,9 +12,17 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.observe import Schedule, Waves
 
+CALIBRATION = 0.3
+"""The share of a session that is calibration."""
+SHORTEST_S = 4.0
+"""A block of load and one of calibration take together at least so long. The shorter they are, the more
+there are, and it is by their number that the machine's luck evens out; each begins with nobody there."""
+FEWEST = 3
+"""Traffics of a level."""
 FETCHED = 4
 """Of a job, so many full batches for each replica are under way."""
 WAVE = 2
@@ -33,6 +41,18 @@ class Load:
     traffic: int
     """Blocks of the same number, at the same level, are the same requests."""
     run: int
+
+
+def traffics(length_s: float, levels: int, runs: int, round_s: float, restart_s: float) -> int:
+    """How many different traffics of each level there is time for.
+
+    Args:
+        runs: how often each is played.
+        round_s: what a round of waves takes, of which each block of calibration holds one at least.
+        restart_s: of a job, how long it misses the replica that is killed; load goes on for twice as long.
+    """
+    each_s = max(SHORTEST_S, round_s / CALIBRATION, 2 * restart_s / (1 - CALIBRATION))
+    return max(int(length_s / (levels * runs * each_s)), FEWEST)
 
 
 def order_of(
@@ -63,10 +83,8 @@ def waves(
         batch_s: about what a full batch takes.
         rests_s: how long it may rest, on average: one of these.
     """
-    together = full * replicas
-    once = np.concatenate([np.arange(1, most * together + 1), np.ones(together, np.int64)])
-    round_s = float((np.ceil(once / together) * batch_s + np.mean(rests_s) / 2).sum())
-    rounds = max(int(length_s / round_s), 1)
+    once = _once(full * replicas, most)
+    rounds = max(int(length_s / round_s(full, replicas, batch_s, rests_s, most)), 1)
     sizes = np.concatenate([rng.permutation(once) for _ in range(rounds)])
     rests = rng.random(len(sizes)) < 0.5
     pause = np.where(rests, rng.exponential(rng.choice(rests_s, len(sizes))), 0.0)
@@ -75,3 +93,18 @@ def waves(
         np.rint(pause * 1e9).astype(np.int64),
         rng.integers(0, inputs, int(sizes.sum())),
     )
+
+
+def round_s(
+    full: int, replicas: int, batch_s: float, rests_s: Sequence[float], most: int = WAVE
+) -> float:
+    """About what a round of :func:`waves` takes: a batch that is not full, something between its share of a
+    full one and as long."""
+    share = _once(full * replicas, most) / (full * replicas)
+    batches = (share + np.ceil(share)) / 2
+    return float((batches * batch_s + np.mean(rests_s) / 2).sum())
+
+
+def _once(together: int, most: int) -> npt.NDArray[np.int64]:
+    """The sizes of a round."""
+    return np.concatenate([np.arange(1, most * together + 1), np.ones(together, np.int64)])

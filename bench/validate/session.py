@@ -20,14 +20,23 @@ from bench.simulate import largest_batch
 from bench.streams import Streams
 from bench.validate.asked import line_of, replicas_of
 from bench.validate.batches import batches_of
-from bench.validate.blocks import FETCHED, WAVE, WAVE_OUTSIDE, Load, job, order_of, waves
+from bench.validate.blocks import (
+    CALIBRATION,
+    FETCHED,
+    WAVE,
+    WAVE_OUTSIDE,
+    Load,
+    job,
+    order_of,
+    round_s,
+    traffics,
+    waves,
+)
 from bench.validate.live import Live, live
 from bench.validate.outside import told, told_rule
 from bench.validate.validation import Block, Observation, Session
 
 OnStep = Callable[[int, int, str], None]
-CALIBRATION = 0.3
-"""The share of a session that is calibration."""
 RESTARTS = 3
 KILL = (0.2, 0.7)
 """Of the time that a job is about to take: between these, one of its replicas is killed."""
@@ -53,22 +62,25 @@ def observe(
     started = datetime.now(UTC).isoformat(timespec="seconds")
     fulls = [largest_batch(one.part.batching) for one in line]
     rng = Streams(seed, 0).get("validation")
-    total = 2 * len(asked.levels) * asked.traffics * asked.runs + 1
-    on_step(0, total, "starting the service")
+    on_step(0, 1, "starting the service")
     inputs = _inputs(line[0].arm, task)
     sizes = [_sizes(one, task, len(inputs)) for one in line[1:]]
     with live(line, task, asked.replicas, inputs, [np.nan_to_num(one) for one in sizes]) as service:
+        most = WAVE if service.inside else WAVE_OUTSIDE
         draw = partial(
-            _waves, sizes, max(fulls), asked.replicas, inputs=len(inputs), rng=rng,
-            most=WAVE if service.inside else WAVE_OUTSIDE,
-        )  # fmt: skip
+            _waves, sizes, max(fulls), asked.replicas, inputs=len(inputs), rng=rng, most=most
+        )
         first = draw(length_s=0.0, batch_s=GUESS_S, rests_s=[GUESS_S])
         service.ask(first)  # connections are opened, and caches filled
         rows = service.ask(first) if service.inside else _looked(service, first, line[0])
         batches_s = [_full_batch_s(at_stage(rows, k), most) for k, most in enumerate(fulls, 1)]
         restart_s = service.restarts_s(RESTARTS)
         capacity = _capacity(line, asked.replicas, fulls, batches_s, sizes)
-        loads = order_of(asked.levels, asked.traffics, asked.runs, rng)
+        rests_s = [1 / (level * capacity) for level in asked.levels]
+        round_ = round_s(max(fulls), asked.replicas, sum(batches_s), rests_s, most)
+        away_s = float(np.mean(restart_s)) if restart_s else 0.0
+        many = traffics(asked.length_s, len(asked.levels), asked.runs, round_, away_s)
+        loads = order_of(asked.levels, many, asked.runs, rng)
         each_s = asked.length_s / (len(loads) + 1)
         traffic = _traffic(
             scenario.scenario.workload,
@@ -76,9 +88,9 @@ def observe(
             loads, capacity, (1 - CALIBRATION) * each_s, len(inputs), rng,
         )  # fmt: skip
         calibrate = partial(
-            draw, length_s=CALIBRATION * each_s, batch_s=sum(batches_s),
-            rests_s=[1 / (level * capacity) for level in asked.levels],
-        )  # fmt: skip
+            draw, length_s=CALIBRATION * each_s, batch_s=sum(batches_s), rests_s=rests_s
+        )
+        total = 2 * len(loads) + 1
         blocks, tables = _played(
             service, loads, traffic, calibrate, lambda done, what: on_step(done, total, what)
         )

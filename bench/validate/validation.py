@@ -21,10 +21,8 @@ class Session(Record):
     """Utilisations: requests per second, in what the replicas answer when batches are full."""
     length_s: float = Field(ge=5, le=86_400)
     replicas: int = Field(default=1, ge=1, le=256)
-    traffics: int = Field(default=3, ge=1, le=100)
-    """Different requests at each level."""
     runs: int = Field(default=2, ge=1, le=100)
-    """How often each of these is played."""
+    """How often the same requests are played."""
 
 
 class Block(Record):
