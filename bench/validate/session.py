@@ -70,10 +70,7 @@ def observe(
         draw = partial(
             _waves, sizes, max(fulls), asked.replicas, inputs=len(inputs), rng=rng, most=most
         )
-        first = draw(length_s=0.0, batch_s=GUESS_S, rests_s=[GUESS_S])
-        service.ask(first)  # connections are opened, and caches filled
-        rows = service.ask(first) if service.inside else _looked(service, first, line[0])
-        batches_s = [_full_batch_s(at_stage(rows, k), most) for k, most in enumerate(fulls, 1)]
+        batches_s = _full_batches_s(service, draw, line, fulls)
         restart_s = service.restarts_s(RESTARTS)
         capacity = _capacity(line, asked.replicas, fulls, batches_s, sizes)
         rests_s = [1 / (level * capacity) for level in asked.levels]
@@ -233,6 +230,16 @@ def _looked(service: Live, first: Waves, placed: Placed) -> Observed:
     blocks = [Block(waves=list(first.sizes))] * LOOKS
     found, _ = told(blocks, seen, told_rule(placed.part.batching))
     return np.concatenate(found)
+
+
+def _full_batches_s(
+    service: Live, draw: Callable[..., Waves], line: Sequence[Placed], fulls: Sequence[int]
+) -> list[float]:
+    """About what the largest batch takes at each stage: the first that is asked."""
+    first = draw(length_s=0.0, batch_s=GUESS_S, rests_s=[GUESS_S])
+    service.ask(first)  # connections are opened, and caches filled
+    rows = service.ask(first) if service.inside else _looked(service, first, line[0])
+    return [_full_batch_s(at_stage(rows, stage), full) for stage, full in enumerate(fulls, 1)]
 
 
 def _full_batch_s(rows: Observed, full: int) -> float:
