@@ -88,15 +88,21 @@ class Calibration:
             self._near(before) + lasting * float(rng.choice(self.drift.apart))
         )
 
-    def expected(self, rows: Observed, before: int) -> Observed:
-        """The same batches, served as long as calibration says on average; see :meth:`drawn`."""
-        near, found = self._near(before), rows.copy()
+    def expected(self, rows: Observed) -> Observed:
+        """The same batches, served as long as calibration says on average."""
+        found = rows.copy()
         for places, rest in in_batches(rows):
             size = min(len(places), self.steady.largest)
             work = work_of(rows["size"][places].tolist(), self._joined)
             line = 1.0 + self.steady.growth[size] * (work - self.steady.work[size])
-            took = near * line * self._colder(cooled(rest, REST)) * self.steady.mean(size)
+            took = line * self._colder(cooled(rest, REST)) * self.steady.mean(size)
             found["service"][places] = round(took)
+        return found
+
+    def steadied(self, rows: Observed, before: int) -> Observed:
+        """As if the machine had been as fast as on average, as far as those around it tell; see :meth:`drawn`."""
+        found = rows.copy()
+        found["service"] = np.rint(rows["service"] / self._near(before))
         return found
 
     def _colder(self, cold: Any) -> Any:

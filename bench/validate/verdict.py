@@ -190,14 +190,17 @@ class Sorted:
         )
 
     def _service(self, number: int, rng: np.random.Generator) -> Compared:
-        """Of all blocks of load: what their batches took, against what calibration says of such."""
+        """Of all blocks of load: what their batches took, against what calibration says of such.
+
+        On a machine as fast as on average, so that two live runs differ by what nobody knew.
+        """
         calibration, pairs = self.calibrations[number - 1], []
         for block, rows, before in self._loads:
             own = at_stage(rows, number)
             came = own["batch"] > 0
             live, expected = (
                 Answered.of(answers_of(one)[came])
-                for one in (own, calibration.expected(own, before))
+                for one in (calibration.steadied(own, before), calibration.expected(own))
             )
             pairs.append(Pair((block.level or 0.0, block.traffic), live, [expected]))
         compared = compare(pairs, self._figured, self._looks, rng)

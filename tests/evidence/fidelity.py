@@ -77,8 +77,17 @@ WRONG = "{name: dynamic, max_batch: 8, max_wait: 30 ms}"
 """Of that model: a batching timer three times as long as the live one."""
 STOPPED_S, EVERY_S = 0.05, 1.0
 """The hidden stall: the server stands still so long, so often, under load only, …"""
+UNDER_LOAD = [0.5, 0.7]
 STALLED = 4
 """… in a further session beside one of so many unchanged ones."""
+
+
+Seen = tuple[Observation, pd.DataFrame]
+OnStep = Callable[[int, int, str], None]
+
+
+def quiet(done: int, total: int, what: str) -> None:
+    return None
 
 
 def scenario_of(model: str, arrivals: str, batching: str | None = None) -> ResolvedScenario:
@@ -107,14 +116,14 @@ def main() -> None:
             if asked.planted or asked.only not in name:
                 continue
             seen = (
-                observed(model, arrivals, asked.minutes, asked.keep)
+                observed(name, scenario_of(model, arrivals), LEVELS, asked.minutes, asked.keep)
                 if asked.again is None
                 else read(asked.again, name)
             )
             found["sessions"][name] = session(scenario_of(model, arrivals), seen)
             found["judged_again"] = asked.again is not None
             save("fidelity", found)
-    for found["planted"] in planted(asked.planted, asked.minutes):
+    for found["planted"] in planted(asked.planted, asked.minutes, asked.keep, asked.again):
         save("fidelity", found)
 
 
@@ -126,24 +135,29 @@ def _kept() -> dict[str, Any]:
 
 
 def observed(
-    model: str, arrivals: str, minutes: float, keep: Path | None
-) -> tuple[Observation, pd.DataFrame]:
-    """A live session at five utilisations."""
-    asked = session_of("live", LEVELS, 60 * minutes, 1)
-    record, table = observe(scenario_of(model, arrivals), asked, int(time.time()), quiet)
+    name: str,
+    scenario: ResolvedScenario,
+    levels: list[float],
+    minutes: float,
+    keep: Path | None,
+    on_step: OnStep = quiet,
+) -> Seen:
+    """A live session."""
+    asked = session_of("live", levels, 60 * minutes, 1)
+    record, table = observe(scenario, asked, int(time.time()), on_step)
     if keep is not None:
-        table.to_parquet(keep / f"{model}, {arrivals}.parquet")
-        (keep / f"{model}, {arrivals}.json").write_text(record.model_dump_json())
+        table.to_parquet(keep / f"{name}.parquet")
+        (keep / f"{name}.json").write_text(record.model_dump_json())
     return record, table
 
 
-def read(folder: Path, name: str) -> tuple[Observation, pd.DataFrame]:
+def read(folder: Path, name: str) -> Seen:
     """One that was kept."""
     record = Observation.model_validate_json((folder / f"{name}.json").read_text())
     return record, pd.read_parquet(folder / f"{name}.parquet")
 
 
-def session(scenario: ResolvedScenario, seen: tuple[Observation, pd.DataFrame]) -> dict[str, Any]:
+def session(scenario: ResolvedScenario, seen: Seen) -> dict[str, Any]:
     """The verdict, and the same observations simulated with less of the model."""
     record, table = seen
     asked = session_of("live", LEVELS, 60.0, 1)
@@ -159,10 +173,6 @@ def session(scenario: ResolvedScenario, seen: tuple[Observation, pd.DataFrame]) 
         ],
         "without": without(scenario, asked, record, table),
     }
-
-
-def quiet(done: int, total: int, what: str) -> None:
-    return None
 
 
 # What each part buys ----------------------------------------------------------------------------
@@ -241,27 +251,32 @@ CHANGES: dict[str, Callable[[Sorted], None]] = {
 # What must be off, and must not ------------------------------------------------------------------
 
 
-def planted(sessions: int, minutes: float) -> Iterator[dict[str, Any]]:
+def planted(
+    sessions: int, minutes: float, keep: Path | None, again: Path | None
+) -> Iterator[dict[str, Any]]:
     """The same session again and again, unchanged, and judged with faults that are hidden from calibration."""
     scenario, wrong = scenario_of(*PLANTED), scenario_of(*PLANTED, WRONG)
-    asked = session_of("live", [0.5, 0.7], 60 * minutes, 1)
+    asked = session_of("live", UNDER_LOAD, 60 * minutes, 1)
     counts: dict[str, list[list[str]]] = {
         name: [] for name in ("unchanged", "profile × 1.1", "max_wait × 3", "5 % stalled")
     }
 
-    def judge(
-        name: str, asked_of: ResolvedScenario, seen: tuple[Observation, pd.DataFrame]
-    ) -> None:
+    def judge(name: str, asked_of: ResolvedScenario, seen: Seen) -> None:
         counts[name].append(off(validate(asked_of, asked, *seen, 1, quiet)))
 
+    def seen_as(name: str, on_step: OnStep = quiet) -> Seen:
+        if again is not None:
+            return read(again, name)
+        return observed(name, scenario, UNDER_LOAD, minutes, keep, on_step)
+
     for number in range(sessions):
-        record, table = observe(scenario, asked, number, quiet)
+        record, table = seen_as(f"unchanged {number}")
         judge("unchanged", scenario, (record, table))
         judge("max_wait × 3", wrong, (record, table))
         judge("profile × 1.1", scenario, (record, _slower(table, record)))
         if number % STALLED == 0:
             with _stalling() as on_step:
-                judge("5 % stalled", scenario, observe(scenario, asked, number, on_step))
+                judge("5 % stalled", scenario, seen_as(f"stalled {number}", on_step))
         yield {"minutes": minutes, "model": ", ".join(PLANTED), "off": counts}
 
 
