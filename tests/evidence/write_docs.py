@@ -145,14 +145,17 @@ def _fidelity_planted(evidence: dict[str, Any]) -> str:
     planted = evidence["figures"].get("planted")
     if planted is None:
         return "Not made yet."
-    lines = ["| planted | sessions that say OFF | most often named |", "|---|---|---|"]
-    for name, sessions in planted["off"].items():
-        named = Counter(figure for found in sessions for figure in found)
-        most = ", ".join(f"{figure} ({count})" for figure, count in named.most_common(2)) or "–"
-        lines.append(f"| {name} | {sum(map(bool, sessions))} of {len(sessions)} | {most} |")
-    return "\n".join(
-        [*lines, "", f"{planted['model']}, {planted['minutes']:g} min at 0.5 and 0.7."]
-    )
+    lines = [
+        "| minutes | planted | sessions that say OFF | most often named |",
+        "|---|---|---|---|",
+    ]
+    for minutes, faults in planted.items():
+        for name, sessions in faults.items():
+            named = Counter(figure for found in sessions for figure in found)
+            most = ", ".join(f"{figure} ({count})" for figure, count in named.most_common(2))
+            count = f"{sum(map(bool, sessions))} of {len(sessions)}"
+            lines.append(f"| {minutes} | {name} | {count} | {most or '–'} |")
+    return "\n".join(lines)
 
 
 def _parity(evidence: dict[str, Any]) -> str:
