@@ -26,7 +26,8 @@ from bench.simulate import ServiceTimes, replay
 from bench.validate import Observation, Session, Validation, first_served, validate
 from bench.validate.batches import REST
 from bench.validate.blocks import FEWEST, order_of, round_s, traffics, waves
-from bench.validate.judge import judge
+from bench.validate.figures import Answered
+from bench.validate.judge import Pair, compare, judge
 from bench.validate.validation import Block
 from bench.validate.verdict import Sorted, by_block
 from bench.validate.way import Way
@@ -178,6 +179,31 @@ def test_a_longer_session_has_more_traffics(
     length_s: float, round_s: float, restart_s: float, many: int
 ) -> None:
     assert traffics(length_s, 2, 2, round_s, restart_s) == many
+
+
+def test_a_long_session_is_judged_as_a_short_one_is() -> None:
+    """Of forty traffics there are a billion ways to call one of two runs the first."""
+    rng = np.random.default_rng(1)
+
+    def answered(factor: float) -> Answered:
+        took = factor * np.full(50, 0.1)
+        zero = np.zeros(50)
+        return Answered(1, 50, 10.0, took, zero, took, np.ones(50))
+
+    def pairs(traffics: int) -> list[Pair]:
+        return [
+            Pair((0.5, traffic), answered(1 + 0.1 * rng.standard_normal()), [answered(1.0)])
+            for traffic in range(traffics)
+            for _ in range(2)
+        ]
+
+    def mean(blocks: Any) -> dict[str, float]:
+        return {"mean": float(np.mean([one.response.mean() for one in blocks]))}
+
+    (many,) = compare(pairs(40), mean, 1, rng)
+    assert many.spread is not None
+    # Of two means of forty: 0.1 × √(2 / 40), at most in nineteen of twenty cases.
+    assert many.spread == pytest.approx(1.96 * 0.1 * (2 / 40) ** 0.5, rel=0.5)
 
 
 def test_a_round_takes_about_what_its_batches_do() -> None:

@@ -52,7 +52,7 @@ def compare(
     """
     live, simulated = _of_both(pairs, figured)
     draws = [_drawn(pairs, figured, rng) for _ in range(DRAWS)]
-    halves = _halves(pairs, figured)
+    halves = _halves(pairs, figured, rng)
     found = []
     for name in in_order(name for name in live if name in simulated):
         known = [(one[name], other[name]) for one, other in draws if one and other]
@@ -137,8 +137,10 @@ def _of_both(pairs: Sequence[Pair], figured: Figured) -> tuple[Figures, Figures]
     return figured([pair.live for pair in pairs]), simulated
 
 
-def _halves(pairs: Sequence[Pair], figured: Figured) -> list[tuple[Figures, Figures]]:
-    """Figures of two live runs of the same requests: of all ways to call one of two the first."""
+def _halves(
+    pairs: Sequence[Pair], figured: Figured, rng: np.random.Generator
+) -> list[tuple[Figures, Figures]]:
+    """Figures of two live runs of the same requests, for every way to call one of two the first, or some."""
     twice = {
         traffic: [pair.live for pair in pairs if pair.traffic == traffic][:2]
         for traffic in {pair.traffic for pair in pairs}
@@ -146,15 +148,21 @@ def _halves(pairs: Sequence[Pair], figured: Figured) -> list[tuple[Figures, Figu
     runs = [both for both in twice.values() if len(both) == 2]
     if not runs:
         return []
-    swaps = list(product((0, 1), repeat=len(runs) - 1))
-    steps = max(len(swaps) // MOST_SWAPS, 1)
     return [
         (
             figured([both[first] for both, first in zip(runs, (0, *swap), strict=True)]),
             figured([both[1 - first] for both, first in zip(runs, (0, *swap), strict=True)]),
         )
-        for swap in swaps[::steps]
+        for swap in _swaps(len(runs) - 1, rng)
     ]
+
+
+def _swaps(pairs: int, rng: np.random.Generator) -> list[list[int]]:
+    """Of so many pairs: all choices of one of two, or where they are many, as many as are drawn."""
+    if 2**pairs <= MOST_SWAPS:
+        return [list(choice) for choice in product((0, 1), repeat=pairs)]
+    drawn: list[list[int]] = rng.integers(0, 2, (MOST_SWAPS, pairs)).tolist()
+    return drawn
 
 
 def _spread(figure: Figure, halves: Sequence[tuple[float, float]], least: float) -> float | None:
