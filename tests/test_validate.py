@@ -25,7 +25,7 @@ from bench.scenario import RealTimePart, ResolvedScenario
 from bench.simulate import ServiceTimes, replay
 from bench.validate import Observation, Session, Validation, first_served, validate
 from bench.validate.batches import REST
-from bench.validate.blocks import FEWEST, order_of, round_s, traffics, waves
+from bench.validate.blocks import FEWEST, MOST, order_of, round_s, traffics, waves
 from bench.validate.figures import Answered
 from bench.validate.judge import Pair, compare, judge
 from bench.validate.validation import Block
@@ -173,6 +173,7 @@ def off(found: Validation) -> list[str]:
         (1200.0, 3.0, 0.0, 30),
         (1200.0, 0.1, 10.0, 10),  # as long as a job needs that loses a replica
         (10.0, 0.1, 0.0, FEWEST),
+        (86_400.0, 0.1, 0.0, MOST),
     ],
 )
 def test_a_longer_session_has_more_traffics(

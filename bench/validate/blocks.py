@@ -21,8 +21,8 @@ CALIBRATION = 0.3
 SHORTEST_S = 4.0
 """A block of load and one of calibration take together at least so long. The shorter they are, the more
 there are, and it is by their number that the machine's luck evens out; each begins with nobody there."""
-FEWEST = 3
-"""Traffics of a level."""
+FEWEST, MOST = 3, 30
+"""Traffics of a level; with more time than that, blocks are longer."""
 FETCHED = 4
 """Of a job, so many full batches for each replica are under way."""
 WAVE = 2
@@ -52,7 +52,7 @@ def traffics(length_s: float, levels: int, runs: int, round_s: float, restart_s:
         restart_s: of a job, how long it misses the replica that is killed; load goes on for twice as long.
     """
     each_s = max(SHORTEST_S, round_s / CALIBRATION, 2 * restart_s / (1 - CALIBRATION))
-    return max(int(length_s / (levels * runs * each_s)), FEWEST)
+    return min(max(int(length_s / (levels * runs * each_s)), FEWEST), MOST)
 
 
 def order_of(
