@@ -10,13 +10,16 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
 
 from bench import batching, extensions
+from bench.requests import Requests
 from bench.simulate import battery, compiled, tally
 from bench.simulate.fast import fleet, heap, kernel, link, windows
+from bench.simulate.fast.state import as_input
 
 CALLER = """
 from bench.made_helper import WAIT, half
@@ -110,3 +113,22 @@ def test_a_version_does_not_depend_on_what_else_was_imported() -> None:
         for code in (told, f"import {', '.join(members)}; {told}")
     )
     assert first == last
+
+
+def test_however_requests_lie_in_memory_the_same_is_compiled() -> None:
+    """Else whoever replays what was observed compiled for a minute what had been compiled for simulations."""
+    count = 3
+    table = np.zeros(count, [("time", np.int64), ("share", np.float64), ("source", np.int32)])
+    held = np.zeros(count, np.int64)
+    held.flags.writeable = False
+
+    def requests(time: Any, share: Any, source: Any) -> Requests:
+        return Requests(time, time, time, source, share, share, time, time, share)
+
+    plain = requests(np.arange(count), np.zeros(count), np.zeros(count, np.int32))
+    others = (
+        requests(table["time"], table["share"], table["source"]),
+        requests(held, np.zeros(count), np.zeros(count, np.int32)),
+    )
+    for one in others:
+        assert numba.typeof(as_input(one)) == numba.typeof(as_input(plain))

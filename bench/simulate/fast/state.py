@@ -213,7 +213,11 @@ def more_slots(slots: Slots, free: int) -> tuple[Slots, int]:
 
 
 def as_input(requests: Requests) -> Input:
-    return Input(**{name: getattr(requests, name) for name in Input._fields})
+    """Each column in memory of its own, that may be written: for a field of a table, or a column that may not,
+    all would be compiled once more, for a minute."""
+    return Input(
+        **{name: np.require(getattr(requests, name), None, ["C", "W"]) for name in Input._fields}
+    )
 
 
 def new_output(rows: int) -> Answers:
