@@ -76,10 +76,8 @@ PLANTED = "text embedding", "Poisson"
 WRONG = "{name: dynamic, max_batch: 8, max_wait: 30 ms}"
 """Of that model: a batching timer three times as long as the live one."""
 STOPPED_S, EVERY_S = 0.05, 1.0
-"""The hidden stall: the server stands still so long, so often, under load only, …"""
+"""The hidden stall: the server stands still so long, so often, under load only."""
 UNDER_LOAD = [0.5, 0.7]
-STALLED = 4
-"""… in a further session beside one of so many unchanged ones."""
 
 
 Seen = tuple[Observation, pd.DataFrame]
@@ -105,6 +103,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--only", default="")
     parser.add_argument("--planted", type=int, default=0)
+    parser.add_argument("--stalled", type=int, default=4, help="beside one of so many; 0: none")
     parser.add_argument("--keep", type=Path, help="a folder for the rows that were observed")
     parser.add_argument("--again", type=Path, help="such a folder: judge its sessions once more")
     asked = parser.parse_args()
@@ -123,7 +122,9 @@ def main() -> None:
             found["sessions"][name] = session(scenario_of(model, arrivals), seen)
             found["judged_again"] = asked.again is not None
             save("fidelity", found)
-    for off_by_fault in planted(asked.planted, asked.minutes, asked.keep, asked.again):
+    for off_by_fault in planted(
+        asked.planted, asked.minutes, asked.stalled, asked.keep, asked.again
+    ):
         found.setdefault("planted", {})[f"{asked.minutes:g}"] = off_by_fault
         save("fidelity", found)
 
@@ -253,10 +254,14 @@ CHANGES: dict[str, Callable[[Sorted], None]] = {
 
 
 def planted(
-    sessions: int, minutes: float, keep: Path | None, again: Path | None
+    sessions: int, minutes: float, stalled: int, keep: Path | None, again: Path | None
 ) -> Iterator[dict[str, list[list[str]]]]:
     """The same session again and again, unchanged, and judged with faults that are hidden from calibration:
-    by fault, the figures of each session that are off."""
+    by fault, the figures of each session that are off.
+
+    Args:
+        stalled: a further session, of a server that stalls, beside one of so many; 0: none.
+    """
     scenario, wrong = scenario_of(*PLANTED), scenario_of(*PLANTED, WRONG)
     asked = session_of("live", UNDER_LOAD, 60 * minutes, 1)
     counts: dict[str, list[list[str]]] = {
@@ -276,7 +281,7 @@ def planted(
         judge("unchanged", scenario, (record, table))
         judge("max_wait × 3", wrong, (record, table))
         judge("profile × 1.1", scenario, (record, _slower(table, record)))
-        if number % STALLED == 0:
+        if stalled and number % stalled == 0:
             with _stalling() as on_step:
                 judge("5 % stalled", scenario, seen_as(f"stalled {number}", on_step))
         yield counts

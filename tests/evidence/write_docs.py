@@ -151,6 +151,8 @@ def _fidelity_planted(evidence: dict[str, Any]) -> str:
     ]
     for minutes, faults in planted.items():
         for name, sessions in faults.items():
+            if not sessions:
+                continue
             named = Counter(figure for found in sessions for figure in found)
             most = ", ".join(f"{figure} ({count})" for figure, count in named.most_common(2))
             count = f"{sum(map(bool, sessions))} of {len(sessions)}"
