@@ -168,8 +168,14 @@ def test_batches_at_the_door_are_formed_by_arrivals_alone_and_served_in_turn(
         oldest = arrivals[len(left)]
         # Who waits for nobody is not joined by who comes at the same moment.
         most = full if wait else 1
-        inside = [a for a in arrivals[len(left) :][:most] if a <= oldest + wait]
-        formed = inside[-1] if len(inside) == most else oldest + wait
+        closes = oldest + wait
+        inside = [a for a in arrivals[len(left) :][:most] if a < closes or a == oldest]
+        # Whatever happens first at the moment at which it closes closes it: the end of a service, or else
+        # one more request, which is in it.
+        following = arrivals[len(left) + len(inside) :]
+        if closes not in left and len(inside) < most and following[:1] == [closes]:
+            inside.append(closes)
+        formed = inside[-1] if len(inside) == most else closes
         free = max(formed, free) + times[len(inside) - 1]
         left += [free] * len(inside)
     rule = adaptive.rule(adaptive.Options(max_batch=full, max_wait=float(wait)), lambda size: 0.0)
