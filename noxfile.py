@@ -179,7 +179,7 @@ def speed(session: nox.Session) -> None:
 
 @nox.session
 def fidelity(session: nox.Session) -> None:
-    """How far the simulator is from live servers on this machine: ``-- --minutes 6``, ``--planted 20``."""
+    """How far the simulator is from live servers on this machine: ``-- --minutes 3``, ``--planted 20``."""
     _install(session, "onnxruntime", "serve", "models", "dev")
     session.run("python", "-m", "tests.evidence.fidelity", *session.posargs)
     session.run("python", "-m", "tests.evidence.write_docs")

@@ -190,14 +190,8 @@ class _Device:
         service, cell, work = self._spec.service, self._spec.battery, 0.0
         for request in batch:
             work = joined_work(service.padded, work, request.size)
-        length = draw(
-            self,
-            service,
-            len(batch),
-            batch[0].service,
-            work,
-            cooled(now - self._free_at, service.rest),
-        )
+        cold = cooled(now - self._free_at, service.rest)
+        length = draw(self, service, len(batch), batch[0].service, work, cold)
         if cell is not None and self._level < cell.saver_below:
             return int(length * cell.saver_slowdown), cell.saver_active
         return length, cell.active if cell else 0.0
