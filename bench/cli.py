@@ -374,7 +374,7 @@ def validate(
     levels: Annotated[
         str, typer.Option(help="Utilisations: shares of what it answers when batches are full.")
     ] = "0.3,0.6,0.8",
-    minutes: Annotated[float, typer.Option(help="How long the service is asked.")] = 3.0,
+    minutes: Annotated[float, typer.Option(help="How long the service is asked.")] = 2.5,
     replicas: Annotated[int, typer.Option(min=1, max=256, help="Of the live server.")] = 1,
     out: Out = None,
     seed: Seed = 1,

@@ -186,6 +186,13 @@ def live(
             yield Live(driver, sizes)
 
 
+def shares_cores(line: Sequence[Placed], replicas: int) -> bool:
+    """Whether what answers may take every core, so that whoever asks takes some of them from it."""
+    first = line[0]
+    own = first.arm.device.threads if isinstance(first.part, EdgePart) else _threads(line, replicas)
+    return not is_remote(first.arm) and divided(own)[0] is None
+
+
 @contextmanager
 def _device(
     line: Sequence[Placed], task: Choice, replicas: int, inputs: Sequence[LiveInput],

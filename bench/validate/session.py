@@ -32,7 +32,7 @@ from bench.validate.blocks import (
     traffics,
     waves,
 )
-from bench.validate.live import Live, live
+from bench.validate.live import Live, live, shares_cores
 from bench.validate.outside import told, told_rule
 from bench.validate.validation import Block, Observation, Session
 
@@ -101,6 +101,7 @@ def observe(
         blocks=blocks,
         environment=describe_environment(),
         inside=service.inside,
+        shares_cores=shares_cores(line, asked.replicas),
     )
     return record, _joined(tables)
 

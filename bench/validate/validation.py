@@ -11,6 +11,11 @@ from bench.record import SCHEMA_VERSION, Estimate, Record
 Judgement = Literal["WITHIN TOLERANCE", "WITHIN SPREAD", "UNDECIDED", "OFF"]
 WORST_LAST: tuple[Judgement, ...] = ("WITHIN TOLERANCE", "WITHIN SPREAD", "UNDECIDED", "OFF")
 
+SHARED = (
+    "What answers may take every core here, and whoever asks takes some of them from it: service under load "
+    "is then longer than alone, and a device that leaves a core (`this-host-one-thread`) shows the rest."
+)
+
 
 class Session(Record):
     """What is asked of a session."""
@@ -55,6 +60,8 @@ class Observation(Record):
     environment: dict[str, object]
     inside: bool = True
     """Whether the server said what each request met; else it is told from waves (:class:`Outside`)."""
+    shares_cores: bool = False
+    """Whether the service may take every core, so that whoever asks takes some of them from it."""
 
 
 class Compared(Record):
@@ -148,6 +155,8 @@ class Validation(Record):
     outside: Outside | None = None
     later: list[StageFound] = Field(default=[])
     """Of a line, whose first stage these are of: the same of each stage after it."""
+    shares_cores: bool = False
+    """As of the observation."""
     levels: list[Level]
     verdict: Judgement
 
@@ -168,7 +177,8 @@ class Validation(Record):
         ]
         if any(one.verdict == "OFF" for one in self.services):
             said.append("and service times are OFF")
-        return f"{self.session.deployment}: the simulation is {'; '.join(said)}."
+        verdict = f"{self.session.deployment}: the simulation is {'; '.join(said)}."
+        return f"{verdict} {SHARED}" if self.shares_cores else verdict
 
 
 def worst(found: list[Judgement]) -> Judgement:

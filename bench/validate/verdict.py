@@ -86,6 +86,7 @@ def validate(
         drift=first.drift,
         service=first.service,
         outside=found.outside,
+        shares_cores=observed.shares_cores,
         later=later,
         levels=levels,
         verdict=worst(

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
+from bench.measure import environment
 from bench.prepare import Settings, prepare
 from bench.scenario import ResolvedScenario
 from bench.simulate.run import prepare as compile_all
@@ -108,7 +109,7 @@ def main() -> None:
     parser.add_argument("--again", type=Path, help="such a folder: judge its sessions once more")
     asked = parser.parse_args()
     compile_all()
-    found = _kept()
+    found = {"sessions": {}, **_kept("fidelity")}
     for model in MODELS:
         for arrivals in ARRIVALS:
             name = f"{model}, {arrivals}"
@@ -122,18 +123,21 @@ def main() -> None:
             found["sessions"][name] = session(scenario_of(model, arrivals), seen)
             found["judged_again"] = asked.again is not None
             save("fidelity", found)
+    off_by_minutes = _kept("planted")
     for off_by_fault in planted(
         asked.planted, asked.minutes, asked.stalled, asked.keep, asked.again
     ):
-        found.setdefault("planted", {})[f"{asked.minutes:g}"] = off_by_fault
-        save("fidelity", found)
+        # Sessions of another length may have been on another machine.
+        off_by_minutes[f"{asked.minutes:g}"] = {
+            "cpu": environment.describe()["cpu"],
+            "off": off_by_fault,
+        }
+        save("planted", off_by_minutes)
 
 
-def _kept() -> dict[str, Any]:
-    path = FOLDER / "fidelity.json"
-    if not path.is_file():
-        return {"sessions": {}}
-    return dict(json.loads(path.read_text())["figures"])
+def _kept(name: str) -> dict[str, Any]:
+    path = FOLDER / f"{name}.json"
+    return dict(json.loads(path.read_text())["figures"]) if path.is_file() else {}
 
 
 def observed(

@@ -32,7 +32,7 @@ def tables() -> dict[str, str]:
         "plan": _plan,
         "fidelity": _fidelity,
         "fidelity-without": _fidelity_without,
-        "fidelity-planted": _fidelity_planted,
+        "planted": _planted,
         "mlserver": _mlserver,
         "projection": _projection,
         "projection-baseline": _projection_baseline,
@@ -141,22 +141,19 @@ def _fidelity_without(evidence: dict[str, Any]) -> str:
     return "\n".join([*lines, "", "Median over the sessions of |error|."])
 
 
-def _fidelity_planted(evidence: dict[str, Any]) -> str:
-    planted = evidence["figures"].get("planted")
-    if planted is None:
-        return "Not made yet."
+def _planted(evidence: dict[str, Any]) -> str:
     lines = [
-        "| minutes | planted | sessions that say OFF | most often named |",
-        "|---|---|---|---|",
+        "| minutes | on | planted | sessions that say OFF | most often named |",
+        "|---|---|---|---|---|",
     ]
-    for minutes, faults in planted.items():
-        for name, sessions in faults.items():
+    for minutes, made in evidence["figures"].items():
+        for name, sessions in made["off"].items():
             if not sessions:
                 continue
             named = Counter(figure for found in sessions for figure in found)
             most = ", ".join(f"{figure} ({count})" for figure, count in named.most_common(2))
             count = f"{sum(map(bool, sessions))} of {len(sessions)}"
-            lines.append(f"| {minutes} | {name} | {count} | {most or '–'} |")
+            lines.append(f"| {minutes} | {made['cpu']} | {name} | {count} | {most or '–'} |")
     return "\n".join(lines)
 
 
