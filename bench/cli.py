@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import shlex
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -37,10 +37,12 @@ from bench.errors import (
 )
 from bench.extensions import own_fault
 from bench.finished import offer_validation, summary_of, tell, tell_measurement
+from bench.folders import new_folder
 from bench.secrets import masked
 
 if TYPE_CHECKING:
     from bench.compare import Comparison
+    from bench.gate import Judgement
     from bench.prepare import Settings
     from bench.recorded import Recorded
     from bench.simulate import Simulation
@@ -176,7 +178,7 @@ def run(
         if resume is not None:
             runs.append(pipeline.resume(resume, settings, notify))
         for scenario in scenarios:
-            runs.append(pipeline.run(scenario, out or _new_folder(scenario), settings, notify))
+            runs.append(pipeline.run(scenario, out or new_folder(scenario.stem), settings, notify))
     summaries = [summary_of(run) for run in runs]
     if as_json:
         print_json(summaries[0] if len(summaries) == 1 else summaries)
@@ -210,7 +212,7 @@ def measure(
     settings = _settings(seed, budget, engine, input, tuple(backend), tuple(device))
     with progress(quiet or as_json) as notify:
         done, measurement = pipeline.measure_only(
-            scenario, out or _new_folder(scenario), settings, notify
+            scenario, out or new_folder(scenario.stem), settings, notify
         )
     if as_json:
         print_json({**measurement.model_dump(mode="json"), "run": str(done.path)})
@@ -325,7 +327,7 @@ def plan(
     known = gather.load_profiles(profiles) if profiles else None
     with progress(quiet or as_json) as notify:
         done, found = pipeline.plan(
-            scenario, known, out or _new_folder(scenario, "plan"), settings, notify
+            scenario, known, out or new_folder(scenario.stem, "plan"), settings, notify
         )
     if as_json:
         print_json(summary_of(done))
@@ -393,7 +395,7 @@ def validate(
     session = session_of(deployment, _levels(levels), 60 * minutes, replicas)
     with progress(quiet or as_json) as notify:
         done, found = pipeline.validate(
-            scenario, session, out or _new_folder(scenario, "validate"), settings, notify
+            scenario, session, out or new_folder(scenario.stem, "validate"), settings, notify
         )
     if as_json:
         print_json(summary_of(done))
@@ -401,6 +403,41 @@ def validate(
         tell(done)
     if strict and found.verdict == "OFF":
         raise typer.Exit(MISSED)
+
+
+@app.command()
+def gate(
+    file: Annotated[Path, typer.Argument(help="A gate's file.")],
+    base: Annotated[
+        str | None,
+        typer.Option(help="A git revision. [default: where the other left the main branch]"),
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option(help="Held against it. [default: the files as they are]")
+    ] = None,
+    out: Out = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the coin. [default: drawn]")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Hold two revisions or configurations of a program against each other; the exit code is the verdict."""
+    from bench import gating
+    from bench.gate import EXIT_CODES, progress_line
+
+    def look(judgement: Judgement, seconds: float) -> None:
+        if not (as_json or quiet):
+            say(progress_line(judgement, seconds), err=True)
+
+    with progress(quiet or as_json) as notify:
+        done, found = gating.gate_into(
+            file, {"base": base, "head": head}, out or new_folder(file.stem, "gate"),
+            secrets.randbits(32) if seed is None else seed, _command(), look, notify,
+        )  # fmt: skip
+    if as_json:
+        print_json(summary_of(done))
+    elif not quiet:
+        tell(done)
+    raise typer.Exit(EXIT_CODES[found.judgement.verdict])
 
 
 @app.command()
@@ -425,7 +462,7 @@ def observe(
     settings = _settings(seed, None, "local", input)
     with progress(quiet or as_json) as notify:
         done, found = observing.observe(
-            scenario, asked, out or _new_folder(scenario, "observe"), settings, notify
+            scenario, asked, out or new_folder(scenario.stem, "observe"), settings, notify
         )
     if as_json:
         print_json(summary_of(done))
@@ -671,10 +708,14 @@ def _settings(
         method=method,
         overrides=overrides,
         allow_code=allow_code,
-        command=masked(shlex.join(["bench", *sys.argv[1:]]))
-        .encode(errors="backslashreplace")
-        .decode(),
+        command=_command(),
     )
+
+
+def _command() -> str:
+    """What was typed, for records: without secrets, and in characters that a file can hold."""
+    typed = masked(shlex.join(["bench", *sys.argv[1:]]))
+    return typed.encode(errors="backslashreplace").decode()
 
 
 def _fields(only: list[str]) -> dict[str, str]:
@@ -730,16 +771,6 @@ def _simulated(
         "simulation": simulation.model_dump(mode="json"),
     }
     return _Simulated(document, comparison, simulation, comparison.verdict)
-
-
-def _new_folder(scenario: Path, what: str = "") -> Path:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    name = "-".join(filter(None, [scenario.stem, what, stamp]))
-    folder, number = Path("reports") / name, 1
-    while folder.exists():
-        number += 1
-        folder = folder.with_name(f"{name}-{number}")
-    return folder
 
 
 def _exit_if_invalid(run: Run) -> None:

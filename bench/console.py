@@ -66,12 +66,17 @@ def print_json(value: object) -> None:
 
 def print_table(table: Any) -> None:
     """A table of Rich's on stdout."""
+    write(drawn(table), sys.stdout)
+
+
+def drawn(table: Any) -> str:
+    """A table of Rich's as text, as wide as the terminal."""
     from rich.console import Console
 
     console = Console(highlight=False)
     with console.capture() as shown:
         console.print(table)
-    write(shown.get(), sys.stdout)
+    return shown.get()
 
 
 def prints_aside() -> redirect_stdout[Any]:

@@ -26,8 +26,10 @@ from bench.secrets import masked
 MISSED, FAULT = 1, 70
 EXIT_CODES = {
     0: "done",
-    MISSED: "with `--strict`: no deployment meets the objective",
+    MISSED: "with `--strict`: no deployment meets the objective; of a gate: REGRESSED",
     2: "what was written or asked for cannot be used, or something it needs is not there",
+    3: "of a gate: INCONCLUSIVE, neither worse nor the same could be shown in its time",
+    4: "of a gate: MISSING, a metric was not seen in every process of both sides",
     5: "a process was lost, one of several arms gave no measurement, or an arm (where only measuring "
     "was asked for, also a load) is INVALID by the rules of "
     "[docs/measurement.md](docs/measurement.md); what could be measured is kept",

@@ -20,6 +20,7 @@ PAGES = {
     "plan.json": "plan.html",
     "validation.json": "validation.html",
     "observed-run.json": None,
+    "gate.json": None,
 }
 """Of a run whose one result is such a record: its page."""
 
@@ -82,6 +83,9 @@ def tell(run: Run) -> None:
         print_table(validation_table(validation))
         say(f"\n{validation.sentence}\nvalidation: {run.path / 'validation.html'}")
         return
+    if run.has("gate.json"):
+        tell_gate(run)
+        return
     if run.has("observed-run.json"):
         observed = run.load("observed-run.json", ObservedRun)
         say(f"{observed.in_words}\nrows: {run.path / 'observed.parquet'}")
@@ -108,6 +112,15 @@ def offer_validation(scenario: Path, run: Run) -> None:
     if name := first_served(run.load(ASKED, Order).simulated):
         command = shlex.join(["bench", "validate", str(scenario), "--deployment", name])
         say(f"is it so? a live server on this machine tells: {command}")
+
+
+def tell_gate(run: Run) -> None:
+    """A verdict, and the evidence for it."""
+    from bench.gate import Gated, sentences, table_of
+
+    gated = run.load("gate.json", Gated)
+    print_table(table_of(gated))
+    say("\n" + "\n".join([*sentences(gated), f"gate: {run.path}"]))
 
 
 def tell_measurement(run: Run, measurement: Measurement) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import platformdirs
@@ -38,3 +39,14 @@ def cache_folder() -> Path:
     """Where fetched and generated files are kept: ``$BENCH_CACHE`` or the user's cache folder."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("inference-testbed"))
+
+
+def new_folder(name: str, what: str = "") -> Path:
+    """A place for a run, in ``reports``, where nothing is yet."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    called = "-".join(filter(None, [name, what, stamp]))
+    folder, number = Path("reports") / called, 1
+    while folder.exists():
+        number += 1
+        folder = folder.with_name(f"{called}-{number}")
+    return folder

@@ -39,12 +39,12 @@ SMALL = (
 )
 STAGES = (
     "arrivals", "hardware", "scenario", "measure", "profile", "simulate", "cost", "compare", "plan",
-    "serve", "observe", "validate", "report",
+    "serve", "observe", "validate", "gate", "report",
 )  # fmt: skip
 ORDER = (
     *SMALL, *STAGES, "recorded", "prepare", "gather", "inventory", "work", "at_once", "arrows",
     "sweep", "days", "pages",
-    "runner", "pipeline", "observing", "console", "finished", "cli", "__main__",
+    "runner", "pipeline", "observing", "gating", "console", "finished", "cli", "pytest_gate", "__main__",
 )  # fmt: skip
 LATE = ("cli", "finished")
 """They load packages when they are needed, and of those only the part that is."""

@@ -1,0 +1,116 @@
+"""The two sides, each with its files and its environment, in a folder of the same path while it works.
+
+Where a program lies changes how fast it is, by the length of its path alone (Mytkowicz et al., ASPLOS
+2009). So both sides are built and run under one path: whichever works is called ``side``, and the other
+waits under its own name.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import InputError
+from bench.gate.asked import Asked, SideName
+from bench.gate.process import run
+from bench.gate.revisions import git
+
+AT_WORK = "side"
+INSTALL_LIMIT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """A side at work."""
+
+    folder: Path
+    """Where its programs start."""
+    python: Path
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Both, under ``root``."""
+
+    root: Path
+    asked: Asked
+
+    @contextmanager
+    def at_work(self, side: SideName) -> Iterator[Place]:
+        """The side under the path that both work at."""
+        rest, work = self.root / side, self.root / AT_WORK
+        rest.rename(work)
+        try:
+            yield self._place(side, work)
+        finally:
+            work.rename(rest)
+
+    def build(self, side: SideName, needs: Sequence[str], on_step: Callable[[str], None]) -> None:
+        """Check its revision out, and install what it needs.
+
+        Raises:
+            InputError: it cannot be installed.
+        """
+        (self.root / side).mkdir(parents=True)
+        commit, repository = self.asked.side(side).commit, self.asked.repository
+        with self.at_work(side) as place:
+            if commit:
+                on_step(f"{side}: checking out {commit[:12]}")
+                tree = self._tree(side, self.root / AT_WORK)
+                git(
+                    Path(repository),
+                    "clone",
+                    "--quiet",
+                    "--shared",
+                    "--no-checkout",
+                    repository,
+                    str(tree),
+                )
+                git(tree, "checkout", "--quiet", "--detach", commit)
+            if self.asked.environment.kind == "built":
+                on_step(f"{side}: installing")
+                self._install(side, place, needs)
+
+    def _tree(self, side: SideName, work: Path) -> Path:
+        return work / "tree" if self.asked.side(side).commit else Path(self.asked.repository)
+
+    def _place(self, side: SideName, work: Path) -> Place:
+        asked, tree = self.asked, self._tree(side, work)
+        variables = {**os.environ, "PYTHONNOUSERSITE": "1"}
+        if asked.environment.kind == "current":
+            own = [str(path) for path in (tree / asked.folder / "src", tree / asked.folder)]
+            variables["PYTHONPATH"] = os.pathsep.join(own)
+            return Place(tree / asked.folder, Path(sys.executable), variables)
+        variables.pop("PYTHONPATH", None)
+        programs = work / "environment" / ("Scripts" if os.name == "nt" else "bin")
+        variables["VIRTUAL_ENV"] = str(programs.parent)
+        variables["PATH"] = os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)])
+        return Place(tree / asked.folder, programs / "python", variables)
+
+    def _install(self, side: SideName, place: Place, needs: Sequence[str]) -> None:
+        asked = self.asked
+        wanted = [*asked.environment.install, *needs, *asked.side(side).install]
+        steps: list[list[str | Path]] = [
+            [sys.executable, "-m", "venv", place.python.parent.parent],
+            [
+                place.python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                *wanted,
+            ],
+        ]
+        for step in steps if wanted else steps[:1]:
+            log = self.root / "install.log"
+            if failed := run(step, place.folder, place.variables, log, INSTALL_LIMIT_S):
+                raise InputError(
+                    f"{side} cannot be installed: {failed}",
+                    todo="`environment: {install: […]}` in the gate's file says what pip installs",
+                )
