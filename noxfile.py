@@ -194,6 +194,21 @@ def fidelity_outside(session: nox.Session) -> None:
 
 
 @nox.session
+def gate(session: nox.Session) -> None:
+    """Hold the files as they are against where they left the main branch: simulator and harness."""
+    _install(session, "onnxruntime", "dev")
+    session.run("bench", "gate", "gate.yaml", *session.posargs)
+
+
+@nox.session
+def gate_rule(session: nox.Session) -> None:
+    """How often the gate's rule is wrong on machines that are made up: ``-- --gates 2000``."""
+    _install(session, "dev")
+    session.run("python", "-m", "tests.evidence.gate", *session.posargs)
+    session.run("python", "-m", "tests.evidence.write_docs")
+
+
+@nox.session
 def projection(session: nox.Session) -> None:
     """How far projections are from published results that they were not made of."""
     _install(session, "dev")

@@ -87,7 +87,7 @@ MeasureEngine = Annotated[
 Method = Annotated[
     str, typer.Option(help="fast (compiled), or reference (every request a SimPy process).")
 ]
-Budget = Annotated[str | None, typer.Option(help="smoke, standard or official.")]
+Budget = Annotated[str | None, typer.Option(help="smoke, gate, standard or official.")]
 OverrideFile = Annotated[
     Path | None,
     typer.Option(
@@ -415,29 +415,58 @@ def gate(
     head: Annotated[
         str | None, typer.Option(help="Held against it. [default: the files as they are]")
     ] = None,
+    runs: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="BASE HEAD", help="Two runs that are there, to the last digit."),
+    ] = None,
+    floor: Annotated[
+        bool, typer.Option("--floor", help="One side twice: what this machine tells from nothing.")
+    ] = False,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, max=1440, help="At most. [default: the file's limit]")
+    ] = None,
     out: Out = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the coin. [default: drawn]")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Hold two revisions or configurations of a program against each other; the exit code is the verdict."""
+    """Hold two sides of a program against each other; the exit code is the verdict."""
     from bench import gating
-    from bench.gate import EXIT_CODES, progress_line
+    from bench.gate import EXIT_CODES, Settings, prepare, progress_line
+    from bench.hardware import Catalogue
 
     def look(judgement: Judgement, seconds: float) -> None:
         if not (as_json or quiet):
             say(progress_line(judgement, seconds), err=True)
 
+    settings = Settings(
+        base=base,
+        head=head,
+        minutes=minutes,
+        seed=secrets.randbits(32) if seed is None else seed,
+        command=_command(),
+        way="equal" if floor else "stored" if runs else "sides",
+    )
+    asked, folder, code = (
+        prepare(file, settings, Catalogue()),
+        out or new_folder(file.stem, "gate"),
+        0,
+    )
     with progress(quiet or as_json) as notify:
-        done, found = gating.gate_into(
-            file, {"base": base, "head": head}, out or new_folder(file.stem, "gate"),
-            secrets.randbits(32) if seed is None else seed, _command(), look, notify,
-        )  # fmt: skip
+        if floor:
+            done: Run = gating.floor_into(asked, folder, look, notify)[0]
+        else:
+            done, found = (
+                gating.stored_into(asked, folder, {"base": runs[0], "head": runs[1]})
+                if runs
+                else gating.gate_into(asked, folder, look, notify)
+            )
+            code = EXIT_CODES[found.judgement.verdict]
     if as_json:
         print_json(summary_of(done))
     elif not quiet:
         tell(done)
-    raise typer.Exit(EXIT_CODES[found.judgement.verdict])
+    raise typer.Exit(code)
 
 
 @app.command()

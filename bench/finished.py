@@ -21,6 +21,7 @@ PAGES = {
     "validation.json": "validation.html",
     "observed-run.json": None,
     "gate.json": None,
+    "floor.json": None,
 }
 """Of a run whose one result is such a record: its page."""
 
@@ -83,7 +84,7 @@ def tell(run: Run) -> None:
         print_table(validation_table(validation))
         say(f"\n{validation.sentence}\nvalidation: {run.path / 'validation.html'}")
         return
-    if run.has("gate.json"):
+    if run.has("gate.json") or run.has("floor.json"):
         tell_gate(run)
         return
     if run.has("observed-run.json"):
@@ -115,9 +116,14 @@ def offer_validation(scenario: Path, run: Run) -> None:
 
 
 def tell_gate(run: Run) -> None:
-    """A verdict, and the evidence for it."""
-    from bench.gate import Gated, sentences, table_of
+    """A verdict with the evidence for it, or what a machine tells from nothing."""
+    from bench.gate import Floor, Gated, floor_table, recommended, sentences, table_of
 
+    if run.has("floor.json"):
+        floor = run.load("floor.json", Floor)
+        print_table(floor_table(floor))
+        say(f"\n{recommended(floor)}\nfloor: {run.path / 'floor.json'}")
+        return
     gated = run.load("gate.json", Gated)
     print_table(table_of(gated))
     say("\n" + "\n".join([*sentences(gated), f"gate: {run.path}"]))

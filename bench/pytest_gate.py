@@ -67,7 +67,7 @@ def _play(config: pytest.Config) -> int:
         shlex.join(["pytest", *map(str, config.invocation_params.args)]),
     )  # fmt: skip
     out = config.getoption(OUT)
-    run, found = gating.play(
+    run, found = gating.gate_into(
         asked, Path(out) if out else new_folder(asked.name, "gate"),
         look, lambda stage, done, total, what: _say(config, what),
     )  # fmt: skip

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
+import yaml
 
 from bench.store import load
 
 pytestmark = pytest.mark.slow
 
+CI = Path(__file__).parents[1] / "docs" / "ci"
 THREE_LINES = """\
 schema_version: 1
 source: {name: pytest-benchmark, sample: 5 ms}
@@ -45,25 +52,22 @@ QUICKLY = ["--benchmark-min-time=0.005", "--benchmark-max-time=0.02", "-k", "tot
 SLOWER = WORK.replace("found += one", "found += one; one * one; one * one")
 
 
-def commit(folder: Path, **files: str) -> str:
+def commit(folder: Path, **files: str) -> None:
     for name, text in files.items():
         (folder / name.replace("_py", ".py").replace("_yaml", ".yaml")).write_text(text)
-    for command in (
-        ["add", "."],
-        ["-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "work"],
-    ):
+    commit_all(folder)
+
+
+def commit_all(folder: Path) -> None:
+    me = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for command in (["init", "-q", "-b", "main"], ["add", "."], [*me, "commit", "-qm", "work"]):
         subprocess.run(["git", "-C", folder, *command], check=True)
-    told = subprocess.run(
-        ["git", "-C", folder, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
-    )
-    return told.stdout.strip()
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "theirs"
     folder.mkdir()
-    subprocess.run(["git", "init", "-q", "-b", "main", folder], check=True)
     commit(
         folder, work_py=WORK, test_speed_py=SUITE, gate_yaml=THREE_LINES + "environment: current\n"
     )
@@ -88,10 +92,6 @@ def test_a_slower_commit_is_found_and_told_in_four_forms(repository: Path) -> No
     failed = [case.get("name") for case in suite if case.find("failure") is not None]
     assert failed == ["test_total"]
     assert load(repository / "out").header.status == "complete"
-    swapped = bench(
-        repository, "gate.yaml", "--out", "swapped", "--json", "--base", "HEAD", "--head", "HEAD~"
-    )
-    assert json.loads(swapped.stdout)["judgement"]["verdict"] == "IMPROVED"
 
 
 def test_pytest_alone_gates_what_is_not_committed_yet(repository: Path) -> None:
@@ -113,6 +113,145 @@ def test_a_renamed_benchmark_and_a_crash_are_missing(repository: Path) -> None:
     done = bench(repository, "gate.yaml", "--out", "crashed", "--base", "HEAD~2")
     assert done.returncode == 4, done.stderr
     assert "head failed in round 1" in done.stdout
+
+
+OWN_SOURCE = '''\
+import json
+
+from bench.gate.figures import Figure
+from bench.record import Record
+
+NEEDS = ()
+RESULT = "said.json"
+PROGRAM = """
+import json, random, sys, time
+time.sleep(SLEEP)
+json.dump({"time": float(sys.argv[1]) * (1 + 0.02 * random.random()), "answers": 3}, open(sys.argv[2], "w"))
+"""
+
+
+class Options(Record):
+    size: float = 1.0
+
+
+def command(options, result):
+    return ["-c", PROGRAM, str(options.size), str(result)]
+
+
+def figures(options, result):
+    said = json.loads(result.read_text())
+    answers = Figure(value=said["answers"], unit="count", better="equal", exact=True)
+    return {"time": Figure.seen(said["time"], "s"), "answers": answers}
+'''
+OWN_GATE = """\
+schema_version: 1
+source: {name: ./own_source.py}
+metrics: [time, answers]
+environment: current
+"""
+SLOWER_HEAD = "head: {source: {size: 1.2}}\n"
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Path:
+    """No repository: two configurations, of figures that take no time to make."""
+    (tmp_path / "own_source.py").write_text(OWN_SOURCE.replace("SLEEP", "0"))
+    (tmp_path / "gate.yaml").write_text(OWN_GATE + SLOWER_HEAD)
+    return tmp_path
+
+
+def record(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_two_configurations_need_no_repository(configured: Path) -> None:
+    done = bench(configured, "gate.yaml", "--out", "out")
+    assert done.returncode == 1, done.stderr
+    assert "REGRESSED: time: worse." in done.stdout
+    assert "round 1, " in done.stderr
+    (configured / "gate.yaml").write_text(OWN_GATE + "head: {source: {size: 0.8}}\n")
+    done = bench(configured, "gate.yaml", "--out", "better", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert record(configured / "better" / "gate.json")["judgement"]["verdict"] == "IMPROVED"
+
+
+def test_what_the_machine_tells_from_nothing_is_made_and_used(configured: Path) -> None:
+    commit_all(configured)
+    done = bench(configured, "gate.yaml", "--floor", "--minutes", "0.5", "--out", "equal")
+    assert done.returncode == 0, done.stderr
+    assert "Recommended: `least_effect: " in done.stdout
+    floor = record(configured / "equal" / "floor.json")
+    assert 0 < floor["floors"]["time"] < 0.02
+    (configured / "gate.yaml").write_text(f"{OWN_GATE}{SLOWER_HEAD}floor: equal/floor.json\n")
+    assert bench(configured, "gate.yaml", "--out", "with").returncode == 1
+    floor["cpu"] = "of another machine"
+    (configured / "equal" / "floor.json").write_text(json.dumps(floor))
+    done = bench(configured, "gate.yaml", "--out", "other")
+    assert done.returncode == 2
+    assert "gate.yaml:6:8: the floor is that of another machine" in done.stderr
+
+
+def test_two_runs_that_are_there_are_compared_to_the_last_digit(configured: Path) -> None:
+    for name, time, answers in (("a", 1.0, 3), ("b", 2.0, 3), ("c", 1.0, 4)):
+        (configured / f"{name}.json").write_text(json.dumps({"time": time, "answers": answers}))
+    for head, code, verdict in (("b", 0, "PASS"), ("c", 1, "REGRESSED")):
+        done = bench(
+            configured, "gate.yaml", "--runs", "a.json", f"{head}.json", "--out", head, "--json"
+        )
+        assert done.returncode == code, done.stderr
+        assert json.loads(done.stdout)["judgement"]["verdict"] == verdict
+    (configured / "gate.yaml").write_text(OWN_GATE.replace("[time, answers]", "[time]"))
+    done = bench(configured, "gate.yaml", "--runs", "a.json", "b.json", "--out", "noise")
+    assert done.returncode == 3
+    assert "every metric has noise" in done.stdout
+
+
+def test_ctrl_c_leaves_no_process_and_keeps_the_rounds(configured: Path) -> None:
+    (configured / "own_source.py").write_text(OWN_SOURCE.replace("SLEEP", "1"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench", "gate", "gate.yaml", "--out", "out"],
+        cwd=configured, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    while "round 2" not in process.stderr.readline():
+        assert process.poll() is None
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not [child for child in children if child.is_running()]
+    assert len(record(configured / "out" / "rounds.json")["rounds"]) >= 2
+    assert not list(Path(tempfile.gettempdir()).glob(f"bench-gate-{process.pid}-*"))
+
+
+def test_what_ci_runs_is_run(repository: Path) -> None:
+    commit(repository, test_speed_py=SUITE.replace("test_total", "test_sum"))
+    steps = yaml.safe_load((CI / "gate" / "action.yml").read_text())["runs"]["steps"]
+    files = {"GITHUB_STEP_SUMMARY": "summary", "GITHUB_OUTPUT": "said"}
+    done = shell(repository, steps[0]["run"], {"FILE": "gate.yaml", "BASE": "", **files})
+    assert done.returncode == 4, done.stderr
+    assert (repository / "said").read_text() == "verdict=MISSING\n"
+    assert "⛔ gate: MISSING" in (repository / "summary").read_text()
+    (repository / "gate-run").rename(repository / "first")
+    job = yaml.safe_load((CI / "gitlab.yml").read_text())["gate"]
+    install, gate = job["script"]
+    assert install == "pip install inference-testbed"
+    given = {"GATE_FILE": "gate.yaml", "CI_MERGE_REQUEST_DIFF_BASE_SHA": "HEAD~1"}
+    assert shell(repository, gate, given).returncode == 4
+    told = ET.parse(repository / job["artifacts"]["reports"]["junit"]).getroot()  # noqa: S314
+    assert told[0].get("errors") == "1"
+
+
+def shell(
+    folder: Path, command: str, variables: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """As runners do it, with this program on the path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", command],
+        cwd=folder, env={**os.environ, "PATH": path, **variables}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
 
 
 def test_the_same_commit_twice_is_refused_and_so_is_what_does_not_exist(repository: Path) -> None:

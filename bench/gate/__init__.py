@@ -1,20 +1,34 @@
 """Two sides of a program held against each other on one machine: a verdict that stops itself."""
 
-from bench.gate.asked import SIDES, Asked, GateFile, Metric, SideName, of_suite, prepare
+from bench.gate.asked import SIDES, Asked, GateFile, Metric, SideName
+from bench.gate.floor import Floor
 from bench.gate.judge import EXIT_CODES, Judgement, judge
-from bench.gate.session import Gated, OnLook, gate
-from bench.gate.tables import junit, markdown, progress_line, sentences, table_of
+from bench.gate.prepare import Settings, of_suite, prepare
+from bench.gate.session import Gated, OnLook, floor, gate, stored
+from bench.gate.tables import (
+    floor_table,
+    junit,
+    markdown,
+    progress_line,
+    recommended,
+    sentences,
+    table_of,
+)
 
 __all__ = [
     "EXIT_CODES",
     "SIDES",
     "Asked",
+    "Floor",
     "GateFile",
     "Gated",
     "Judgement",
     "Metric",
     "OnLook",
+    "Settings",
     "SideName",
+    "floor",
+    "floor_table",
     "gate",
     "judge",
     "junit",
@@ -22,6 +36,8 @@ __all__ = [
     "of_suite",
     "prepare",
     "progress_line",
+    "recommended",
     "sentences",
+    "stored",
     "table_of",
 ]

@@ -1,19 +1,12 @@
-"""What a gate is asked for: a file people write, and the two sides that are held against each other."""
+"""What a gate is asked for: the file that people write, and the same with every name looked up."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bench import extensions
-from bench.documents import read
-from bench.errors import InputError
-from bench.gate.revisions import base_of, commit_of, root_of, snapshot_of
 from bench.gate.weigh import Rule
-from bench.hardware import Catalogue
 from bench.record import SCHEMA_VERSION, Record
 from bench.scenario import Choice
 from bench.units import Fraction, PositiveSeconds
@@ -96,6 +89,8 @@ class GateFile(Record):
     environment: Annotated[Environment, BeforeValidator(_kind_alone)] = Environment()
     time_limit: PositiveSeconds = TIME_LIMIT_S
     """Of the rounds; what is open then is INCONCLUSIVE."""
+    floor: str | None = None
+    """A `floor.json` of this machine, as `bench gate --floor` makes it, seen from this file."""
     offer: str | None = None
     """A priced machine; times are then told in dollars per million, too."""
 
@@ -140,117 +135,11 @@ class Asked(Record):
     seed: int
     """Of the coin."""
     rule: Rule = Rule()
+    floors: dict[str, float] = Field(default={})
+    """By metric, the smallest effect that this machine can tell from none."""
     usd_per_hour: float | None = None
     """Of a priced machine."""
     command: str
 
     def side(self, name: SideName) -> Side:
         return self.base if name == "base" else self.head
-
-
-def prepare(
-    path: Path,
-    revisions: Mapping[SideName, str | None],
-    seed: int,
-    catalogue: Catalogue,
-    command: str,
-) -> Asked:
-    """A gate's file and the command line → what is to be done.
-
-    Args:
-        revisions: as the command line says; they go before the file's.
-
-    Raises:
-        InputError: it cannot be done.
-    """
-    written = read(path)
-    file = written.record(GateFile)
-    own: dict[SideName, SideFile] = {"base": file.base, "head": file.head}
-    model: type[Record] = extensions.load(SOURCES, file.source.name).Options
-    sources = {
-        name: written.record(model, ("source",), {**file.source.options, **side.source})
-        for name, side in own.items()
-    }
-    commits, where = _commits(
-        path, {n: revisions[n] or own[n].revision for n in SIDES}, file.base != file.head
-    )
-    sides = {
-        name: Side(
-            commit=commits[name],
-            install=own[name].install,
-            source=Choice.model_validate(
-                {"name": file.source.name, **sources[name].model_dump(mode="json")}
-            ),
-        )
-        for name in SIDES
-    }
-    return Asked(
-        name=file.name or path.stem,
-        metrics=file.metrics,
-        base=sides["base"],
-        head=sides["head"],
-        repository=str(where),
-        folder=file.folder,
-        environment=file.environment,
-        time_limit=file.time_limit,
-        seed=seed,
-        usd_per_hour=_price(catalogue, file.offer, written.where(("offer",))),
-        command=command,
-    )
-
-
-def of_suite(
-    folder: Path, arguments: Sequence[str], revision: str, most_s: float, seed: int, command: str
-) -> Asked:
-    """A gate of the benchmarks that ``pytest ARGUMENTS`` selects in ``folder``: all that base has.
-
-    Raises:
-        InputError: ``folder`` is in no repository, or there is no such revision.
-    """
-    root = root_of(folder)
-    source = Choice.model_validate({"name": "pytest-benchmark", "arguments": list(arguments)})
-    return Asked(
-        name=folder.name,
-        metrics=None,
-        base=Side(commit=commit_of(root, revision), source=source),
-        head=Side(commit=snapshot_of(root), source=source),
-        repository=str(root),
-        folder=str(folder.resolve().relative_to(root.resolve())),
-        environment=Environment(kind="current"),
-        time_limit=most_s,
-        seed=seed,
-        command=command,
-    )
-
-
-def _commits(
-    path: Path, named: Mapping[SideName, str | None], differ: bool
-) -> tuple[dict[SideName, str | None], Path]:
-    """What is checked out for each side, and of which repository; where the sides differ in how they are
-    set up and nobody names a revision, the files as they are."""
-    here = path.resolve().parent
-    if differ and not any(named.values()):
-        return {"base": None, "head": None}, here
-    root = root_of(here)
-    head = commit_of(root, named["head"]) if named["head"] else snapshot_of(root)
-    base = commit_of(root, named["base"]) if named["base"] else base_of(root, head)
-    if base == head and not differ:
-        raise InputError(
-            f"base and head are the same commit, {head[:12]}", where=str(path),
-            todo="Say what to hold it against with --base",
-        )  # fmt: skip
-    return {"base": base, "head": head}, root
-
-
-def _price(catalogue: Catalogue, offer: str | None, where: str) -> float | None:
-    """Of an hour.
-
-    Raises:
-        InputError: there is no such offer, or it is bought.
-    """
-    if offer is None:
-        return None
-    machine = catalogue.offer(offer, where).machine
-    if machine.kind != "rented":
-        raise InputError(f"{offer} is bought, and has no price by the hour", where=where)
-    return float(machine.rate.price)

@@ -144,14 +144,13 @@ def _row(metric: Metric, rounds: Sequence[Round], gated: int, rule: Rule, floor:
         unit=about.unit,
         base=float(np.median(base)),
         head=float(np.median(head)),
-        exact=about.exact if metric.exact is None else metric.exact,
+        exact=not noisy(metric, rounds),
     )
     if row.exact:
         return row.model_copy(update=_compared(base, head, metric.tolerance, better))
     if min(base.min(), head.min()) <= 0:
         return Row(metric=metric, missing="it is not above zero, so that there is no ratio")
-    change = np.log(head / base) * (-1 if better == "higher" else 1)
-    weighed = weigh(change, max(metric.least_effect, floor), gated, rule)
+    weighed = weigh(changes(metric, rounds), max(metric.least_effect, floor), gated, rule)
     return row.model_copy(
         update={
             "weighed": weighed,
@@ -159,6 +158,22 @@ def _row(metric: Metric, rounds: Sequence[Round], gated: int, rule: Rule, floor:
             "parts": _parts(metric.name, rounds),
         }
     )
+
+
+def noisy(metric: Metric, rounds: Sequence[Round]) -> bool:
+    """Whether a metric has to be seen more than once; of one that is not there, as it is declared."""
+    if metric.exact is not None:
+        return not metric.exact
+    figure = rounds[0].base.figures.get(metric.name) if rounds else None
+    return figure is None or not figure.exact
+
+
+def changes(metric: Metric, rounds: Sequence[Round]) -> Floats:
+    """Of each round, log(head ÷ base) of a metric that is there, turned so that more is worse."""
+    base, head = (_values(rounds, side, metric.name) for side in SIDES)
+    better = metric.better or rounds[0].base.figures[metric.name].better
+    change: Floats = np.log(head / base) * (-1 if better == "higher" else 1)
+    return change
 
 
 def _missing(name: str, rounds: Sequence[Round]) -> str | None:

@@ -1,32 +1,26 @@
-"""A gate from its first process to its verdict."""
+"""A gate from its first process to its verdict; the same of equal sides; and of two runs that are there."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import extensions
+from bench.errors import InputError
 from bench.gate.asked import SIDES, SOURCES, Asked, Metric, SideName
-from bench.gate.controls import controls
-from bench.gate.judge import Judgement, judge
-from bench.gate.process import run as run_program
+from bench.gate.floor import FEWEST, Floor, floor_of
+from bench.gate.judge import Judgement, judge, noisy
+from bench.gate.processes import OnStep, Processes, built, options_of
 from bench.gate.rounds import Process, Round, play
-from bench.gate.sides import Sides
-from bench.measure import environment
+from bench.measure import describe_environment
 from bench.record import SCHEMA_VERSION, Record
 from bench.store import Run
 from bench.streams import Streams
 
-PROCESS_LIMIT_S = 3600.0
-
-OnStep = Callable[[str], None]
 OnLook = Callable[[Judgement, float], None]
-"""Called after each round with what it says, and the seconds since the first."""
+"""Called after each round with what all say, and the seconds since the first began."""
 
 
 class Rounds(Record):
@@ -51,71 +45,97 @@ def gate(asked: Asked, run: Run, on_step: OnStep, on_look: OnLook) -> Gated:
     """Play rounds until they say something, and keep each.
 
     Raises:
-        InputError: a side cannot be built.
+        InputError: a side cannot be built, or nothing is there to compare.
     """
-    with _built(asked, on_step) as (process_of, first):
-        metrics = asked.metrics or [Metric(name=name) for name in first.figures]
-        begun = time.monotonic()
-        rounds: list[Round] = []
-        judgement = judge(metrics, rounds, asked.rule)
-        coin = Streams(asked.seed, 0).get("which side is first")
-        for one in play(process_of, coin, asked.time_limit):
-            rounds.append(one)
-            run.save("rounds.json", Rounds(rounds=rounds))
-            judgement = judge(metrics, rounds, asked.rule)
+    begun = time.monotonic()
+    judgement = judge(asked.metrics or [], [], asked.rule)
+    with built(asked, on_step) as (processes, first):
+        metrics, begun = _metrics(asked, first), time.monotonic()
+        for rounds in _played(asked, processes, run):
+            judgement = judge(metrics, rounds, asked.rule, asked.floors)
             on_look(judgement, time.monotonic() - begun)
             if judgement.decided:
                 break
         seconds = time.monotonic() - begun
+    return _kept(run, asked, judgement, seconds)
+
+
+def floor(asked: Asked, run: Run, on_step: OnStep, on_look: OnLook) -> Floor:
+    """Play rounds of equal sides for the whole time, and keep what they say of the machine.
+
+    Raises:
+        InputError: there was no time for enough, or a metric was not seen.
+    """
+    rounds: Sequence[Round] = []
+    with built(asked, on_step) as (processes, first):
+        metrics, begun = _metrics(asked, first), time.monotonic()
+        for rounds in _played(asked, processes, run):
+            judgement = judge(metrics, rounds, asked.rule)
+            on_look(judgement, time.monotonic() - begun)
+            if judgement.verdict == "MISSING":
+                raise InputError(f"there is no floor of what is not seen: {judgement.why}")
+    wanted = [metric for metric in metrics if noisy(metric, rounds)]
+    if len(rounds) < FEWEST or not wanted:
+        raise InputError(
+            f"{len(rounds)} rounds of {len(wanted)} metrics with noise say too little of the machine",
+            allowed=f"{FEWEST} rounds or more", todo="Give it more time, with --minutes",
+        )  # fmt: skip
+    found = floor_of(wanted, rounds, asked.rule, asked.time_limit, describe_environment()["cpu"])
+    run.save("floor.json", found)
+    return found
+
+
+def stored(asked: Asked, run: Run, places: Mapping[SideName, Path]) -> Gated:
+    """Compare what two runs left, to the last digit; what has noise is shown only.
+
+    Raises:
+        InputError: there are no figures in one of them.
+    """
+    source = extensions.load(SOURCES, asked.head.source.name)
+    said = {}
+    for side in SIDES:
+        figures = source.figures(options_of(source, asked, side), places[side])
+        if not figures:
+            raise InputError("there are no figures in it", where=str(places[side]))
+        said[side] = Process(figures=figures, seconds=0.0)
+    rounds = [Round(first="base", base=said["base"], head=said["head"])]
+    metrics = [
+        metric.model_copy(update={"gated": metric.gated and not noisy(metric, rounds)})
+        for metric in asked.metrics or []
+    ]
+    judgement = judge(metrics, rounds, asked.rule)
+    if not any(metric.gated for metric in metrics):
+        why = "two runs that are there are compared to the last digit only, and every metric has noise"
+        judgement = judgement.model_copy(update={"verdict": "INCONCLUSIVE", "why": why})
+    run.save("rounds.json", Rounds(rounds=rounds))
+    return _kept(run, asked, judgement, 0.0)
+
+
+def _played(asked: Asked, processes: Processes, run: Run) -> Iterator[Sequence[Round]]:
+    """After each round, all that were played."""
+    rounds: list[Round] = []
+    coin = Streams(asked.seed, 0).get("which side is first")
+    for one in play(processes, coin, asked.time_limit):
+        rounds.append(one)
+        run.save("rounds.json", Rounds(rounds=rounds))
+        yield rounds
+
+
+def _metrics(asked: Asked, first: Process) -> list[Metric]:
+    """Those declared, or all that base has."""
+    if asked.metrics is not None:
+        return asked.metrics
+    names = [name for name, figure in first.figures.items() if figure.part_of is None]
+    if not names:
+        raise InputError(
+            f"base has nothing to compare: {first.failure or 'no benchmark is selected'}"
+        )
+    return [Metric(name=name) for name in names]
+
+
+def _kept(run: Run, asked: Asked, judgement: Judgement, seconds: float) -> Gated:
     gated = Gated(
-        asked=asked, judgement=judgement, seconds=seconds, environment=environment.describe()
+        asked=asked, judgement=judgement, seconds=seconds, environment=describe_environment()
     )
     run.save("gate.json", gated)
     return gated
-
-
-class Processes:
-    """Runs one process of a side."""
-
-    def __init__(self, sides: Sides, source: Any, asked: Asked, root: Path) -> None:
-        self._sides, self._source, self._root = sides, source, root
-        self._options = {
-            side: source.Options.model_validate(asked.side(side).source.options) for side in SIDES
-        }
-
-    def __call__(self, side: SideName) -> Process:
-        out = self._root / "out"
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir()
-        options, before = self._options[side], controls()
-        with self._sides.at_work(side) as place:
-            command = [place.python, *self._source.command(options, out)]
-            begun = time.monotonic()
-            failure = run_program(
-                command, place.folder, place.variables, self._root / "printed.log", PROCESS_LIMIT_S
-            )
-            seconds = time.monotonic() - begun
-        figures = {} if failure else self._source.figures(options, out)
-        return Process(figures=figures, seconds=seconds, failure=failure, controls=before)
-
-
-@contextmanager
-def _built(
-    asked: Asked, on_step: OnStep
-) -> Iterator[tuple[Callable[[SideName], Process], Process]]:
-    """What runs a process of a side, and base's first. Each has run once, so that what is compiled and kept
-    on first use is there."""
-    source = extensions.load(SOURCES, asked.head.source.name)
-    root = Path(tempfile.mkdtemp(prefix="bench-gate-"))
-    try:
-        sides = Sides(root, asked)
-        for side in SIDES:
-            sides.build(side, source.NEEDS, on_step)
-        processes = Processes(sides, source, asked, root)
-        first = {}
-        for side in SIDES:
-            on_step(f"{side}: a first run, which does not count")
-            first[side] = processes(side)
-        yield processes, first["base"]
-    finally:
-        shutil.rmtree(root, ignore_errors=True)

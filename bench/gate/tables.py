@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.gate.asked import SIDES, Asked, SideName
+from bench.gate.floor import Floor
 from bench.gate.judge import Judgement, Row
 from bench.gate.session import Gated
 from bench.units import HOUR_S, format_percent, format_seconds, format_usd
@@ -90,6 +91,36 @@ def table_of(gated: Gated) -> Table:
     for row in rows_of(gated):
         table.add_row(*(escape(cell) for cell in row))
     return table
+
+
+def floor_table(floor: Floor) -> Table:
+    """What each least effect means on a machine."""
+    table = Table(
+        "least effect", "equal sides pass", "half as much again is found", "nine in ten pass within",
+        box=None, header_style="bold",
+    )  # fmt: skip
+    for one in floor.promises:
+        table.add_row(
+            f"{one.least_effect:.0%}",
+            f"{one.passes:.0%}",
+            f"{one.finds:.0%}",
+            format_seconds(one.seconds),
+        )
+    return table
+
+
+def recommended(floor: Floor) -> str:
+    """What to write into a gate's file for this machine."""
+    floors = ", ".join(f"{name} {effect:.1%}" for name, effect in floor.floors.items())
+    said = f"Told from nothing over twenty rounds: {floors}."
+    if (best := floor.recommended) is None:
+        return (
+            f"{said} No least effect passes and finds nine times in ten in this time: give it more."
+        )
+    return (
+        f"{said} Recommended: `least_effect: {best.least_effect:.0%}`, and a `time_limit` of "
+        f"{format_seconds(1.5 * best.seconds)}."
+    )
 
 
 def progress_line(judgement: Judgement, seconds: float) -> str:

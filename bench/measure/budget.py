@@ -50,6 +50,23 @@ BUDGETS = {
         power_s=5,
         caveat="smoke budget: one process, a few seconds; a first look, not a result to publish",
     ),
+    # One process of a pair: as many single queries as a p99 needs, and little else.
+    "gate": Budget(
+        replicates=1,
+        warm_up_window=8,
+        warm_up_limit=80,
+        fresh_pairs=12,
+        batches_per_size=4,
+        duration_s=0,
+        limit_s=60,
+        single_stream=1_000,
+        multi_stream=64,
+        server=1_000,
+        offline=512,
+        trial_s=2,
+        power_s=1,
+        caveat="gate budget: one process of a pair, which says nothing alone",
+    ),
     "standard": Budget(
         replicates=3,
         warm_up_window=16,

@@ -21,7 +21,7 @@ MOST_DAYS = 366
 """In one replication."""
 Residency = Literal["device", "site", "region", "any"]
 Country = Annotated[str, Field(pattern="^[A-Z]{3}$")]
-BudgetName = Literal["smoke", "standard", "official"]
+BudgetName = Literal["smoke", "gate", "standard", "official"]
 BUDGET_NAMES: tuple[str, ...] = get_args(BudgetName)
 STAGE = "stage"
 """The option of a chain that says which of its tasks is meant: by default ``all``, as one program."""

@@ -12,7 +12,14 @@ from tests.evidence.record import FOLDER
 
 PAGES = [
     FOLDER.parent / name
-    for name in ("measurement.md", "simulation.md", "projection.md", "planning.md", "fidelity.md")
+    for name in (
+        "measurement.md",
+        "simulation.md",
+        "projection.md",
+        "planning.md",
+        "fidelity.md",
+        "gate.md",
+    )
 ]
 
 
@@ -33,6 +40,9 @@ def tables() -> dict[str, str]:
         "fidelity": _fidelity,
         "fidelity-without": _fidelity_without,
         "planted": _planted,
+        "gate": _gate,
+        "gate-found": _gate_found,
+        "gate-tail": _gate_tail,
         "mlserver": _mlserver,
         "projection": _projection,
         "projection-baseline": _projection_baseline,
@@ -139,6 +149,45 @@ def _fidelity_without(evidence: dict[str, Any]) -> str:
         ]
         lines.append(f"| {name} | " + " | ".join(f"{cell:.1%}" for cell in cells) + " |")
     return "\n".join([*lines, "", "Median over the sessions of |error|."])
+
+
+def _gate(evidence: dict[str, Any]) -> str:
+    lines = [
+        "| noise | gates | REGRESSED | at most (95 %) | ever | at most (95 %) | PASS | rounds (9 in 10) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {one['gates']:,} | {one['regressed']} | {one['at_most']:.2%} | {one['ever']} | "
+        f"{one['ever_at_most']:.2%} | {one['passed'] / one['gates']:.1%} | {one['rounds']:.0f} ({one['rounds_p90']:.0f}) |"
+        for name, one in evidence["figures"]["equal"].items()
+    ]
+    return "\n".join(lines)
+
+
+def _gate_found(evidence: dict[str, Any]) -> str:
+    figures = evidence["figures"]
+    effects = list(next(iter(figures["all"].values())))
+    lines = [
+        "| noise | slower by | " + " | ".join(effects) + " |",
+        "|---|---|" + "---|" * len(effects),
+    ]
+    for kind, said in (("all", "all 8"), ("one", "1 of 8")):
+        for name, by_effect in figures[kind].items():
+            found = " | ".join(
+                f"{one['regressed'] / one['gates']:.1%} in {one['rounds']:.0f}"
+                for one in by_effect.values()
+            )
+            lines.append(f"| {name} | {said} | {found} |")
+    return "\n".join(lines)
+
+
+def _gate_tail(evidence: dict[str, Any]) -> str:
+    equal, slower = (evidence["figures"]["tail"][name] for name in ("equal", "slower"))
+    return (
+        f"A slowdown of the tail only (2 % of 1,000 requests take half as long again, and p50 and p99 are gated): "
+        f"{slower['regressed'] / slower['gates']:.1%} found, in {slower['rounds']:.0f} rounds; of equal sides, "
+        f"{equal['regressed']} of {equal['gates']} are called REGRESSED, and {equal['passed'] / equal['gates']:.1%} PASS."
+    )
 
 
 def _planted(evidence: dict[str, Any]) -> str:

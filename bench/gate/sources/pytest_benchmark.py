@@ -29,20 +29,19 @@ class Options(Record):
     """Calls are batched until one sample takes so long."""
 
 
-def command(options: Options, out: Path) -> list[str]:
+def command(options: Options, result: Path) -> list[str]:
     return [
-        "-m", "pytest", *options.path, "--benchmark-only", f"--benchmark-json={out / RESULT}",
+        "-m", "pytest", *options.path, "--benchmark-only", f"--benchmark-json={result}",
         f"--benchmark-min-time={options.sample:g}", f"--benchmark-min-rounds={FEWEST}",
         f"--benchmark-max-time={FEWEST * options.sample:g}", "--benchmark-warmup=off", "-p", "no:cacheprovider",
         *options.arguments,
     ]  # fmt: skip
 
 
-def figures(options: Options, out: Path) -> dict[str, Figure]:
-    path = out / RESULT
-    if not path.is_file() or not path.stat().st_size:
+def figures(options: Options, result: Path) -> dict[str, Figure]:
+    if not result.is_file() or not result.stat().st_size:
         return {}
-    seen: list[dict[str, Any]] = json.loads(path.read_text())["benchmarks"]
+    seen: list[dict[str, Any]] = json.loads(result.read_text())["benchmarks"]
     alike = Counter(one["name"] for one in seen)
     return {
         one["name"] if alike[one["name"]] == 1 else one["fullname"]: Figure.seen(

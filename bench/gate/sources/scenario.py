@@ -19,6 +19,7 @@ from bench.record import Record
 from bench.stats import sample_floor
 
 NEEDS = ()
+RESULT = "run"
 STEPS = ("input", "preprocess", "execute", "predict", "postprocess", "output")
 SINGLE = "single-stream"
 
@@ -33,19 +34,19 @@ class Options(Record):
     budget: str = "gate"
 
 
-def command(options: Options, out: Path) -> list[str]:
+def command(options: Options, result: Path) -> list[str]:
     return [
-        "-m", "bench", options.goal, options.path, "--budget", options.budget, "--out", str(out / "run"), "--quiet",
+        "-m", "bench", options.goal, options.path, "--budget", options.budget, "--out", str(result), "--quiet",
+        "--engine", "inline",  # this is a fresh process already
     ]  # fmt: skip
 
 
-def figures(options: Options, out: Path) -> dict[str, Figure]:
-    run = out / "run"
-    if not (run / "measurement.json").is_file():
+def figures(options: Options, result: Path) -> dict[str, Figure]:
+    if not (result / "measurement.json").is_file():
         return {}
-    arms = json.loads((run / "measurement.json").read_text())["arms"]
+    arms = json.loads((result / "measurement.json").read_text())["arms"]
     batches, requests = (
-        pd.read_parquet(run / f"{name}.parquet") for name in ("batches", "requests")
+        pd.read_parquet(result / f"{name}.parquet") for name in ("batches", "requests")
     )
     found: dict[str, Figure] = {}
     for arm in arms:
@@ -55,8 +56,8 @@ def figures(options: Options, out: Path) -> dict[str, Figure]:
             for table in (batches, requests)
         )
         found |= dict(_named(prefix, _measured(arm, *own)))
-    if (run / "comparison.json").is_file():
-        ranking = json.loads((run / "comparison.json").read_text())["ranking"]
+    if (result / "comparison.json").is_file():
+        ranking = json.loads((result / "comparison.json").read_text())["ranking"]
         for ranked in ranking:
             prefix = f"{ranked['deployment']} " if len(ranking) > 1 else ""
             found |= dict(_named(prefix, _simulated(ranked)))
