@@ -97,6 +97,16 @@ def test_the_kernels_are_made_of_what_they_call(
 
 
 @pytest.mark.slow
+def test_a_version_does_not_depend_on_what_pytest_puts_into_modules(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compiled, "_versions", {})
+    own = {key: value for key, value in vars(kernel).items() if key.isidentifier()}
+    before = compiled.version(own)
+    monkeypatch.setattr(compiled, "_versions", {})
+    assert compiled.version({**own, "@pytest_ar": pytest}) == before
+
+
 def test_a_version_does_not_depend_on_what_else_was_imported() -> None:
     """Else a process that had read a batching policy before compiled everything anew."""
     told = "from bench.simulate.fast import fleet, kernel; from bench.simulate import compiled; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import psutil
 import pytest
 import yaml
 
+from bench.gate import SIDES
 from bench.store import load
 
 pytestmark = pytest.mark.slow
@@ -149,6 +151,7 @@ source: {name: ./own_source.py}
 metrics: [time, answers]
 environment: current
 """
+OFFER = "civo/standard-2c-4g/any/on-demand"
 SLOWER_HEAD = "head: {source: {size: 1.2}}\n"
 
 
@@ -177,7 +180,7 @@ def test_two_configurations_need_no_repository(configured: Path) -> None:
 
 def test_what_the_machine_tells_from_nothing_is_made_and_used(configured: Path) -> None:
     commit_all(configured)
-    done = bench(configured, "gate.yaml", "--floor", "--minutes", "0.5", "--out", "equal")
+    done = bench(configured, "gate.yaml", "--floor", "--minutes", "0.4", "--out", "equal")
     assert done.returncode == 0, done.stderr
     assert "Recommended: `least_effect: " in done.stdout
     floor = record(configured / "equal" / "floor.json")
@@ -222,6 +225,30 @@ def test_ctrl_c_leaves_no_process_and_keeps_the_rounds(configured: Path) -> None
     assert not [child for child in children if child.is_running()]
     assert len(record(configured / "out" / "rounds.json")["rounds"]) >= 2
     assert not list(Path(tempfile.gettempdir()).glob(f"bench-gate-{process.pid}-*"))
+
+
+def test_each_side_has_an_environment_of_its_own_under_one_path(configured: Path) -> None:
+    source = OWN_SOURCE.replace("SLEEP", "0").replace('"answers": 3', '"answers": len(sys.prefix)')
+    (configured / "own_source.py").write_text(source)
+    gate = OWN_GATE.replace("environment: current", "environment: {kind: built, install: []}")
+    (configured / "gate.yaml").write_text(f"{gate}{SLOWER_HEAD}offer: {OFFER}\n")
+    done = bench(configured, "gate.yaml", "--out", "out")
+    assert done.returncode == 1, done.stderr
+    rounds = record(configured / "out" / "rounds.json")["rounds"]
+    prefixes = {one[side]["figures"]["answers"]["value"] for one in rounds for side in SIDES}
+    assert len(prefixes) == 1
+    assert prefixes != {len(sys.prefix)}
+    dollars = re.search(
+        r"a million of them \|.*\$[\d,.]+ \|.*\$", (configured / "out" / "gate.md").read_text()
+    )
+    assert dollars is not None
+
+
+def test_what_cannot_be_installed_is_said(repository: Path) -> None:
+    commit(repository, gate_yaml=THREE_LINES + "environment: {install: [./nowhere]}\n")
+    done = bench(repository, "gate.yaml", "--out", "out")
+    assert done.returncode == 2
+    assert "base cannot be installed: it ended with 1: " in done.stderr
 
 
 def test_what_ci_runs_is_run(repository: Path) -> None:

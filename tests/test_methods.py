@@ -231,6 +231,19 @@ def test_what_takes_no_time_is_through_at_the_moment_its_link_breaks() -> None:
     assert [answer[2] for answer in slow["answers"]] == [0, 0]
 
 
+def test_who_gives_up_in_the_last_moment_has_given_up() -> None:
+    """Found by the test above: nobody serves, and the run ends one tick after the patience does."""
+    spec = PoolSpec(
+        constant(1, 0), ServiceTimes.of({1: [1e-9]}), SERVERS, admission=Admission(timeout=10),
+        retry=False,
+    )  # fmt: skip
+    row = Row(0, END - 11, END - 11, 0, 0.5, 0.5, 0, 0, 0.0)
+    for script in ([], [(END - 1, "work", 0)]):
+        fast_, slow = (play(m, spec, [Requests.of_rows([row])], script) for m in (fast, reference))
+        assert fast_ == slow
+        assert [answer[5] for answer in slow["answers"]] == [END - 1]
+
+
 @st.composite
 def fleet_specs(draw: st.DrawFn) -> FleetSpec:
     rule, devices = draw(rules()), draw(st.integers(1, 3))

@@ -17,7 +17,7 @@ GRID = (0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5)
 """Least effects that may be recommended."""
 FEWEST = 10
 """Rounds from which anything is said."""
-GATES = 400
+GATES = 200
 OFTEN = 0.9
 BEYOND = 1.5
 """How many least effects the slowdown has that is to be found."""

@@ -244,14 +244,8 @@ def _controls(rounds: Sequence[Round]) -> dict[str, float]:
     """By how much the work of the controls took longer before head's processes, in the median."""
     if not rounds:
         return {}
-    names = rounds[0].base.controls
-    return {
-        name: math.expm1(
-            float(
-                np.median(
-                    [math.log(one.head.controls[name] / one.base.controls[name]) for one in rounds]
-                )
-            )
-        )
-        for name in names
+    slower = {
+        name: [np.log(one.head.controls[name] / one.base.controls[name]) for one in rounds]
+        for name in rounds[0].base.controls
     }
+    return {name: float(np.expm1(np.median(own))) for name, own in slower.items()}

@@ -21,6 +21,8 @@ from bench.gate.revisions import git
 
 AT_WORK = "side"
 INSTALL_LIMIT_S = 3600.0
+WORKER = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_CURRENT_TEST")
+"""Where a gate is itself played by a worker of pytest-xdist: in one, pytest-benchmark measures nothing."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Sides:
 
     def _place(self, side: SideName, work: Path) -> Place:
         asked, tree = self.asked, self._tree(side, work)
-        variables = {**os.environ, "PYTHONNOUSERSITE": "1"}
+        inherited = {key: value for key, value in os.environ.items() if key not in WORKER}
+        variables = {**inherited, "PYTHONNOUSERSITE": "1"}
         if asked.environment.kind == "current":
             own = [str(path) for path in (tree / asked.folder / "src", tree / asked.folder)]
             variables["PYTHONPATH"] = os.pathsep.join(own)

@@ -40,7 +40,8 @@ def version(namespace: Mapping[str, Any]) -> str:
         for key, value in sorted(namespace.items()):
             # A package has those of its members among its globals that somebody has imported.
             is_member = isinstance(value, ModuleType) and value.__name__ == f"{name}.{key}"
-            if not key.startswith("__") and not is_member:
+            # pytest puts modules of its own there, under names that no program could write.
+            if key.isidentifier() and not key.startswith("__") and not is_member:
                 parts.append(f"{key}={_part(value, name)}")
         _versions[name] = f"{zlib.crc32(''.join(parts).encode()):08x}"
     return _versions[name]

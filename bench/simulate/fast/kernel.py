@@ -48,8 +48,11 @@ _joined_work = compiled(joined_work)
 
 
 @compiled
-def advance(pool: PoolData, until: int) -> int:
-    """Go on to the end of the moment ``until``, or to where something is needed.
+def advance(pool: PoolData, until: int, last: bool) -> int:
+    """Go on through the moment ``until``, or to where something is needed.
+
+    Who gives up in that moment does so after control has acted in it, and so in the next advance; or
+    in this one, if it is the ``last``.
 
     A trigger that is being watched for ends the advance with the moment it happens in. When ``until``
     is reached, ``registers.next`` is when something happens next, unless control acts before.
@@ -58,7 +61,7 @@ def advance(pool: PoolData, until: int) -> int:
     r = state.registers[0]
     while True:
         if r.woken or r.emptied:
-            until = r.now
+            until, last = r.now, False
         if settings.closed:
             if r.rows - r.cursor <= r.used and not r.last:
                 return NEEDS_INPUT
@@ -74,7 +77,7 @@ def advance(pool: PoolData, until: int) -> int:
         ends, asks = top_key(state.finishes), top_key(state.alarms)
         next_time = min(ends, comes, asks)
         gives_up = top_key(state.leaves)
-        if gives_up < next_time and gives_up < until:
+        if gives_up < next_time and gives_up < until + last:
             r.now = gives_up
             _give_up(pool, state.leaves.order[0], gives_up)
             continue

@@ -65,7 +65,7 @@ class Pool:
     def run(self, until: int) -> None:
         while True:
             control = min(self._env.peek(), until)
-            self._advance(int(control) if control < until else until - 1)
+            self._advance(min(int(control), until - 1), last=control >= until)
             if self._triggered():
                 continue
             if control >= until:
@@ -89,8 +89,8 @@ class Pool:
     def _calls(self, trigger: str) -> Callable[[], None]:
         return lambda: self.on_trigger(trigger)  # type: ignore[arg-type]
 
-    def _advance(self, until: int) -> None:
-        if until == self._reached:  # several control events at one moment
+    def _advance(self, until: int, last: bool) -> None:
+        if until == self._reached and not last:  # several control events at one moment
             return
         registers = self._registers
         if until < self._quiet_before:  # to call compiled code takes longer than most ticks
@@ -98,7 +98,7 @@ class Pool:
             return
         registers["watch_wake"], registers["watch_empty"] = self.watch_wake, self.watch_empty
         while True:
-            status = kernel.advance(self._data, until)
+            status = kernel.advance(self._data, until, last)
             if status == kernel.REACHED:
                 self._reached, self._quiet_before = int(registers["now"]), int(registers["next"])
                 break
