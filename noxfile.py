@@ -17,6 +17,7 @@ TORCH = "2.13.0"
 TORCH_PYTHON = (3, 11)
 ON_EVERY_CORE = ("--numprocesses=logical", "--dist=worksteal", "--benchmark-disable")
 QUICK = "not (slow or alone or real or browser or evidence)"
+OTAVA = "apache-otava==0.8.0"
 # uv does not see that a release refuses newer Pythons.
 HELD_BACK = ("backports-strenum<1.3",)
 
@@ -74,6 +75,8 @@ def _tests(session: nox.Session) -> None:
     else:
         _install(session, *extras)
         session.install("--quiet", "--constraint", CONSTRAINTS, "onnx")
+    # Its analysis alone, since what it needs beside that holds NumPy back.
+    session.install("--quiet", "--no-deps", OTAVA)
     # Else every process that is the first to simulate compiles for a minute, several at once.
     session.run("python", "-c", "from bench.simulate.run import prepare; prepare()")
 

@@ -36,7 +36,13 @@ from bench.errors import (
     shorten,
 )
 from bench.extensions import own_fault
-from bench.finished import offer_validation, summary_of, tell, tell_measurement
+from bench.finished import (
+    offer_validation,
+    summary_of,
+    tell,
+    tell_measurement,
+    tell_trend,
+)
 from bench.folders import new_folder
 from bench.secrets import masked
 
@@ -419,6 +425,9 @@ def gate(
         tuple[Path, Path] | None,
         typer.Option(metavar="BASE HEAD", help="Two runs that are there, to the last digit."),
     ] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="A folder of earlier gates: what changed over them.")
+    ] = None,
     floor: Annotated[
         bool, typer.Option("--floor", help="One side twice: what this machine tells from nothing.")
     ] = False,
@@ -432,7 +441,7 @@ def gate(
 ) -> None:
     """Hold two sides of a program against each other; the exit code is the verdict."""
     from bench import gating
-    from bench.gate import EXIT_CODES, Settings, prepare, progress_line
+    from bench.gate import EXIT_CODES, Settings, prepare, progress_line, require_trend
     from bench.hardware import Catalogue
 
     def look(judgement: Judgement, seconds: float) -> None:
@@ -447,11 +456,10 @@ def gate(
         command=_command(),
         way="equal" if floor else "stored" if runs else "sides",
     )
-    asked, folder, code = (
-        prepare(file, settings, Catalogue()),
-        out or new_folder(file.stem, "gate"),
-        0,
-    )
+    if history is not None:
+        require_trend(history)
+    asked, code = prepare(file, settings, Catalogue()), 0
+    folder = out or new_folder(file.stem, "gate")
     with progress(quiet or as_json) as notify:
         if floor:
             done: Run = gating.floor_into(asked, folder, look, notify)[0]
@@ -466,6 +474,8 @@ def gate(
         print_json(summary_of(done))
     elif not quiet:
         tell(done)
+    if history is not None and not (as_json or quiet or floor):
+        tell_trend(history, done)
     raise typer.Exit(code)
 
 

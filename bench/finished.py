@@ -129,6 +129,19 @@ def tell_gate(run: Run) -> None:
     say("\n" + "\n".join([*sentences(gated), f"gate: {run.path}"]))
 
 
+def tell_trend(folder: Path, run: Run) -> None:
+    """Beside the verdict of a gate: what changed over earlier ones, and this."""
+    from bench.gate import Gated, trend
+
+    gated = run.load("gate.json", Gated)
+    changes = trend(folder, gated.asked.name, gated.environment["cpu"])
+    for one in changes:
+        at = f" ({one.commit[:12]})" if one.commit else ""
+        say(f"history: {one.metric} changed by {one.by:+.1%} for good on {one.since}{at}")
+    if not changes:
+        say(f"history: no metric changed for good over the gates of {gated.asked.name} in {folder}")
+
+
 def tell_measurement(run: Run, measurement: Measurement) -> None:
     """What was measured."""
     from bench.report.terminal import measurement_table

@@ -251,6 +251,29 @@ def test_what_cannot_be_installed_is_said(repository: Path) -> None:
     assert "base cannot be installed: it ended with 1: " in done.stderr
 
 
+def test_what_changed_over_earlier_gates_is_told_beside_the_verdict(configured: Path) -> None:
+    for name in ("a", "b"):
+        (configured / f"{name}.json").write_text(json.dumps({"time": 1.0, "answers": 3}))
+    stored = ("gate.yaml", "--runs", "a.json", "b.json")
+    assert bench(configured, *stored, "--out", "history/00").returncode == 0
+    gate, header = (record(configured / f"history/00/{name}.json") for name in ("gate", "run"))
+    for day in range(1, 25):
+        folder = configured / "history" / f"{day:02}"
+        folder.mkdir()
+        gate["judgement"]["rows"][0]["head"] = (1.0 if day < 13 else 1.1) + 0.001 * (day % 3)
+        header["created"] = f"2020-01-{day:02}T00:00:00+00:00"
+        (folder / "gate.json").write_text(json.dumps(gate))
+        (folder / "run.json").write_text(json.dumps(header))
+    (configured / "history" / "24" / "gate.json").write_text("{")  # one that cannot be read
+    done = bench(configured, *stored, "--out", "history/now", "--history", "history")
+    assert done.returncode == 0, done.stderr
+    assert "history: time changed by +1" in done.stdout
+    assert "for good on 2020-01-13T00:00:00+00:00" in done.stdout
+    elsewhere = bench(configured, *stored, "--out", "again", "--history", "nowhere")
+    assert elsewhere.returncode == 2
+    assert not (configured / "again").exists()
+
+
 def test_what_ci_runs_is_run(repository: Path) -> None:
     commit(repository, test_speed_py=SUITE.replace("test_total", "test_sum"))
     steps = yaml.safe_load((CI / "gate" / "action.yml").read_text())["runs"]["steps"]

@@ -14,6 +14,7 @@ from bench.gate.tables import (
     sentences,
     table_of,
 )
+from bench.gate.trend import require_trend, trend
 
 __all__ = [
     "EXIT_CODES",
@@ -37,7 +38,9 @@ __all__ = [
     "prepare",
     "progress_line",
     "recommended",
+    "require_trend",
     "sentences",
     "stored",
     "table_of",
+    "trend",
 ]

@@ -19,6 +19,8 @@ from bench.record import SCHEMA_VERSION, Record
 from bench.store import Run
 from bench.streams import Streams
 
+GATED = "gate.json"
+
 OnLook = Callable[[Judgement, float], None]
 """Called after each round with what all say, and the seconds since the first began."""
 
@@ -137,5 +139,5 @@ def _kept(run: Run, asked: Asked, judgement: Judgement, seconds: float) -> Gated
     gated = Gated(
         asked=asked, judgement=judgement, seconds=seconds, environment=describe_environment()
     )
-    run.save("gate.json", gated)
+    run.save(GATED, gated)
     return gated
