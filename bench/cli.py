@@ -441,35 +441,18 @@ def gate(
 ) -> None:
     """Hold two sides of a program against each other; the exit code is the verdict."""
     from bench import gating
-    from bench.gate import EXIT_CODES, Settings, prepare, progress_line, require_trend
-    from bench.hardware import Catalogue
+    from bench.gate import Settings, progress_line, require_trend
 
     def look(judgement: Judgement, seconds: float) -> None:
         if not (as_json or quiet):
             say(progress_line(judgement, seconds), err=True)
 
-    settings = Settings(
-        base=base,
-        head=head,
-        minutes=minutes,
-        seed=secrets.randbits(32) if seed is None else seed,
-        command=_command(),
-        way="equal" if floor else "stored" if runs else "sides",
-    )
     if history is not None:
         require_trend(history)
-    asked, code = prepare(file, settings, Catalogue()), 0
-    folder = out or new_folder(file.stem, "gate")
+    coin = secrets.randbits(32) if seed is None else seed
+    settings = Settings(base, head, minutes, coin, _command(), equal=floor, runs=runs)
     with progress(quiet or as_json) as notify:
-        if floor:
-            done: Run = gating.floor_into(asked, folder, look, notify)[0]
-        else:
-            done, found = (
-                gating.stored_into(asked, folder, {"base": runs[0], "head": runs[1]})
-                if runs
-                else gating.gate_into(asked, folder, look, notify)
-            )
-            code = EXIT_CODES[found.judgement.verdict]
+        done, code = gating.play(file, settings, out or new_folder(file.stem, "gate"), look, notify)
     if as_json:
         print_json(summary_of(done))
     elif not quiet:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from bench import __version__
-from bench.gate import Asked, Floor, Gated, OnLook, SideName, floor, gate, junit, markdown, stored
+from bench.gate import (
+    EXIT_CODES,
+    SIDES,
+    Asked,
+    Gated,
+    OnLook,
+    Settings,
+    floor,
+    gate,
+    junit,
+    markdown,
+    prepare,
+    stored,
+)
+from bench.hardware import Catalogue
 from bench.lock import owned
 from bench.store import Header, Run, place_of
 from bench.work import ASKED, Notify, quiet
@@ -17,35 +31,36 @@ MARKDOWN, JUNIT = "gate.md", "junit.xml"
 Found = TypeVar("Found")
 
 
-def gate_into(
-    asked: Asked, out: Path, on_look: OnLook, notify: Notify = quiet
-) -> tuple[Run, Gated]:
+def play(
+    file: Path, settings: Settings, out: Path, on_look: OnLook, notify: Notify = quiet
+) -> tuple[Run, int]:
+    """A gate of a file, as the command line has it; and the code that it ends with.
+
+    Raises:
+        InputError: the file cannot be used, a side cannot be built, or there is too little to compare.
+    """
+    asked = prepare(file, settings, Catalogue())
+    if settings.equal:
+        return _into(asked, out, lambda run: floor(asked, run, _steps(notify), on_look))[0], 0
+    if settings.runs is None:
+        return gate_into(asked, out, on_look, notify)
+    runs = dict(zip(SIDES, settings.runs, strict=True))
+    return _coded(*_into(asked, out, lambda run: _told(run, stored(asked, run, runs))))
+
+
+def gate_into(asked: Asked, out: Path, on_look: OnLook, notify: Notify = quiet) -> tuple[Run, int]:
     """Hold two sides against each other.
 
     Raises:
         InputError: a side cannot be built.
     """
-    return _into(asked, out, lambda run: _told(run, gate(asked, run, _steps(notify), on_look)))
+    return _coded(
+        *_into(asked, out, lambda run: _told(run, gate(asked, run, _steps(notify), on_look)))
+    )
 
 
-def stored_into(asked: Asked, out: Path, places: Mapping[SideName, Path]) -> tuple[Run, Gated]:
-    """Hold what two runs left against each other.
-
-    Raises:
-        InputError: there is nothing to compare in one of them.
-    """
-    return _into(asked, out, lambda run: _told(run, stored(asked, run, places)))
-
-
-def floor_into(
-    asked: Asked, out: Path, on_look: OnLook, notify: Notify = quiet
-) -> tuple[Run, Floor]:
-    """Hold a side against itself, which tells of the machine.
-
-    Raises:
-        InputError: it cannot be built, or there was too little time.
-    """
-    return _into(asked, out, lambda run: floor(asked, run, _steps(notify), on_look))
+def _coded(run: Run, found: Gated) -> tuple[Run, int]:
+    return run, EXIT_CODES[found.judgement.verdict]
 
 
 def _into(asked: Asked, out: Path, do: Callable[[Run], Found]) -> tuple[Run, Found]:

@@ -56,7 +56,7 @@ def _play(config: pytest.Config) -> int:
     from bench import gating
     from bench.console import drawn
     from bench.folders import new_folder
-    from bench.gate import EXIT_CODES, of_suite, progress_line, sentences, table_of
+    from bench.gate import Gated, of_suite, progress_line, sentences, table_of
 
     def look(judgement: Judgement, seconds: float) -> None:
         _say(config, progress_line(judgement, seconds))
@@ -67,13 +67,14 @@ def _play(config: pytest.Config) -> int:
         shlex.join(["pytest", *map(str, config.invocation_params.args)]),
     )  # fmt: skip
     out = config.getoption(OUT)
-    run, found = gating.gate_into(
+    run, code = gating.gate_into(
         asked, Path(out) if out else new_folder(asked.name, "gate"),
         look, lambda stage, done, total, what: _say(config, what),
     )  # fmt: skip
+    found = run.load("gate.json", Gated)
     for line in [drawn(table_of(found)), *sentences(found), f"gate: {run.path}"]:
         _say(config, line)
-    return EXIT_CODES[found.judgement.verdict]
+    return code
 
 
 def _selected(config: pytest.Config) -> list[str]:

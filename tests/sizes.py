@@ -20,7 +20,7 @@ BUDGET = {
     "batching": 260,
     "compare": 1650,
     "cost": 750,
-    "gate": 1900,
+    "gate": 2000,
     "hardware": 1950,
     "measure": 13_450,
     "observe": 1150,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from bench import extensions
 from bench.documents import read
@@ -38,8 +37,10 @@ class Settings:
     minutes: float | None = None
     seed: int = 0
     command: str = "bench gate"
-    way: Literal["sides", "equal", "stored"] = "sides"
-    """Two sides; one side twice, which tells of the machine; or two runs that are there."""
+    equal: bool = False
+    """One side twice, which tells of the machine."""
+    runs: tuple[Path, Path] | None = None
+    """Two that are there, of which nothing is run."""
 
 
 def prepare(path: Path, settings: Settings, catalogue: Catalogue) -> Asked:
@@ -51,7 +52,7 @@ def prepare(path: Path, settings: Settings, catalogue: Catalogue) -> Asked:
     written = read(path)
     file = written.record(GateFile)
     own: dict[SideName, SideFile] = {"base": file.base, "head": file.head}
-    if settings.way == "equal":
+    if settings.equal:
         own["base"] = file.head
     model: type[Record] = extensions.load(SOURCES, file.source.name).Options
     sources = {
@@ -120,11 +121,11 @@ def _commits(
     here = path.resolve().parent
     base, head = settings.base or file.base.revision, settings.head or file.head.revision
     differ = file.base != file.head
-    if settings.way == "stored" or (differ and base is None and head is None):
+    if settings.runs or (differ and base is None and head is None):
         return {"base": None, "head": None}, here
     root = root_of(here)
     found = commit_of(root, head) if head else snapshot_of(root)
-    if settings.way == "equal":
+    if settings.equal:
         return {"base": found, "head": found}, root
     other = commit_of(root, base) if base else base_of(root, found)
     if other == found and not differ:
