@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import extensions
-from bench.documents import read
-from bench.errors import InputError
+from bench.documents import Source, read
+from bench.errors import InputError, UnknownName
 from bench.gate.asked import (
     SIDES,
     SOURCES,
@@ -54,27 +54,18 @@ def prepare(path: Path, settings: Settings, catalogue: Catalogue) -> Asked:
     own: dict[SideName, SideFile] = {"base": file.base, "head": file.head}
     if settings.equal:
         own["base"] = file.head
-    model: type[Record] = extensions.load(SOURCES, file.source.name).Options
-    sources = {
-        name: written.record(model, ("source",), {**file.source.options, **side.source})
-        for name, side in own.items()
-    }
+    # What stands in the file is complained of before where it stands.
+    sources = {name: _source(written, file.source, one) for name, one in own.items()}
     commits, where = _commits(path, file, settings)
-    sides = {
-        name: Side(
-            commit=commits[name],
-            install=own[name].install,
-            source=Choice.model_validate(
-                {"name": file.source.name, **sources[name].model_dump(mode="json")}
-            ),
-        )
+    base, head = (
+        Side(commit=commits[name], install=own[name].install, source=sources[name])
         for name in SIDES
-    }
+    )
     return Asked(
         name=file.name or path.stem,
         metrics=file.metrics,
-        base=sides["base"],
-        head=sides["head"],
+        base=base,
+        head=head,
         repository=str(where),
         folder=file.folder,
         environment=file.environment,
@@ -84,6 +75,20 @@ def prepare(path: Path, settings: Settings, catalogue: Catalogue) -> Asked:
         usd_per_hour=_price(catalogue, file.offer, written.where(("offer",))),
         command=settings.command,
     )
+
+
+def _source(written: Source, asked: Choice, own: SideFile) -> Choice:
+    """What a side is run with, its options as they were understood.
+
+    Raises:
+        InputError: there is no such source, or it has no such options.
+    """
+    known = extensions.names(SOURCES)
+    if asked.name not in known and not extensions.is_own_file(asked.name):
+        raise UnknownName("source", asked.name, known, where=written.where(("source", "name")))
+    model: type[Record] = extensions.load(SOURCES, asked.name).Options
+    options = written.record(model, ("source",), {**asked.options, **own.source})
+    return Choice.model_validate({"name": asked.name, **options.model_dump(mode="json")})
 
 
 def of_suite(
