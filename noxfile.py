@@ -212,6 +212,14 @@ def gate_rule(session: nox.Session) -> None:
 
 
 @nox.session
+def gate_live(session: nox.Session) -> None:
+    """Gates of a real scenario on this machine, beside what other rules say: ``-- --equal 30 --tenth 10``."""
+    _install(session, "onnxruntime", "models", "dev")
+    session.run("python", "-m", "tests.evidence.gate_live", *session.posargs)
+    session.run("python", "-m", "tests.evidence.write_docs")
+
+
+@nox.session
 def projection(session: nox.Session) -> None:
     """How far projections are from published results that they were not made of."""
     _install(session, "dev")

@@ -20,7 +20,7 @@ BUDGET = {
     "batching": 260,
     "compare": 1650,
     "cost": 750,
-    "gate": 2000,
+    "gate": 2050,
     "hardware": 1950,
     "measure": 13_450,
     "observe": 1150,

@@ -141,6 +141,13 @@ def test_a_verdict_is_the_same_in_every_form(
     assert progress_line(found.judgement, 60).startswith(f"round {len(rounds)}, 60 s: ")
 
 
+def test_what_is_installed_on_one_side_only_is_told() -> None:
+    packages = {"base": {"numpy": "2.3", "old": "1"}, "head": {"numpy": "2.4"}}
+    found = gated(noisy(0.0)).model_copy(update={"packages": packages})
+    told = "What is installed differs: numpy 2.3 → 2.4, old 1 → none."
+    assert told in markdown(found).splitlines()
+
+
 def test_dollars_are_the_time_of_a_million_at_the_price() -> None:
     told = markdown(gated(noisy(0.0), usd_per_hour=3.6))
     line = next(line for line in told.splitlines() if "a million of them" in line)

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -51,10 +52,20 @@ def options_of(source: ModuleType, asked: Asked, side: SideName) -> Record:
     return model.model_validate(asked.side(side).source.options)
 
 
+@dataclass(frozen=True)
+class Built:
+    """Both sides, ready."""
+
+    processes: Processes
+    first: Process
+    """Base's, which does not count."""
+    packages: dict[SideName, dict[str, str]]
+    """With their versions."""
+
+
 @contextmanager
-def built(asked: Asked, on_step: OnStep) -> Iterator[tuple[Processes, Process]]:
-    """Both sides, and base's first process. Each side has run once before anything counts, so that what is
-    compiled and kept on first use is there.
+def built(asked: Asked, on_step: OnStep) -> Iterator[Built]:
+    """Both sides, of which each has run once, so that what is compiled and kept on first use is there.
 
     Raises:
         InputError: a side cannot be built.
@@ -70,6 +81,6 @@ def built(asked: Asked, on_step: OnStep) -> Iterator[tuple[Processes, Process]]:
         for side in SIDES:
             on_step(f"{side}: a first process, which does not count")
             first[side] = processes(side)
-        yield processes, first["base"]
+        yield Built(processes, first["base"], {side: sides.packages(side) for side in SIDES})
     finally:
         shutil.rmtree(root, ignore_errors=True)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from bench import extensions
 from bench.errors import InputError
 from bench.gate.asked import SIDES, SOURCES, Asked, Metric, SideName
@@ -41,6 +43,9 @@ class Gated(Record):
     seconds: float
     """Of the rounds; what was built before is not in it."""
     environment: dict[str, Any]
+    """Of the machine."""
+    packages: dict[SideName, dict[str, str]] = Field(default={})
+    """What was installed on each side, and its Python."""
 
 
 def gate(asked: Asked, run: Run, on_step: OnStep, on_look: OnLook) -> Gated:
@@ -49,17 +54,16 @@ def gate(asked: Asked, run: Run, on_step: OnStep, on_look: OnLook) -> Gated:
     Raises:
         InputError: a side cannot be built, or nothing is there to compare.
     """
-    begun = time.monotonic()
-    judgement = judge(asked.metrics or [], [], asked.rule)
-    with built(asked, on_step) as (processes, first):
-        metrics, begun = _metrics(asked, first), time.monotonic()
-        for rounds in _played(asked, processes, run):
+    with built(asked, on_step) as both:
+        metrics, begun = _metrics(asked, both.first), time.monotonic()
+        judgement = judge(metrics, [], asked.rule)
+        for rounds in _played(asked, both.processes, run):
             judgement = judge(metrics, rounds, asked.rule, asked.floors)
             on_look(judgement, time.monotonic() - begun)
             if judgement.decided:
                 break
         seconds = time.monotonic() - begun
-    return _kept(run, asked, judgement, seconds)
+    return _kept(run, asked, judgement, seconds, both.packages)
 
 
 def floor(asked: Asked, run: Run, on_step: OnStep, on_look: OnLook) -> Floor:
@@ -69,9 +73,10 @@ def floor(asked: Asked, run: Run, on_step: OnStep, on_look: OnLook) -> Floor:
         InputError: there was no time for enough, or a metric was not seen.
     """
     rounds: Sequence[Round] = []
-    with built(asked, on_step) as (processes, first):
-        metrics, begun = _metrics(asked, first), time.monotonic()
-        for rounds in _played(asked, processes, run):
+    with built(asked, on_step) as both:
+        metrics = _metrics(asked, both.first)
+        begun = time.monotonic()
+        for rounds in _played(asked, both.processes, run):
             judgement = judge(metrics, rounds, asked.rule)
             on_look(judgement, time.monotonic() - begun)
             if judgement.verdict == "MISSING":
@@ -110,7 +115,7 @@ def stored(asked: Asked, run: Run, places: Mapping[SideName, Path]) -> Gated:
         why = "two runs that are there are compared to the last digit only, and every metric has noise"
         judgement = judgement.model_copy(update={"verdict": "INCONCLUSIVE", "why": why})
     run.save("rounds.json", Rounds(rounds=rounds))
-    return _kept(run, asked, judgement, 0.0)
+    return _kept(run, asked, judgement, 0.0, {})
 
 
 def _played(asked: Asked, processes: Processes, run: Run) -> Iterator[Sequence[Round]]:
@@ -135,9 +140,19 @@ def _metrics(asked: Asked, first: Process) -> list[Metric]:
     return [Metric(name=name) for name in names]
 
 
-def _kept(run: Run, asked: Asked, judgement: Judgement, seconds: float) -> Gated:
+def _kept(
+    run: Run,
+    asked: Asked,
+    judgement: Judgement,
+    seconds: float,
+    packages: dict[SideName, dict[str, str]],
+) -> Gated:
     gated = Gated(
-        asked=asked, judgement=judgement, seconds=seconds, environment=describe_environment()
+        asked=asked,
+        judgement=judgement,
+        seconds=seconds,
+        environment=describe_environment(),
+        packages=packages,
     )
     run.save(GATED, gated)
     return gated

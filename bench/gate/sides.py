@@ -7,7 +7,9 @@ waits under its own name.
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,12 @@ from bench.gate.revisions import git
 
 AT_WORK = "side"
 INSTALL_LIMIT_S = 3600.0
+INSTALLED = """
+import json, sys
+from importlib.metadata import distributions
+found = {one.metadata["Name"]: one.version for one in distributions() if one.metadata["Name"]}
+print(json.dumps({"python": sys.version.split()[0], **dict(sorted(found.items()))}))
+"""
 WORKER = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_CURRENT_TEST")
 """Where a gate is itself played by a worker of pytest-xdist: in one, pytest-benchmark measures nothing."""
 
@@ -77,6 +85,16 @@ class Sides:
             if self.asked.environment.kind == "built":
                 on_step(f"{side}: installing")
                 self._install(side, place, needs)
+
+    def packages(self, side: SideName) -> dict[str, str]:
+        """What its programs find installed, with versions, and their Python; empty where it cannot say."""
+        with self.at_work(side) as place:
+            said = subprocess.run(  # noqa: S603
+                [place.python, "-c", INSTALLED],
+                cwd=place.folder, env=dict(place.variables), capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        found: dict[str, str] = json.loads(said.stdout) if said.returncode == 0 else {}
+        return found
 
     def _tree(self, side: SideName, work: Path) -> Path:
         return work / "tree" if self.asked.side(side).commit else Path(self.asked.repository)

@@ -39,7 +39,7 @@ def cells(row: Row, judgement: Judgement, asked: Asked) -> tuple[str, ...]:
     shares = [f"{one:+.1%}" for one in (effect.value, effect.low, effect.high) if one is not None]
     evidence = (
         f"worse {row.weighed.worse:.3g}/{gated / asked.rule.false_alarm:.0f}, "
-        f"same {row.weighed.same:.3g}/{1 / asked.rule.missed:.0f}"
+        f"same {row.weighed.same:.3g}/{1 / asked.rule.missed:.0f}, sign flips {row.weighed.sign_flip:.2g}"
     )
     return (name, *sides, shares[0], " … ".join(shares[1:]), row.finding, evidence)
 
@@ -82,7 +82,19 @@ def sentences(gated: Gated) -> list[str]:
     said = [f"{judgement.verdict}: {judgement.why}."]
     said += [f"{text}." for row in judgement.rows if (text := because(row))]
     said += [f"{row.metric.name}: {row.note}." for row in judgement.rows if row.note]
+    if changed := differing(gated):
+        said.append(f"What is installed differs: {', '.join(changed)}.")
     return said
+
+
+def differing(gated: Gated) -> list[str]:
+    """Packages that the sides have in different versions."""
+    base, head = (gated.packages.get(side, {}) for side in SIDES)
+    return [
+        f"{name} {base.get(name, 'none')} → {head.get(name, 'none')}"
+        for name in sorted(base.keys() | head.keys())
+        if base.get(name) != head.get(name)
+    ]
 
 
 def table_of(gated: Gated) -> Table:

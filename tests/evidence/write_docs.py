@@ -43,6 +43,7 @@ def tables() -> dict[str, str]:
         "gate": _gate,
         "gate-found": _gate_found,
         "gate-tail": _gate_tail,
+        "gate_live": _gate_live,
         "mlserver": _mlserver,
         "projection": _projection,
         "projection-baseline": _projection_baseline,
@@ -188,6 +189,31 @@ def _gate_tail(evidence: dict[str, Any]) -> str:
         f"{slower['regressed'] / slower['gates']:.1%} found, in {slower['rounds']:.0f} rounds; of equal sides, "
         f"{equal['regressed']} of {equal['gates']} are called REGRESSED, and {equal['passed'] / equal['gates']:.1%} PASS."
     )
+
+
+def _gate_live(evidence: dict[str, Any]) -> str:
+    figures = evidence["figures"]
+    rules = list(figures["gates"]["equal"][0]["others"])
+    lines = [
+        "| sides | gates | REGRESSED | PASS | INCONCLUSIVE | median | rounds | step named | "
+        + " | ".join(f"{rule} alarms" for rule in rules)
+        + " |",
+        "|---|---|---|---|---|---|---|---|" + "---|" * len(rules),
+    ]
+    for kind, gates in figures["gates"].items():
+        verdicts = Counter(gate["verdict"] for gate in gates)
+        named = sum(
+            gate["step"] == "preprocess step" and gate["verdict"] == "REGRESSED" for gate in gates
+        )
+        alarms = ([alarm for gate in gates for alarm in gate["others"][rule]] for rule in rules)
+        lines.append(
+            f"| {kind} | {len(gates)} | {verdicts['REGRESSED']} | {verdicts['PASS'] + verdicts['IMPROVED']} | "
+            f"{verdicts['INCONCLUSIVE']} | {statistics.median(gate['seconds'] for gate in gates):.0f} s | "
+            f"{statistics.median(gate['rounds'] for gate in gates):.0f} | {named} | "
+            + " | ".join(f"{sum(of)} of {len(of)}" for of in alarms)
+            + " |"
+        )
+    return "\n".join([*lines, "", _made(evidence)])
 
 
 def _planted(evidence: dict[str, Any]) -> str:
