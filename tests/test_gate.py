@@ -16,7 +16,7 @@ from bench.gate.evidence import evidence
 from bench.gate.figures import Figure
 from bench.gate.judge import judge
 from bench.gate.rounds import Process, Round, play
-from bench.gate.weigh import Rule, sign_flip, weigh
+from bench.gate.weigh import Rule, shown, sign_flip, weigh
 
 RULE = Rule()
 TIME = [Metric(name="time")]
@@ -51,14 +51,34 @@ def test_evidence_is_one_on_average_over_all_that_a_coin_can_say() -> None:
         assert (wealth.max(axis=1) >= least).mean() <= 1 / least
 
 
-def test_evidence_is_that_of_the_symmetric_process_as_published() -> None:
-    seen = np.array([0.3, -0.1, 0.25, 0.4])
-    scaled = np.array([1, -0.1 / 0.3, 0.25 / 0.2, 0.4 / 0.25])
-    stakes = (0.1, 0.2, 0.4, 0.8, 1.6)
-    expected = np.mean(
-        [math.prod(math.exp(x * s) / math.cosh(x * s) for s in scaled) for x in stakes]
+def test_evidence_is_the_mean_of_what_bettors_have_who_never_stake_all() -> None:
+    seen = [0.3, -0.1, 0.025, 2.0]
+    wealth = []
+    for size in (0.005, 0.02, 0.06, 0.2, 0.6):
+        has = 1.0
+        for one in seen:
+            has += has * 0.8 * math.sin(2 * math.atan(one / size))  # 2x / (1 + x²)
+        wealth.append(has)
+    assert evidence(np.array(seen))[-1] == pytest.approx(np.mean(wealth))
+
+
+def test_a_wild_round_costs_less_than_one_that_speaks_against() -> None:
+    """A process in three that takes twice as long, on either side, does not hide a slowdown for long."""
+    rng = np.random.default_rng(2)
+    disturbed = rng.random(60) < 0.4
+    seen = 0.1 + rng.normal(0, 0.02, 60) + disturbed * rng.choice([-0.6, 0.6], 60)
+    assert weigh(seen, 0.05, 2, RULE).finding == "worse"
+    assert weigh(seen - 0.1, 0.05, 2, RULE).finding == "same"
+
+
+@pytest.mark.parametrize("wild", [0.0, 0.2, 0.6])
+def test_what_is_worse_by_the_least_effect_is_seldom_called_the_same(wild: float) -> None:
+    rng = np.random.default_rng(3)
+    noise = rng.normal(0, 0.03, (2000, 40)) + wild * (rng.random((2000, 40)) < 0.4) * rng.choice(
+        [-1, 1], (2000, 40)
     )
-    assert evidence(seen)[-1] == pytest.approx(expected)
+    same = shown(math.log1p(0.05) + noise, 0.05, 1, RULE)[2][:, -1]
+    assert same.mean() < RULE.missed
 
 
 @given(differences)

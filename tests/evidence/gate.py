@@ -72,6 +72,12 @@ def switching(rng: np.random.Generator, processes: int, metrics: int) -> Floats:
     return steady(rng, processes, metrics) + 0.2 * changes[:, None]
 
 
+def halved(rng: np.random.Generator, processes: int, metrics: int) -> Floats:
+    """Every third process has half a core, as on the machine of the live gates below."""
+    slow = rng.random((processes, 1)) < 1 / 3
+    return steady(rng, processes, metrics) / 2 + slow * rng.normal(0.55, 0.05, (processes, 1))
+
+
 KINDS: dict[str, Noise] = {
     "steady": steady,
     "contaminated": contaminated,
@@ -80,6 +86,7 @@ KINDS: dict[str, Noise] = {
     "heavy tails": heavy_tailed,
     "bimodal": bimodal,
     "neighbour": switching,
+    "half a core": halved,
 }
 
 
