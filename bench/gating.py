@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from bench import __version__
 from bench.gate import (
     EXIT_CODES,
     SIDES,
@@ -64,13 +62,7 @@ def _coded(run: Run, found: Gated) -> tuple[Run, int]:
 
 
 def _into(asked: Asked, out: Path, do: Callable[[Run], Found]) -> tuple[Run, Found]:
-    header = Header(
-        scenario=asked.name,
-        seed=asked.seed,
-        bench_version=__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=asked.command,
-    )
+    header = Header.now(asked.name, asked.seed, asked.command)
     target = place_of(out)
     with owned(target):
         run = Run.create(target, header, {ASKED: asked})

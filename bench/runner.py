@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import __version__, arrows, gather
+from bench import arrows, gather
 from bench.executor import opened
 from bench.lock import owned
 from bench.prepare import Goal, Order, Settings
@@ -42,13 +41,7 @@ def begin(
         arrows.require_one(asked.to_measure)
     elif asked.scenario is not None:
         gather.require_task(asked.scenario, profiles)
-    header = Header(
-        scenario=asked.name,
-        seed=asked.seed,
-        bench_version=__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=settings.command,
-    )
+    header = Header.now(asked.name, asked.seed, settings.command)
     given = {f"profiles/{file_name(one.arm)}": one for one in (profiles or {}).values()}
     target = place_of(out)
     with opened(settings.engine) as workers, owned(target):

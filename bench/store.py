@@ -17,11 +17,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
+from bench import __version__
 from bench.errors import InputError, shorten
 from bench.files import read_bytes, require_file
 from bench.lock import owned
@@ -50,6 +52,17 @@ class Header(Record):
     created: str
     """UTC, ISO 8601."""
     command: str
+
+    @classmethod
+    def now(cls, name: str, seed: int, command: str) -> Header:
+        """Of a run that begins."""
+        return cls(
+            scenario=name,
+            seed=seed,
+            bench_version=__version__,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            command=command,
+        )
 
 
 class Run:
