@@ -201,6 +201,8 @@ def _gate_live(evidence: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|" + "---|" * len(rules),
     ]
     for kind, gates in figures["gates"].items():
+        if not gates:
+            continue
         verdicts = Counter(gate["verdict"] for gate in gates)
         named = sum(
             gate["step"] == "preprocess step" and gate["verdict"] == "REGRESSED" for gate in gates

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
+import scipy  # of which linalg and optimize are loaded on first use
 
 from bench.profile.projection.cells import DEVICE_FEATURES, MODEL_FEATURES, Cells, Floats
 
@@ -98,7 +97,7 @@ def fit(cells: Cells) -> Fit:
 def _most_likely(cells: Cells) -> Fit:
     loss = loss_of(cells)
     start = np.full(len(list(components(cells, cells))) + 2, PRIOR_LOG)
-    found = minimize(
+    found = scipy.optimize.minimize(
         loss, start, jac=True, method="L-BFGS-B", bounds=[LIMITS] * len(start),
         options={"maxiter": 300},
     )  # fmt: skip
@@ -113,8 +112,8 @@ def loss_of(cells: Cells) -> Callable[[Floats], tuple[float, Floats]]:
 
     def loss(log_variances: Floats) -> tuple[float, Floats]:
         variances = np.exp(log_variances)
-        factor = cho_factor(_covariance(parts, variances, cells.results), lower=True)
-        inverse = cho_solve(factor, identity)
+        factor = scipy.linalg.cho_factor(_covariance(parts, variances, cells.results), lower=True)
+        inverse = scipy.linalg.cho_solve(factor, identity)
         weights = inverse @ y
         gradient = inverse - np.outer(weights, weights)
         slopes = [float((gradient * part).sum()) for part in parts]
@@ -132,9 +131,9 @@ def predict(known: Cells, asked: Cells, fitted: Fit) -> tuple[Floats, Floats]:
     variances = np.exp(fitted.log_variances)
     between = _sum(components(asked, known), variances) + CONSTANT
     own = np.diag(_sum(components(asked, asked), variances)) + CONSTANT
-    factor = cho_factor(_whole(known, variances), lower=True)
-    mean = centre + between @ cho_solve(factor, known.log - centre)
-    explained = np.einsum("ij,ji->i", between, cho_solve(factor, between.T))
+    factor = scipy.linalg.cho_factor(_whole(known, variances), lower=True)
+    mean = centre + between @ scipy.linalg.cho_solve(factor, known.log - centre)
+    explained = np.einsum("ij,ji->i", between, scipy.linalg.cho_solve(factor, between.T))
     noise = variances[-2] + variances[-1] / asked.results
     return mean, np.sqrt(own - explained + noise)
 
