@@ -26,7 +26,7 @@ class Metric(Record):
     """A metric that is declared: it must be there, on both sides, in every round."""
 
     name: str
-    least_effect: Fraction = LEAST_EFFECT
+    least_effect: Annotated[Fraction, Field(gt=0)] = LEAST_EFFECT
     """The smallest change for the worse that matters."""
     better: Better | None = None
     """``None``: as its source says."""

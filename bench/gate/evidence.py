@@ -10,7 +10,8 @@ What is won is any odd function of the difference. Here it is most for a differe
 smaller ones, and less again for larger ones, as a redescending estimator has it (Cauchy's score: Huber and
 Ronchetti, Robust Statistics, 2009, section 4.8): on shared machines every third process may take twice as
 long as the others, and a bettor who minds that loses to the coin what the quiet rounds would show. Bettors of
-several sizes play side by side; the wealth is their mean.
+several sizes play side by side; the wealth is their mean. None waits for less than the least effect that
+matters, since what is smaller ends no gate: it would only take its part of the mean.
 """
 
 from __future__ import annotations
@@ -20,24 +21,25 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-SIZES = np.array([0.005, 0.02, 0.06, 0.2, 0.6])
-"""Differences, as logarithms of ratios, that bettors wait for: half a per cent to nearly twice as much."""
+SIZES = np.array([1.0, 3.0, 9.0])
+"""Differences that bettors wait for, as multiples of the least effect that matters."""
 STAKE = 0.8
 """The part of the wealth that a difference of just the right size wins or loses."""
 
 
-def evidence(differences: Floats) -> Floats:
+def evidence(differences: Floats, least: float) -> Floats:
     """The wealth after each round; larger than 1 speaks for differences above zero.
 
     Args:
         differences: finite; of shape (…, rounds), in their order.
+        least: the difference, above zero, from which on it matters.
 
     Returns:
         The same shape. Under "as likely +x as -x", the largest of a row is at least K with a probability of at
         most 1/K; so it is where what is as likely, with smaller differences more so than larger ones, lies
         about a point below zero.
     """
-    sizes = differences[..., None, :] / SIZES[:, None]
+    sizes = differences[..., None, :] / (least * SIZES[:, None])
     won = 1 + STAKE * 2 * sizes / (1 + sizes**2)
     wealth: Floats = np.cumprod(won, axis=-1).mean(axis=-2)
     return wealth

@@ -48,20 +48,21 @@ def weigh(differences: Floats, least: float, metrics: int, rule: Rule) -> Weighe
 
     Args:
         differences: of each round, log(head ÷ base), turned so that more is worse.
-        least: the smallest effect that matters, as a share: 0.05 is 5 %.
+        least: the smallest effect that matters, as a share above zero: 0.05 is 5 %.
         metrics: how many are gated together: each may give its part of the false alarms.
     """
+    step = math.log1p(least)
     by_now = shown(differences, least, metrics, rule)
     is_worse, is_better, is_same = (bool(one[-1:].any()) for one in by_now)
     return Weighed(
         rounds=len(differences),
         effect=effect_of(differences),
         sign_flip=sign_flip(differences),
-        worse=_last(evidence(differences)),
-        better=_last(evidence(-differences)),
-        same=_last(evidence(math.log1p(least) - differences)),
+        worse=_last(evidence(differences, step)),
+        better=_last(evidence(-differences, step)),
+        same=_last(evidence(step - differences, step)),
         finding="worse" if is_worse else "better" if is_better else "same" if is_same else "open",
-        promising=is_same and not is_better and float(np.median(differences)) <= -math.log1p(least),
+        promising=is_same and not is_better and float(np.median(differences)) <= -step,
     )
 
 
@@ -75,9 +76,9 @@ def shown(
     """
     step, enough = math.log1p(least), metrics / rule.false_alarm
     medians = running_median(differences)
-    worse = (evidence(differences) >= enough) & (medians >= step)
-    better = (evidence(-differences) >= enough) & (medians <= -step)
-    same = evidence(step - differences) >= 1 / rule.missed
+    worse = (evidence(differences, step) >= enough) & (medians >= step)
+    better = (evidence(-differences, step) >= enough) & (medians <= -step)
+    same = evidence(step - differences, step) >= 1 / rule.missed
     worse, better, same = (np.logical_or.accumulate(one, axis=-1) for one in (worse, better, same))
     return worse, better, same | better
 

@@ -118,7 +118,7 @@ def judged(found: Floats) -> dict[str, float]:
     length = np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, ROUNDS)
     at = np.arange(gates), length - 1
     regressed, passed = any_worse[at], all_same[at] & ~any_worse[at]
-    ever = (evidence(found) >= metrics / RULE.false_alarm).any(axis=(1, 2))
+    ever = (evidence(found, np.log1p(LEAST)) >= metrics / RULE.false_alarm).any(axis=(1, 2))
     return {
         "gates": gates,
         "regressed": int(regressed.sum()),
