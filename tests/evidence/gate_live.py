@@ -78,7 +78,7 @@ name: payments
 source: {name: ./source.py, path: scenario.yaml}
 metrics:
   - p50
-  - {name: p99, least_effect: 20 %}
+  - {name: p99, least_effect: 30 %}
   - agreement
 environment: current
 time_limit: 6 min
