@@ -31,6 +31,7 @@ SMALL = (
     "streams",
     "generator",
     "ticks",
+    "turns",
     "requests",
     "admission",
     "batching",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.gate.asked import Metric
+from bench.gate.asked import Metric, SideName
 from bench.gate.evidence import evidence
 from bench.gate.figures import Figure
 from bench.gate.judge import judge
@@ -223,9 +223,9 @@ def test_the_part_that_grew_is_named_first() -> None:
 def test_rounds_are_ordered_by_a_coin_and_end_with_their_time() -> None:
     asked: list[str] = []
 
-    def run(side: str) -> Process:
-        asked.append(side)
-        return process()
+    def run(order: Sequence[SideName]) -> dict[SideName, Process]:
+        asked.extend(order)
+        return {side: process() for side in order}
 
     rounds = list(itertools.islice(play(run, np.random.default_rng(3), 60), 200))
     heads = sum(one.first == "head" for one in rounds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -35,7 +35,9 @@ class Round(Record):
 
 
 def play(
-    run: Callable[[SideName], Process], coin: np.random.Generator, most_s: float
+    run: Callable[[Sequence[SideName]], Mapping[SideName, Process]],
+    coin: np.random.Generator,
+    most_s: float,
 ) -> Iterator[Round]:
     """Play rounds until there is no time for another; whoever takes them stops when enough are seen.
 
@@ -47,6 +49,6 @@ def play(
     while (at := time.monotonic()) - begun + longest <= most_s:
         first: SideName = SIDES[coin.integers(2)]
         second: SideName = "head" if first == "base" else "base"
-        said = {first: run(first), second: run(second)}
+        said = run((first, second))
         longest = max(longest, time.monotonic() - at)
-        yield Round(first=first, **said)
+        yield Round(first=first, base=said["base"], head=said["head"])

@@ -122,7 +122,7 @@ def _played(asked: Asked, processes: Processes, run: Run) -> Iterator[Sequence[R
     """After each round, all that were played."""
     rounds: list[Round] = []
     coin = Streams(asked.seed, 0).get("which side is first")
-    for one in play(processes, coin, asked.time_limit):
+    for one in play(processes.of_round, coin, asked.time_limit):
         rounds.append(one)
         run.save("rounds.json", Rounds(rounds=rounds))
         yield rounds

@@ -1,8 +1,6 @@
-"""The two sides, each with its files and its environment, in a folder of the same path while it works.
+"""The two sides, each with its files and its environment, in folders whose paths are of one length.
 
-Where a program lies changes how fast it is, by the length of its path alone (Mytkowicz et al., ASPLOS
-2009). So both sides are built and run under one path: whichever works is called ``side``, and the other
-waits under its own name.
+How long the path of a program is changes how fast it is (Mytkowicz et al., ASPLOS 2009).
 """
 
 from __future__ import annotations
@@ -11,8 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +18,6 @@ from bench.gate.asked import Asked, SideName
 from bench.gate.process import run
 from bench.gate.revisions import git
 
-AT_WORK = "side"
 INSTALL_LIMIT_S = 3600.0
 INSTALLED = """
 import json, sys
@@ -50,15 +46,9 @@ class Sides:
     root: Path
     asked: Asked
 
-    @contextmanager
-    def at_work(self, side: SideName) -> Iterator[Place]:
-        """The side under the path that both work at."""
-        rest, work = self.root / side, self.root / AT_WORK
-        rest.rename(work)
-        try:
-            yield self._place(side, work)
-        finally:
-            work.rename(rest)
+    def place(self, side: SideName) -> Place:
+        """Where the side works, once it is built."""
+        return self._place(side, self.root / side)
 
     def build(self, side: SideName, needs: Sequence[str], on_step: Callable[[str], None]) -> None:
         """Check its revision out, and install what it needs.
@@ -68,31 +58,23 @@ class Sides:
         """
         (self.root / side).mkdir(parents=True)
         commit, repository = self.asked.side(side).commit, self.asked.repository
-        with self.at_work(side) as place:
-            if commit:
-                on_step(f"{side}: checking out {commit[:12]}")
-                tree = self._tree(side, self.root / AT_WORK)
-                git(
-                    Path(repository),
-                    "clone",
-                    "--quiet",
-                    "--shared",
-                    "--no-checkout",
-                    repository,
-                    str(tree),
-                )
-                git(tree, "checkout", "--quiet", "--detach", commit)
-            if self.asked.environment.kind == "built":
-                on_step(f"{side}: installing")
-                self._install(side, place, needs)
+        if commit:
+            on_step(f"{side}: checking out {commit[:12]}")
+            tree = self._tree(side, self.root / side)
+            whence, where = Path(repository), str(tree)
+            git(whence, "clone", "--quiet", "--shared", "--no-checkout", repository, where)
+            git(tree, "checkout", "--quiet", "--detach", commit)
+        if self.asked.environment.kind == "built":
+            on_step(f"{side}: installing")
+            self._install(side, self.place(side), needs)
 
     def packages(self, side: SideName) -> dict[str, str]:
         """What its programs find installed, with versions, and their Python; empty where it cannot say."""
-        with self.at_work(side) as place:
-            said = subprocess.run(  # noqa: S603
-                [place.python, "-c", INSTALLED],
-                cwd=place.folder, env=dict(place.variables), capture_output=True, text=True, check=False,
-            )  # fmt: skip
+        place = self.place(side)
+        said = subprocess.run(  # noqa: S603
+            [place.python, "-c", INSTALLED],
+            cwd=place.folder, env=dict(place.variables), capture_output=True, text=True, check=False,
+        )  # fmt: skip
         found: dict[str, str] = json.loads(said.stdout) if said.returncode == 0 else {}
         return found
 

@@ -35,6 +35,7 @@ from bench.measure.reference import compare_outputs, count_agreement, read_refer
 from bench.measure.service import PROFILE, Note, Service
 from bench.measure.tasks import Sample, Task
 from bench.streams import Streams
+from bench.turns import Turns
 
 LOADS = "bench.measure.loads"
 
@@ -93,7 +94,8 @@ class _Procedure:
         with _steady(), meters.running():
             profile(service, self.request, self.budget.batches_per_size, self.budget.limit_s)
             self._require_answers()
-            facts = self._loads(service)
+            with service.turns:
+                facts = self._loads(service)
         answered = self.recorder.answers()
         scores = self.task.score(_for_scoring(self.task, answered))
         inputs = look_at_inputs(self.task, service.patient, answered)
@@ -139,6 +141,7 @@ class _Procedure:
             self.note,
             generator_core=self.generator_core,
             concurrent=getattr(self.loader.backend, "THREAD_SAFE", False),
+            turns=Turns.of_environment(self.request.arm.device.threads),
         )
 
     def _timed(self, action: Callable[[], Any]) -> tuple[Any, float]:

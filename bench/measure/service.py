@@ -17,6 +17,7 @@ from bench.measure.patience import Patient
 from bench.measure.recorder import Recorder
 from bench.measure.tasks import Sample, Task
 from bench.measure.worker import ServedBatch, serve, serve_or_fail
+from bench.turns import Turns
 
 DRAWN_AHEAD = 4096
 PROFILE = "profile"
@@ -40,6 +41,7 @@ class Service:
         *,
         generator_core: int | None = None,
         concurrent: bool = False,
+        turns: Turns | None = None,
     ) -> None:
         self.task, self.sessions, self.clock = task, sessions, clock
         self.patient = {stage: Patient(session) for stage, session in sessions.items()}
@@ -49,6 +51,7 @@ class Service:
         """A core that the system under test leaves to the load generator."""
         self.concurrent = concurrent
         """Whether several threads may use the sessions at once."""
+        self.turns = turns or Turns()
         self._lock = threading.Lock()
         self._rotation = _rotation(task.samples, rng)
 
@@ -116,6 +119,7 @@ class Service:
             if (done >= queries and elapsed_s >= duration_s) or elapsed_s > limit_s:
                 return
             self.serve(phase, self.take(size))
+            start += self.turns.pass_on()
             done += 1
             self.note(phase, min(done / queries, 1.0))
 

@@ -58,7 +58,7 @@ import pandas as pd
 
 from bench.gate.figures import Figure
 from bench.gate.sources import scenario
-from bench.gate.sources.scenario import NEEDS, RESULT, Options, command
+from bench.gate.sources.scenario import BY_TURNS, NEEDS, RESULT, Options, command
 
 
 def figures(options, result):
@@ -78,7 +78,7 @@ name: payments
 source: {name: ./source.py, path: scenario.yaml}
 metrics:
   - p50
-  - {name: p99, least_effect: 30 %}
+  - {name: p99, least_effect: 20 %}
   - agreement
 environment: current
 time_limit: 6 min

@@ -19,6 +19,7 @@ from bench.record import Record
 from bench.stats import sample_floor
 
 NEEDS = ()
+BY_TURNS = True
 RESULT = "run"
 STEPS = ("input", "preprocess", "execute", "predict", "postprocess", "output")
 SINGLE = "single-stream"
