@@ -48,5 +48,5 @@ def _rows(work: Work, points: Sequence[tuple[int, Point]]) -> Iterator[SweptRow]
     )  # fmt: skip
     for (number, point), scenario, simulation in zip(points, scenarios, simulations, strict=True):
         costs = cost_simulation(scenario, profiles, simulation)
-        for entry in compare(scenario, profiles, simulation, costs, {}).ranking:
+        for entry in compare(scenario, profiles, simulation, costs, {}, draws=0).ranking:
             yield SweptRow.of(number, point.settings, entry)

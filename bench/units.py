@@ -254,6 +254,13 @@ def format_percent(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value * 100:.{digits}f} %"
 
 
+def format_chance(share: float) -> str:
+    """A probability that was counted over draws, which never show certainty."""
+    if not 0.01 <= share <= 0.99:
+        return "< 1 %" if share < 0.01 else "> 99 %"
+    return format_percent(share, 0)
+
+
 def format_clock(seconds: float) -> str:
     """A time of day, with the day it falls on where that is not the first."""
     day, rest = divmod(int(seconds), int(DAY_S))

@@ -78,7 +78,9 @@ def test_pruning_loses_neither_the_optimum_nor_the_front(
     assert exhaustive.too_dear == 0
     assert quick.cheapest[0].deployment == exhaustive.cheapest[0].deployment
     assert quick.cheapest[0].entry == exhaustive.cheapest[0].entry
-    assert quick.verdict == exhaustive.verdict
+    # How sure the choice is can be told of what was simulated only.
+    verdicts = {plan.verdict.partition(" Over ")[0] for plan in (quick, exhaustive)}
+    assert len(verdicts) == 1
     most = float(within) * (quick.cheapest[0].entry.usd_per_million.value or math.nan)
     for plan in (quick, exhaustive):
         assert plan.front

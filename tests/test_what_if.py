@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from bench import at_once, extensions, pages, pipeline
 from bench.compare import WhatIf, what_if
 from bench.compare.break_even import PointCost, TrafficPoint, break_even
-from bench.compare.sensitivity import UNITS, Sensitivity, sensitivity
+from bench.compare.inputs import UNITS
+from bench.compare.sensitivity import Sensitivity, sensitivity
 from bench.compare.what_if import FACTORS, other_traffic
 from bench.errors import InputError
 from bench.executor import Inline

@@ -8,10 +8,12 @@ from bench.compare.comparison import (
     Ranked,
     compare,
     entry_of,
+    how_sure,
     placed,
     reservations,
     tied,
 )
+from bench.compare.joint import Joint, joint
 from bench.compare.objective import lasting
 from bench.compare.sensitivity import MovedInput, Sensitivity
 from bench.compare.swept import SweptRow, rows_of, table_of
@@ -22,6 +24,7 @@ __all__ = [
     "SITE",
     "BreakEven",
     "Comparison",
+    "Joint",
     "MovedInput",
     "PartCapacity",
     "Ranked",
@@ -31,6 +34,8 @@ __all__ = [
     "WhatIf",
     "compare",
     "entry_of",
+    "how_sure",
+    "joint",
     "lasting",
     "placed",
     "reservations",

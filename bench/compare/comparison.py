@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from bench.compare.capacity import PartCapacity, capacity_plan, is_accelerator_of, misfit
 from bench.compare.caveats import caveats_of
-from bench.compare.objective import Placed, keeps, lasting, violations
+from bench.compare.joint import DRAWS, Joint, joint
+from bench.compare.objective import Placed, lasting, violations
 from bench.cost import CostedDeployment, Costs
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Caveat, Estimate, Origin, Provenance, Record, worst
 from bench.scenario import Deployment, Objective, ResolvedScenario
 from bench.simulate import DeploymentResult, Simulation, largest_batch, workload_in_words
 from bench.stats import draw_interval, mean_interval
-from bench.units import format_clock, format_percent, format_seconds, format_usd
+from bench.units import format_chance, format_clock, format_percent, format_seconds, format_usd
 
+NEGLIGIBLE = 0.001
+"""Of the mean cost: what is worth less is worth nothing."""
 SITE = "country of the site"
 """What an origin is of that says where machines of one's own are taken to be."""
 
@@ -45,8 +48,8 @@ class Ranked(Record):
     unshown: str | None = None
     """Why it cannot be told whether it keeps the objective, where nothing else stands against it."""
     cheapest_share: float | None
-    """Share of the replications in which it is the cheapest that keeps the objective; each of them
-    draws the requests and the measured service times anew. ``None`` if it was not simulated."""
+    """Share of the draws of everything that is uncertain in which it is the cheapest that keeps the
+    objective. ``None`` if it was not simulated."""
     tied_with_cheaper: bool
     """True if the paired difference to the next cheaper one includes zero."""
     provenance: Provenance
@@ -69,6 +72,8 @@ class Comparison(Record):
     """Choice by part, in the order of the scenario."""
     caveats: list[Caveat] = Field(default=[])
     """What the figures of all deployments leave out."""
+    joint: Joint | None = None
+    """How sure the choice is; ``None`` in comparisons of before."""
 
 
 def compare(
@@ -77,16 +82,25 @@ def compare(
     simulation: Simulation,
     costs: Costs,
     excluded: Mapping[str, str],
+    draws: int = DRAWS,
 ) -> Comparison:
-    """Rank the deployments of a scenario; ``excluded`` has those that were left out before."""
+    """Rank the deployments of a scenario.
+
+    Args:
+        excluded: those that were left out before, and why.
+        draws: of all that is uncertain together; without any, of the replications alone.
+    """
     costed = {c.deployment: c for c in costs.deployments}
     entries = [
         entry_of(scenario, profiles, result, costed.get(result.deployment))
         for result in simulation.deployments
     ]
-    shares = _cheapest_shares(scenario, profiles, simulation, costed)
+    sure = joint(
+        scenario, profiles, simulation.deployments, _able(scenario, profiles, simulation),
+        {entry.deployment for entry in entries if entry.feasible}, draws,
+    )  # fmt: skip
     entries = [
-        entry.model_copy(update={"cheapest_share": shares.get(entry.deployment)})
+        entry.model_copy(update={"cheapest_share": _share(sure, entry.deployment, costed)})
         for entry in entries
     ]
     entries.sort(key=lambda entry: (not entry.feasible, _usd(entry)))
@@ -100,7 +114,7 @@ def compare(
         rank = index + 1 if entry.feasible else None
         ranked.append(entry.model_copy(update={"rank": rank, "tied_with_cheaper": same}))
     return Comparison(
-        verdict=_verdict(scenario.scenario.objective, ranked, simulation.caveats),
+        verdict=_verdict(scenario.scenario.objective, ranked, sure, simulation.caveats),
         objective_met=any(entry.feasible for entry in ranked),
         ranking=ranked,
         excluded=dict(excluded),
@@ -112,6 +126,7 @@ def compare(
             )
         ],
         caveats=simulation.caveats,
+        joint=sure,
     )
 
 
@@ -170,32 +185,23 @@ def _deployment(scenario: ResolvedScenario, name: str) -> Deployment:
     return next(d for d in scenario.scenario.deployments if d.name == name)
 
 
-def _cheapest_shares(
-    scenario: ResolvedScenario,
-    profiles: Mapping[str, Profile],
-    simulation: Simulation,
-    costed: Mapping[str, CostedDeployment],
-) -> dict[str, float]:
-    """By deployment: in how many of the paired replications it wins."""
+def _able(
+    scenario: ResolvedScenario, profiles: Mapping[str, Profile], simulation: Simulation
+) -> set[str]:
+    """The deployments that keep all that no replication changes."""
     objective = scenario.scenario.objective
-    played = {r.deployment: r for r in simulation.deployments if r.deployment in costed}
-    able = {
-        deployment.name
-        for deployment in scenario.scenario.deployments
-        if not lasting(objective, placed(scenario, profiles, deployment))
+    return {
+        result.deployment
+        for result in simulation.deployments
+        if not lasting(
+            objective, placed(scenario, profiles, _deployment(scenario, result.deployment))
+        )
     }
-    wins = dict.fromkeys(played, 0)
-    for number in range(simulation.replications):
-        usd = {
-            name: costed[name].usd_per_million_days[number]
-            for name, result in played.items()
-            if name in able
-            and keeps(objective, result.replications[number])
-            and len(costed[name].usd_per_million_days) == simulation.replications
-        }
-        if usd:
-            wins[min(usd, key=lambda name: usd[name])] += 1
-    return {name: count / simulation.replications for name, count in wins.items()}
+
+
+def _share(sure: Joint, name: str, costed: Collection[str]) -> float | None:
+    """Of what was simulated; it has none that something lasting stands against."""
+    return sure.chances.get(name, 0.0) if name in costed else None
 
 
 def _origins(
@@ -259,7 +265,9 @@ def tied(cheaper: CostedDeployment, dearer: CostedDeployment) -> bool:
     return interval.low is None or interval.low <= 0
 
 
-def _verdict(objective: Objective, ranked: Sequence[Ranked], of_all: Sequence[Caveat]) -> str:
+def _verdict(
+    objective: Objective, ranked: Sequence[Ranked], sure: Joint, of_all: Sequence[Caveat]
+) -> str:
     asked = _asked(objective)
     feasible = [entry for entry in ranked if entry.feasible]
     if not feasible:
@@ -294,7 +302,23 @@ def _verdict(objective: Objective, ranked: Sequence[Ranked], of_all: Sequence[Ca
             f"but {entry.reasons[0]}"
         )
     named = [entry for entry in feasible if entry is best or entry.deployment in tied]
-    return sentence + "." + reservations(named, of_all)
+    return sentence + "." + how_sure(sure, best.deployment) + reservations(named, of_all)
+
+
+def how_sure(sure: Joint, name: str) -> str:
+    """With what probability a deployment is the cheapest, and what would tell most, as a sentence."""
+    if not sure.inputs or not sure.worth:
+        return ""
+    most = sure.worth[0]
+    what = f"{most.inputs[0]}{f' (and {len(most.inputs) - 1} of its source)' if most.inputs[1:] else ''}"
+    said = (
+        f" Over {sure.inputs} uncertain inputs, it is the cheapest with a probability of "
+        f"{format_chance(sure.chances[name])}"
+    )
+    if most.usd_per_million < NEGLIGIBLE * sure.means[name]:
+        return f"{said}; what lies between it and the next depends most on {what}."
+    worth = format_usd(most.usd_per_million)
+    return f"{said}; find out first: {what}, worth {worth} per million."
 
 
 def _not_shown(asked: str, ranked: Sequence[Ranked], unshown: Sequence[Ranked]) -> str:

@@ -9,6 +9,7 @@ from bench.cost.ledger import (
     floor_of,
     lines_of,
     usd_per_hour,
+    usd_per_million_in,
 )
 from bench.cost.lines import Ledger, Line
 
@@ -23,4 +24,5 @@ __all__ = [
     "floor_of",
     "lines_of",
     "usd_per_hour",
+    "usd_per_million_in",
 ]

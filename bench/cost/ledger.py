@@ -6,7 +6,7 @@ day's share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from bench.cost.energy import EnergyUse, energy_use
@@ -204,5 +204,25 @@ def floor_of(
     The second is ``None`` where nothing says what a machine draws.
     """
     parts = list(held_of(scenario, profiles, deployment, with_fleets([usage])[0], days))
-    ledger = Ledger.of([line for held in parts for line in lines_of(held)])
-    return float(ledger.total_usd), _sum([energy_use(held).carbon_kg for held in parts])
+    return usd_of(parts), _sum([energy_use(held).carbon_kg for held in parts])
+
+
+def usd_per_million_in(
+    scenario: ResolvedScenario,
+    profiles: Mapping[str, Profile],
+    deployment: Deployment,
+    result: DeploymentResult,
+    number: int,
+) -> float | None:
+    """What replication ``number`` alone costs; ``None`` where it answered nothing."""
+    day = result.replications[number]
+    if not day.done:
+        return None
+    usage = with_fleets([one.usage for one in result.replications])[number]
+    total = usd_of(held_of(scenario, profiles, deployment, usage, day.days))
+    return total * day.days / day.done * 1e6
+
+
+def usd_of(parts: Iterable[Held]) -> float:
+    """Dollars a day."""
+    return float(Ledger.of([line for held in parts for line in lines_of(held)]).total_usd)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.compare import Ranked
+from bench.compare import Joint, Ranked
 from bench.record import SCHEMA_VERSION, Record
 from bench.scenario import Deployment
 
@@ -44,3 +44,5 @@ class Plan(Record):
     """Whose paired difference in cost to the cheapest includes zero."""
     refused: dict[str, str]
     """Offers nothing can be said of, and why."""
+    joint: Joint | None = None
+    """How sure the choice is among the cheapest; ``None`` in plans of before."""

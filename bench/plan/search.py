@@ -14,7 +14,17 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from bench.compare import Ranked, entry_of, lasting, placed, reservations, tied
+from bench.compare import (
+    Joint,
+    Ranked,
+    entry_of,
+    how_sure,
+    joint,
+    lasting,
+    placed,
+    reservations,
+    tied,
+)
 from bench.cost import CostedDeployment, cost_deployment
 from bench.executor import Executor
 from bench.plan.bounds import Floor, Floors
@@ -33,6 +43,8 @@ from bench.simulate import (
 from bench.units import format_seconds, format_usd
 
 SHOWN = 20
+RIVALS = 6
+"""The cheapest of so many offers and kinds are held against each other over all that is uncertain."""
 FIRST_WAVE, GROWTH = 2, 3
 """Deployments simulated at first; each wave is so many times larger than the one before it. Small
 at first, to find a feasible one cheaply; large then, since worker processes take a while to start."""
@@ -90,6 +102,7 @@ class _Judged:
     candidate: Candidate
     entry: Ranked
     costed: CostedDeployment | None
+    result: DeploymentResult
 
     @property
     def usd(self) -> float:
@@ -201,7 +214,7 @@ class _Hunt:
                 else None
             )
             self.judged.append(
-                _Judged(candidate, entry_of(one, self.profiles, own, costed), costed)
+                _Judged(candidate, entry_of(one, self.profiles, own, costed), costed, own)
             )
 
     def plan(self, refused: dict[str, str]) -> Plan:
@@ -212,9 +225,11 @@ class _Hunt:
              and (best is None or j.usd < best.usd)),
             key=lambda judged: judged.usd,
         )  # fmt: skip
+        cheapest = list(_best_of_each(feasible))[:SHOWN]
+        sure = self._sure([planned.entry.deployment for planned in cheapest[:RIVALS]])
         return Plan(
             scenario=self.scenario.scenario.name,
-            verdict=self._verdict(best, missed),
+            verdict=self._verdict(best, missed, sure),
             objective_met=best is not None,
             candidates=len(self.found),
             simulated=self.simulated,
@@ -222,7 +237,7 @@ class _Hunt:
             dismissed=dict(self.dismissed.most_common()),
             too_dear=self.too_dear,
             within=self.scenario.scenario.plan.within,
-            cheapest=list(_best_of_each(feasible))[:SHOWN],
+            cheapest=cheapest,
             front=list(_distinct(_front(feasible))),
             near_misses=list(_distinct(missed))[:SHOWN],
             indistinguishable=[
@@ -232,6 +247,15 @@ class _Hunt:
                 and tied(best.costed, other.costed)
             ][:SHOWN],
             refused=refused,
+            joint=sure,
+        )  # fmt: skip
+
+    def _sure(self, names: Sequence[str]) -> Joint:
+        """How sure the choice is among these, which keep the objective."""
+        rivals = [one for one in self.feasible if one.candidate.deployment.name in names]
+        return joint(
+            self.scenario_of(one.candidate for one in rivals), self.profiles,
+            [one.result for one in rivals], names, names,
         )  # fmt: skip
 
     def _hopeful(self, members: Sequence[Candidate], floors: Floors) -> Iterator[_Bounded]:
@@ -268,7 +292,7 @@ class _Hunt:
         at_best = usd, bound.response_s, None if kg is None else kg * share
         return any(_as_good(judged.figures, at_best) for judged in self.feasible)
 
-    def _verdict(self, best: _Judged | None, missed: Sequence[_Judged]) -> str:
+    def _verdict(self, best: _Judged | None, missed: Sequence[_Judged], sure: Joint) -> str:
         number = f"{len(self.found):,} candidates"
         if best is None:
             unshown = next((judged.entry for judged in self.judged if judged.entry.unshown), None)
@@ -282,7 +306,10 @@ class _Hunt:
         return (
             f"The cheapest of {number} that meet the objective is {entry.deployment}: "
             f"{format_usd(best.usd)} per million, {format_usd(entry.usd_per_month.value)} a month, "
-            f"p99 {format_seconds(entry.p99_s.value)}." + _nearest(missed) + reservations([entry])
+            f"p99 {format_seconds(entry.p99_s.value)}."
+            + _nearest(missed)
+            + how_sure(sure, entry.deployment)
+            + reservations([entry])
         )
 
 

@@ -15,7 +15,7 @@ from bench.report import charts, what_if_charts
 from bench.report.drawing import colour_of
 from bench.report.quantities import format_input
 from bench.report.view import View
-from bench.units import format_percent, format_seconds, format_usd
+from bench.units import format_chance, format_percent, format_seconds, format_usd
 
 
 @functools.cache
@@ -44,6 +44,7 @@ def environment() -> Environment:
         "usd": format_usd,
         "seconds": format_seconds,
         "percent": format_percent,
+        "chance": format_chance,
         "kg": _kg,
         "bytes": _kilobytes,
     }
