@@ -529,6 +529,8 @@ def prices(
         for change in seen.changes:
             if change.jump:
                 say(f"more than twofold: {change.offer} {change.old} → {change.new}", err=True)
+        for provider, why in seen.failed.items():
+            say(f"left as it is: {provider}: {why}", err=True)
         for row in seen.rejected:
             say(f"rejected: {row.row} ({row.offer}): {row.reason}", err=True)
         say(

@@ -84,7 +84,8 @@ def live_prices() -> tuple[Refresh, str]:
         InputError: the source cannot be reached.
     """
     catalogue = Catalogue()
-    found = refresh(catalogue, live_items(), datetime.now(UTC).date())
+    live = live_items()
+    found = refresh(catalogue, live.items, datetime.now(UTC).date(), live.failed)
     return found, as_patch(catalogue.folder, found.changes)
 
 

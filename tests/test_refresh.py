@@ -392,21 +392,30 @@ def test_the_real_gpuhunt_on_a_local_catalogue(
         "g2-standard-4,us-central1-b,0.25,4,16.0,1,L4,24.0,True,,nvidia,,x86,{}\n"
         "g2-standard-4,us-central1-a,0.1,0,0.0,1,L4,24.0,True,,nvidia,,x86,{}\n",
     )
-    result = refresh(known, live_items(), TODAY)
+    result = refresh(known, live_items().items, TODAY)
     assert changed(result) == {C7I: "0.19", L4: "0.706832", L4_SPOT: "0.25"}
     assert [entry.reason for entry in result.rejected] == ["an accelerator without its host"]
     applied(known, as_patch(known.folder, result.changes)).offer(C7I)
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # gpuhunt's own
-def test_a_catalogue_that_lacks_a_provider_is_not_half_believed(
-    local: Callable[..., None],
+def test_a_provider_that_is_lacking_costs_no_other(
+    known: Catalogue, local: Callable[..., None]
 ) -> None:
-    local(aws="", azure=AZURE)
-    with pytest.raises(InputError, match=r"cannot be read .*gcp\.csv"):
-        live_items()
-    local(gcp="")
-    with pytest.raises(InputError, match="no prices of aws, gcp now"):
+    local(aws="c7i.xlarge,us-east-1,0.19,4,8.0,0,,,False,,,,x86,{}\n", azure="")
+    live = live_items()
+    assert live.failed["azure"] == "gpuhunt has no prices of azure now"
+    assert "gcp.csv" in live.failed["google-cloud"]
+    result = refresh(known, live.items, TODAY, live.failed)
+    assert changed(result) == {C7I: "0.19"}
+    assert result.unseen[L4] == live.failed["google-cloud"]
+    assert result.failed == live.failed
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # gpuhunt's own
+def test_a_catalogue_of_nobody_is_refused(local: Callable[..., None]) -> None:
+    local(aws="", azure="", gcp="")
+    with pytest.raises(InputError, match=r"no prices of aws now; azure: .*google-cloud now"):
         live_items()
 
 

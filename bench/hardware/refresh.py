@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import itertools
 import json
 import logging
 import os
@@ -23,12 +22,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import yaml
+from pydantic import Field
 
 from bench.documents import read
-from bench.errors import InputError, MissingRequirement, UnknownName
+from bench.errors import InputError, MissingRequirement, UnknownName, shorten
 from bench.hardware.catalogue import Catalogue
 from bench.hardware.offers import Offer, ProviderFile, RentedOffer
 from bench.hardware.sourced import HourPrice
@@ -120,14 +120,31 @@ class Refresh(Record):
     changes: list[PriceChange]
     rejected: list[RejectedRow]
     unseen: dict[str, str]
+    failed: dict[str, str] = Field(default={})
+    """Providers of which nothing was seen, and why; the others are as if nothing had happened."""
 
 
-def refresh(catalogue: Catalogue, items: Iterable[Item], today: date) -> Refresh:
+class Live(NamedTuple):
+    """What a source has today."""
+
+    items: Sequence[Item]
+    failed: Mapping[str, str]
+    """Our name of a provider that it has nothing of, and why."""
+
+
+def refresh(
+    catalogue: Catalogue,
+    items: Iterable[Item],
+    today: date,
+    failed: Mapping[str, str] | None = None,
+) -> Refresh:
     """What ``items``, seen ``today``, would change in ``catalogue``.
 
-    A price that stayed the same is a change too where its day is older.
+    A price that stayed the same is a change too where its day is older. ``failed``: as in :class:`Live`.
     """
-    sightings = seen_prices(catalogue.offers.values(), items)
+    failed = failed or {}
+    known = catalogue.offers.values()
+    sightings = seen_prices([offer for offer in known if offer.provider not in failed], items)
     changes = []
     for name, seen in sightings.prices.items():
         machine = catalogue.offer(name).machine
@@ -139,7 +156,13 @@ def refresh(catalogue: Catalogue, items: Iterable[Item], today: date) -> Refresh
             changes.append(
                 PriceChange(offer=name, old=old, new=new, source=seen.source, as_of=today)
             )
-    return Refresh(changes=changes, rejected=sightings.rejected, unseen=sightings.unseen)
+    unseen = {offer.name: failed[offer.provider] for offer in known if offer.provider in failed}
+    return Refresh(
+        changes=changes,
+        rejected=sightings.rejected,
+        unseen=sightings.unseen | unseen,
+        failed=dict(failed),
+    )
 
 
 def seen_prices(offers: Iterable[Offer], items: Iterable[Item]) -> Sightings:
@@ -405,15 +428,17 @@ def _diff(old: str, new: str, name: str) -> str:
 # --- gpuhunt -------------------------------------------------------------------------------------
 
 
-def live_items() -> Iterator[Item]:
+def live_items() -> Live:
     """Rows of gpuhunt's catalogue of today, for the providers that we have offers of.
+
+    A provider whose rows cannot be read, or are not there, costs itself and no other.
 
     With ``GPUHUNT_CATALOG_DIR`` set, gpuhunt reads ``aws.csv``, ``azure.csv`` and ``gcp.csv`` from
     that folder and needs no network.
 
     Raises:
         MissingRequirement: gpuhunt is not installed.
-        InputError: its catalogue cannot be reached, or lacks a provider.
+        InputError: its catalogue cannot be reached, or has no provider at all.
     """
     try:
         gpuhunt = importlib.import_module("gpuhunt")
@@ -431,19 +456,39 @@ def live_items() -> Iterator[Item]:
     try:
         if folder is None:
             catalogue.load()
-        rows = {name: catalogue.query(provider=name) for name in PROVIDERS.values()}
-    except Exception as error:  # whatever the network, the archive or the files hold
-        raise InputError(
-            f"gpuhunt's catalogue cannot be read ({' '.join(str(error).split())[:200]})",
-            where=folder,
-            todo="Try again with an internet connection, or set GPUHUNT_CATALOG_DIR to a folder "
-            "with its files aws.csv, azure.csv and gcp.csv",
-        ) from error
+        found, failed = _by_provider(catalogue)
+    except Exception as error:  # whatever the network or the archive hold
+        raise _unreadable(_said(error), folder) from error
     finally:
         socket.setdefaulttimeout(waited)
-    if empty := [name for name, found in rows.items() if not found]:
-        raise InputError(
-            f"gpuhunt's catalogue has no prices of {', '.join(empty)} now",
-            where=folder, todo="Try again later",
-        )  # fmt: skip
-    return itertools.chain.from_iterable(rows.values())
+    if len(failed) == len(PROVIDERS):
+        raise _unreadable("; ".join(f"{name}: {why}" for name, why in failed.items()), folder)
+    return Live(found, failed)
+
+
+def _by_provider(catalogue: Any) -> tuple[list[Item], dict[str, str]]:
+    found: list[Item] = []
+    failed = {}
+    for ours, theirs in PROVIDERS.items():
+        try:
+            rows = catalogue.query(provider=theirs)
+        except Exception as error:  # whatever its file holds
+            failed[ours] = f"gpuhunt's rows of {ours} cannot be read ({_said(error)})"
+            continue
+        found += rows
+        if not rows:
+            failed[ours] = f"gpuhunt has no prices of {ours} now"
+    return found, failed
+
+
+def _said(error: Exception) -> str:
+    return shorten(" ".join(str(error).split()), 200)
+
+
+def _unreadable(why: str, folder: str | None) -> InputError:
+    return InputError(
+        f"gpuhunt's catalogue cannot be read ({why})",
+        where=folder,
+        todo="Try again with an internet connection, or set GPUHUNT_CATALOG_DIR to a folder "
+        "with its files aws.csv, azure.csv and gcp.csv",
+    )
