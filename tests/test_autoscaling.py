@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,79 @@ def test_an_hpa_that_is_far_over_its_target_doubles_every_15_s(tmp_path: Path) -
     first = [(time, count) for time, count in steps_of(played) if time < 700]
     # At 610 s it was busy for 10 of the last 15 s: ceil(1 · 0.667 / 0.2) = 4.
     assert first == [(0.0, 1), (610.0, 4), (625.0, 8), (640.0, 16), (655.0, 32), (670.0, 64), (685.0, 100)]  # fmt: skip
+
+
+QUIET: dict[str, Any] = {"min_replicas": 3, "max_replicas": 9, "target": 0.9}
+EDGY = {"min_replicas": 1, "max_replicas": 9, "target": 0.55, "down_stabilisation": 60.0}
+FULL = {"min_replicas": 1, "max_replicas": 2, "target": 0.2}
+EXACT = {"min_replicas": 1, "max_replicas": 9, "target": 0.5, "tolerance": 0.0, "period": 5.0}
+
+
+@pytest.mark.parametrize("patience", [None, 0.5], ids=["patient", "some leave"])
+@pytest.mark.parametrize("broken", [False, True], ids=["whole", "failing"])
+@pytest.mark.parametrize(
+    "options", [QUIET, EDGY, FULL, EXACT], ids=["quiet", "edgy", "full", "exact"]
+)
+def test_an_autoscaler_that_is_not_asked_does_what_it_would_have_done(
+    options: dict[str, Any], broken: bool, patience: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    honest = Scaling.desired
+
+    def desired(self: Scaling, seen: Observed) -> int:
+        asked.append(seen.now_s)
+        return honest(self, seen)
+
+    def played() -> tuple[Any, Any, int]:
+        asked.clear()
+        changes: dict[str, Any] = {"failures": {"mtbf": 900.0, "mttr": 60.0}} if broken else {}
+        if patience:
+            changes["admission"] = {"timeout": patience}
+        deployment = real_time(
+            kind="real_time", scaling={"name": "hpa", **options},
+            start_up={"node": 20.0, "image_pull": 0.0, "model_load": 10.0}, **changes,
+        )  # fmt: skip
+        workload = Workload.model_validate(
+            {
+                "sources": 6,
+                "arrivals": {"name": "poisson", "rate": 2.0},
+                "active": {"start": 3600.0, "end": 9000.0},
+            }
+        )
+        one = job(deployment, profiles={"d": profile({1: [0.1, 0.2]})}, workload=workload)
+        return play_replication(one)[0], play(one)[0].events, len(asked)
+
+    monkeypatch.setattr(Scaling, "desired", desired)
+    seldom_asked = played()
+    monkeypatch.setattr(Scaling, "calm", lambda self, seen: None)
+    always_asked = played()
+    assert seldom_asked[:2] == always_asked[:2]
+    assert seldom_asked[2] < always_asked[2] / 2
+
+
+def test_calm_is_where_the_wish_stays_the_same() -> None:
+    """Every level between is asked, and a hair beyond either end says something else."""
+    for least, there, wish, target in itertools.product(
+        (1, 2, 4), range(4, 8), range(1, 8), (0.3, 0.8)
+    ):
+        options = hpa.Options(min_replicas=least, max_replicas=8, target=target)
+        history: Any = [(0.0, max(wish, least), 0)]
+        levels = hpa.calm(options, observed(0.0, there), history)
+        if wish > there:
+            assert levels is None
+            continue
+        assert levels is not None
+
+        def asked(busy: float) -> int:
+            wanted = hpa._wish(options, observed(15.0, there, busy=busy))  # noqa: B023
+            return min(max(wanted, least), 8)  # noqa: B023
+
+        low, high = max(levels[0], 0.0), min(levels[1], 2.0)
+        inside = [low + (high - low) * share for share in (0.001, 0.3, 0.7, 0.999)]
+        assert {asked(busy) for busy in inside} <= {max(wish, least)}
+        if levels[0] > 0:
+            assert asked(low - 1e-6) < max(wish, least)
+        assert asked(high + 1e-6) > max(wish, least)
 
 
 def observed(now_s: float, replicas: int, **changes: Any) -> Observed:

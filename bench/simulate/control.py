@@ -6,6 +6,7 @@ to it that they get them, with everything that takes time on the way.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ import numpy as np
 import simpy
 
 from bench.simulate.moments import Steps, control
-from bench.simulate.plane import Pool, Trigger
+from bench.simulate.plane import Calm, Pool, Trigger
 from bench.simulate.scaling import PHASE, Observed, Scaling
 from bench.ticks import FOREVER, Ticks, ticks, to_seconds
 
@@ -138,6 +139,10 @@ class Replicas:
     def wanted(self) -> int:
         """Replicas that are ready, starting or being mended."""
         return sum(r.state in ("starting", "ready", "broken") for r in self._replicas)
+
+    def all_ready(self, number: int) -> bool:
+        """Whether there are so many, and each is ready."""
+        return len(self._replicas) == number == self.ready
 
     @property
     def ready(self) -> int:
@@ -372,7 +377,8 @@ class Replicas:
 
 
 def autoscale(replicas: Replicas, pool: Pool, policy: Scaling) -> Steps:
-    """Ask the policy every period, and do what it wants.
+    """Ask the policy every period, and do what it wants; not at all while the pool is so calm that it would
+    want the same.
 
     A service that was scaled to zero sleeps until a request wakes it: there is nothing to ask, and a
     day has some ten thousand periods.
@@ -398,7 +404,26 @@ def autoscale(replicas: Replicas, pool: Pool, policy: Scaling) -> Steps:
             in_service=seen.in_service,
         )
         _scale(replicas, pool, policy.desired(observed))
-        yield replicas.wait(policy.period_s)
+        calm = _calm(replicas, observed, policy, before, period)
+        stirred = None if calm is None else pool.stirred(calm)
+        if stirred is None:
+            yield replicas.wait(policy.period_s)
+        else:
+            before, since = yield stirred
+            policy.passed(to_seconds(since))
+
+
+def _calm(
+    replicas: Replicas, observed: Observed, policy: Scaling, busy: int, period: int
+) -> Calm | None:
+    """Between which levels the policy need not be asked; ``None`` where it must be each time."""
+    levels = policy.calm(observed) if replicas.all_ready(observed.replicas) else None
+    if levels is None:
+        return None
+    whole = period * observed.ready
+    hair = whole // 10_000_000 + 1  # so near to a level, the policy decides itself
+    low, high = (min(max(level, -1.0), 2.0) * whole for level in levels)
+    return Calm(replicas.now, busy, period, math.ceil(low) + hair, math.floor(high) - hair)
 
 
 def sleep_when_empty(replicas: Replicas, pool: Pool, policy: Scaling) -> None:

@@ -174,6 +174,25 @@ class Pool(Protocol):
 
     def seen(self) -> Seen: ...
 
+    def stirred(self, calm: Calm) -> simpy.Event | None:
+        """When the pool is no longer calm: the first look at which it is not, with what :class:`Calm` calls
+        ``busy`` and ``since`` of the look before. ``None`` where somebody must look each time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Calm:
+    """An autoscaler that looks every ``period`` would change nothing while servers are as busy as this."""
+
+    since: int
+    """The last look."""
+    busy: int
+    """Server-ticks spent on requests until then."""
+    period: int
+    low: int
+    """The fewest server-ticks of a period."""
+    high: int
+
 
 @dataclass(frozen=True)
 class Seen:

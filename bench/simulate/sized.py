@@ -7,7 +7,7 @@ then on its means are those of this workload.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 
 from bench.errors import InputError
@@ -23,7 +23,7 @@ POOR = 0.1
 
 
 def sized(scenario: ResolvedScenario, profiles: Mapping[str, Profile]) -> dict[str, Profile]:
-    """The profiles, as if measured on the requests of the scenario.
+    """The profiles, those of the scenario's arms as if measured on its requests.
 
     Profiles without sizes stay as they are. Done twice, it changes nothing.
 
@@ -38,15 +38,14 @@ def sized(scenario: ResolvedScenario, profiles: Mapping[str, Profile]) -> dict[s
         _require_one_source(workload)
         _require_one_unit([profiles[name] for name in used & profiles.keys()])
     return {
-        name: profile if profile.sizes is None else _of(profile, said, used)
+        name: _of(profile, said) if name in used and profile.sizes is not None else profile
         for name, profile in profiles.items()
     }
 
 
-def _of(profile: Profile, said: Distribution | None, used: Collection[str]) -> Profile:
+def _of(profile: Profile, said: Distribution | None) -> Profile:
     sizes = said or listed(profile.sizes.inputs if profile.sizes else [])
-    if profile.arm in used:
-        _require_short(profile, sizes)
+    _require_short(profile, sizes)
     return profile.for_requests(sizes.mean, sizes.least, sizes.largest_of)
 
 

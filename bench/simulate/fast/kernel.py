@@ -54,13 +54,14 @@ def advance(pool: PoolData, until: int, last: bool) -> int:
     Who gives up in that moment does so after control has acted in it, and so in the next advance; or
     in this one, if it is the ``last``.
 
-    A trigger that is being watched for ends the advance with the moment it happens in. When ``until``
+    A trigger that is being watched for ends the advance with the moment it happens in, and so does a look
+    that finds the pool no longer calm. When ``until``
     is reached, ``registers.next`` is when something happens next, unless control acts before.
     """
     state, settings, rows, out = pool.state, pool.settings, pool.rows, pool.out
     r = state.registers[0]
     while True:
-        if r.woken or r.emptied:
+        if r.woken or r.emptied or r.stirred:
             until, last = r.now, False
         if settings.closed:
             if r.rows - r.cursor <= r.used and not r.last:
@@ -77,6 +78,9 @@ def advance(pool: PoolData, until: int, last: bool) -> int:
         ends, asks = top_key(state.finishes), top_key(state.alarms)
         next_time = min(ends, comes, asks)
         gives_up = top_key(state.leaves)
+        if r.look <= until and r.look < next_time and r.look <= gives_up:
+            _look(state)
+            continue
         if gives_up < next_time and gives_up < until + last:
             r.now = gives_up
             _give_up(pool, state.leaves.order[0], gives_up)
@@ -88,11 +92,23 @@ def advance(pool: PoolData, until: int, last: bool) -> int:
         if ends == next_time:
             _end_service(pool, take(state.finishes), next_time)
         elif comes == next_time:
-            before = min(ends, asks, until + 1)
+            before = min(ends, asks, until + 1, r.look + 1)
             if not (settings.plain and _join_freely(pool, before)):
                 _next_request(pool, next_time)
         else:
             _dispatch(pool, take(state.alarms), next_time)
+
+
+@compiled
+def _look(state: State) -> None:
+    """As an autoscaler would, whom nothing has to be told while the pool is calm."""
+    r = state.registers[0]
+    batches, _ = remaining(state.servers, r.look)
+    busy = r.busy - batches
+    if r.low <= busy - r.looked <= r.high:
+        r.looked, r.look = busy, r.look + r.period
+    else:
+        r.now, r.stirred, r.look = r.look, 1, FOREVER
 
 
 @compiled

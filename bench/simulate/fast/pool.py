@@ -20,7 +20,7 @@ from bench.simulate.fast.state import (
     settings_of,
 )
 from bench.simulate.moments import control_at
-from bench.simulate.plane import PoolSpec, Seen, Trigger
+from bench.simulate.plane import Calm, PoolSpec, Seen, Trigger
 
 SLOTS = 1024
 OUTPUT_ROWS = 1 << 14
@@ -49,6 +49,7 @@ class Pool:
         self._quiet_before = 0
         self.watch_wake = self.watch_empty = False
         self.on_trigger: Callable[[Trigger], None] = lambda trigger: None
+        self._stirred = env.event()
         if spec.users:
             while len(self._held) <= spec.users and not self._registers["last"]:
                 self._more_input()
@@ -78,6 +79,10 @@ class Pool:
         """Tell of what was watched for, in the order in which it happened."""
         registers = self._registers
         woken, emptied = int(registers["woken"]), int(registers["emptied"])
+        if registers["stirred"]:
+            registers["stirred"] = 0
+            control_at(self._env, int(registers["now"]), self._no_longer_calm)
+            return True
         if not woken and not emptied:
             return False
         registers["woken"] = registers["emptied"] = 0
@@ -85,6 +90,10 @@ class Pool:
             if happened:
                 control_at(self._env, int(registers["now"]), self._calls(trigger))
         return True
+
+    def _no_longer_calm(self) -> None:
+        registers = self._registers
+        self._stirred.succeed((int(registers["looked"]), int(self._env.now - registers["period"])))
 
     def _calls(self, trigger: str) -> Callable[[], None]:
         return lambda: self.on_trigger(trigger)  # type: ignore[arg-type]
@@ -100,7 +109,8 @@ class Pool:
         while True:
             status = kernel.advance(self._data, until, last)
             if status == kernel.REACHED:
-                self._reached, self._quiet_before = int(registers["now"]), int(registers["next"])
+                self._reached = int(registers["now"])
+                self._quiet_before = min(int(registers["next"]), int(registers["look"]))
                 break
             if status == kernel.NEEDS_INPUT:
                 self._more_input()
@@ -143,6 +153,7 @@ class Pool:
         registers["watch_wake"], registers["watch_empty"] = self.watch_wake, self.watch_empty
         now = int(self._env.now)
         self._reached, self._quiet_before = -1, 0
+        registers["low"], registers["high"] = 1, 0  # whoever looks next must decide
         action(self._data, *arguments, now)
         self.watch_wake, self.watch_empty = (
             bool(registers["watch_wake"]),
@@ -161,6 +172,14 @@ class Pool:
 
     def give_work(self, items: int) -> None:
         self._act(kernel.give_work, items)
+
+    def stirred(self, calm: Calm) -> simpy.Event:
+        registers = self._registers
+        registers["look"], registers["looked"] = calm.since + calm.period, calm.busy
+        registers["period"], registers["low"], registers["high"] = calm.period, calm.low, calm.high
+        self._quiet_before = min(self._quiet_before, calm.since + calm.period)
+        self._stirred = self._env.event()
+        return self._stirred
 
     def left(self, server: int) -> int:
         return int(self._state.servers["left"][server])

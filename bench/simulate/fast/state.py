@@ -21,7 +21,10 @@ REGISTERS = (
     "now", "next", "cursor", "rows", "last", "written", "free", "used", "waiting", "in_service",
     "ready", "turn", "busy", "filling", "batches", "served", "work", "work_serial",
     "work_done", "work_ended", "watch_wake", "watch_empty", "woken", "emptied", "triggers",
+    "look", "looked", "period", "low", "high", "stirred",
 )  # fmt: skip
+"""``look`` is when an autoscaler looks next, and ``FOREVER`` where it looks by itself; ``looked`` what servers had
+been busy by the look before, and ``low`` and ``high`` what they may be until the next."""
 _REGISTERS = np.dtype([(name, "i8") for name in REGISTERS])
 _SLOT = np.dtype(
     [
@@ -182,8 +185,10 @@ def new_state(spec: PoolSpec) -> State:
     servers["left"] = servers["finish"] = FOREVER
     queues = np.zeros(spec.servers + 1, _QUEUE)
     queues["head"] = queues["tail"] = -1
+    registers = np.zeros(1, _REGISTERS)
+    registers["look"] = FOREVER
     return State(
-        registers=np.zeros(1, _REGISTERS),
+        registers=registers,
         servers=servers,
         queues=queues,
         ready=np.zeros(spec.servers, np.int64),

@@ -21,7 +21,7 @@ from bench.simulate.moments import (
     request_comes,
     service_end,
 )
-from bench.simulate.plane import PoolSpec, Routing, Seen, Trigger
+from bench.simulate.plane import Calm, PoolSpec, Routing, Seen, Trigger
 from bench.simulate.reference.link import SharedLinks
 from bench.simulate.service import cooled, draw, joined_work
 from bench.ticks import FOREVER
@@ -407,6 +407,9 @@ class Pool:
 
     def left(self, server: int) -> int:
         return self._servers[server].left
+
+    def stirred(self, calm: Calm) -> None:
+        """Whoever wants to know looks each time."""
 
     def seen(self) -> Seen:
         busy = [s for s in self._servers if s.state == "busy"]

@@ -9,7 +9,10 @@ replicas: a request orders the first), and
 keep its memory in; it starts empty. ``grown(options, factor)`` are the options for ``factor`` times
 the traffic; a ``ValueError`` says that there are none. It may have ``first_s(options)``, the time of
 the first decision (by default one period after midnight), and ``poll_s(options)``, how often it looks
-whether a service that was scaled to zero must wake (by default it sees at once).
+whether a service that was scaled to zero must wake (by default it sees at once). A policy that is asked
+often may have ``calm(options, observed, history)``: between which shares of ``busy`` it would go on to change
+nothing while all replicas are ready (``None``: that cannot be said), and ``passed(history, now_s)``, which
+leaves ``history`` as if it had been asked until then.
 """
 
 from __future__ import annotations
@@ -64,6 +67,19 @@ class Scaling:
     def desired(self, observed: Observed) -> int:
         wish: int = self._module.desired(self._options, observed, self._history)
         return wish
+
+    def calm(self, observed: Observed) -> tuple[float, float] | None:
+        """Between which shares of ``busy`` it need not be asked, if that can be said."""
+        if self.idle_s is not None or not hasattr(self._module, "calm"):
+            return None
+        levels: tuple[float, float] | None = self._module.calm(
+            self._options, observed, self._history
+        )
+        return levels
+
+    def passed(self, now_s: float) -> None:
+        """It was calm until then."""
+        self._module.passed(self._history, now_s)
 
 
 def grown(part: Choice, factor: float) -> Choice:

@@ -95,6 +95,7 @@ def followed(options: Behaviour, wish: int, observed: Observed, history: History
     ``history`` keeps when, the wish, and the change that was made.
     """
     now, current = observed.now_s, observed.replicas
+    wish = min(max(wish, options.min_replicas, 1), options.max_replicas)
     limits = [*options.scale_up, *options.scale_down]
     longest = max(
         options.up_stabilisation, options.down_stabilisation, *(limit.period for limit in limits)
@@ -113,6 +114,11 @@ def followed(options: Behaviour, wish: int, observed: Observed, history: History
         history.pop()  # the same wish, later, says all that it said
     history.append((now, wish, decided - current))
     return decided
+
+
+def passed(history: History, now_s: float) -> None:
+    """The same wish as ever, until then."""
+    history[-1] = (now_s, *history[-1][1:])
 
 
 def _settled(options: Behaviour, wish: int, observed: Observed, history: History) -> int:

@@ -19,6 +19,7 @@ from bench.simulate.scaling._kubernetes import (
     first_s,
     followed,
     grown,
+    passed,
     period_s,
 )
 from bench.units import Fraction
@@ -38,6 +39,23 @@ def desired(options: Options, observed: Observed, history: History) -> int:
     return followed(options, _wish(options, observed), observed, history)
 
 
+def calm(options: Options, observed: Observed, history: History) -> tuple[float, float] | None:
+    """Where the wish stays what it has been for as long as it matters."""
+    if len(history) != 1 or history[0][2] or history[0][1] > observed.replicas:
+        return None
+    wish, there = history[0][1], observed.replicas
+    low, high = (wish - 1) / there, wish / there
+    if wish == there:
+        low, high = min(low, 1 - options.tolerance), 1 + options.tolerance
+    else:
+        high = min(high, 1 - options.tolerance)
+    if wish == max(options.min_replicas, 1):
+        low = -math.inf
+    if wish == options.max_replicas:
+        high = math.inf
+    return low * options.target, high * options.target
+
+
 def _wish(options: Options, observed: Observed) -> int:
     """As in Kubernetes' ``replica_calculator.go``: replicas that start dampen scaling up."""
     ratio = observed.busy / options.target
@@ -52,5 +70,6 @@ def _wish(options: Options, observed: Observed) -> int:
 
 
 __all__ = [
-    "Options", "bounds", "desired", "fewest", "first_s", "grown", "idle_s", "period_s",
+    "Options", "bounds", "calm", "desired", "fewest", "first_s", "grown", "idle_s", "passed",
+    "period_s",
 ]  # fmt: skip
