@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.compare import Comparison, WhatIf
 from bench.cost import Costs
@@ -12,15 +13,19 @@ from bench.lock import owned
 from bench.measure import Measurement
 from bench.plan import Plan
 from bench.prepare import Order
-from bench.report import View, build_view, render_html, render_plan, render_validation
 from bench.simulate import Simulation
 from bench.store import Run, place_of
 from bench.validate import Observation, Validation
 from bench.work import ASKED, Notify, quiet, records_of
 
+if TYPE_CHECKING:  # what draws takes half a second to load, and not every run comes to it
+    from bench.report import View
+
 
 def report(run: Run, notify: Notify = quiet) -> View:
     """Build ``report.json`` and ``report.html`` from the records of the run."""
+    from bench.report import build_view, render_html
+
     notify("report", 0, 1, "")
     view = build_view(
         header=run.header,
@@ -42,6 +47,8 @@ def report(run: Run, notify: Notify = quiet) -> View:
 
 def report_plan(run: Run) -> Plan:
     """Build ``plan.html`` from the records of a run that planned."""
+    from bench.report import render_plan
+
     found = run.load("plan.json", Plan)
     asked = run.load(ASKED, Order).simulated
     run.save_text("plan.html", render_plan(run.header, asked, found))
@@ -50,6 +57,8 @@ def report_plan(run: Run) -> Plan:
 
 def report_validation(run: Run) -> Validation:
     """Build ``validation.html`` from the records of a run that validated."""
+    from bench.report import render_validation
+
     found = run.load("validation.json", Validation)
     asked = run.load(ASKED, Order).simulated
     run.save_text(

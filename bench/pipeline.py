@@ -6,9 +6,8 @@ scenario → measurement → profile → simulation → cost → comparison → 
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 
-from bench import arrows, days, sweep
+from bench import arrows, days, pages, sweep
 from bench.measure import Measurement
 from bench.plan import Plan
 from bench.prepare import Settings, order
@@ -16,14 +15,6 @@ from bench.runner import Arrow, Table, begin, go_on
 from bench.store import Run
 from bench.validate import Session, Validation, require_up
 from bench.work import Notify, Profiles, quiet
-
-
-def _pages() -> ModuleType:
-    """What draws: half a second to load, and not every run comes to it."""
-    from bench import pages
-
-    return pages
-
 
 _MEASURED = Arrow("measurement.json", arrows.measured)
 _COMPARED = (
@@ -34,7 +25,7 @@ _COMPARED = (
     Arrow("day.parquet", days.seen),
     Arrow("sweep.parquet", sweep.swept, lambda order: order.sweep is not None),
     Arrow("what_if.json", arrows.varied),
-    Arrow("report.html", lambda work: _pages().report(work.run, work.notify)),
+    Arrow("report.html", lambda work: pages.report(work.run, work.notify)),
 )
 ARROWS: Table = {
     "measure": (_MEASURED,),
@@ -43,12 +34,12 @@ ARROWS: Table = {
     "plan": (
         _MEASURED,
         Arrow("plan.json", arrows.planned),
-        Arrow("plan.html", lambda work: _pages().report_plan(work.run)),
+        Arrow("plan.html", lambda work: pages.report_plan(work.run)),
     ),
     "validate": (
         Arrow("observed.json", arrows.observed),
         Arrow("validation.json", arrows.validated),
-        Arrow("validation.html", lambda work: _pages().report_validation(work.run)),
+        Arrow("validation.html", lambda work: pages.report_validation(work.run)),
     ),
     "observe": (Arrow("observed-run.json", arrows.visited),),
 }

@@ -46,7 +46,7 @@ class Turns:
         """Those that this process was invited to, if it was; ``threads``: ``None`` where it uses every core."""
         try:
             number, begins, core = map(int, os.environ.get(VARIABLE, "").split())
-            end = socket.socket(fileno=number)
+            end = socket.socket(fileno=os.dup(number))
         except (ValueError, OSError):
             return cls()
         return cls(end, begins=bool(begins), core=core if threads == 1 else None)
@@ -82,6 +82,11 @@ class Turns:
         cores.stay_on(None if self._cores is None else set(self._cores))
         if self._end is not None:
             self._send(_LEAVES)
+
+    def close(self) -> None:
+        """What was invited to; the invitation itself lasts as long as the process."""
+        if self._end is not None:
+            self._end.close()
 
     def _wait(self) -> None:
         if not self._alone:

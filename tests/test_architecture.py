@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,3 +149,10 @@ def test_a_function_fits_a_screen() -> None:
 
 def test_the_pipeline_fits_a_screen() -> None:
     assert len((PACKAGE / "pipeline.py").read_text().splitlines()) <= 120
+
+
+def test_a_measurement_does_not_wait_for_what_only_pages_and_fits_need() -> None:
+    """Every process of a gate loads the pipeline, and a second of it would be for nothing."""
+    code = "import bench.pipeline, bench.measure.tasks.fraud, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"matplotlib", "scipy.stats", "scipy.optimize"} & set(done.stdout.split())

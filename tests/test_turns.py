@@ -109,10 +109,12 @@ def test_one_thread_keeps_to_the_core_of_both(
     (value,) = invitation(ends[0], begins=True, core=before[-1]).values()
     ends[1].close()
     monkeypatch.setenv(VARIABLE, value)
-    with Turns.of_environment(threads):
-        ends[0].detach()  # it is that of the turns now
+    own = Turns.of_environment(threads)
+    with own:
         assert cores.usable() == ([before[-1]] if stays else before)
     assert cores.usable() == before
+    own.close()
+    assert ends[0].fileno() > 0  # the next arm of the process is invited too
 
 
 def test_how_long_the_other_took_is_told(ends: Ends) -> None:

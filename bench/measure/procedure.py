@@ -55,6 +55,7 @@ def measure_replicate(request: ArmRequest, note: Note) -> tuple[Replicate, Colum
         with own_faults(request.task.name):
             return procedure.run()
     finally:
+        procedure.turns.close()
         procedure.loader.close()
 
 
@@ -70,6 +71,7 @@ class _Procedure:
         self.clock = self.loader.clock
         self.rng = Streams(request.seed, request.replicate).get("measurement")
         self.recorder = Recorder(request.arm.name, request.replicate)
+        self.turns = Turns.of_environment(request.arm.device.threads)
 
     def run(self) -> tuple[Replicate, Columns, Columns]:
         process = psutil.Process()
@@ -94,7 +96,7 @@ class _Procedure:
         with _steady(), meters.running():
             profile(service, self.request, self.budget.batches_per_size, self.budget.limit_s)
             self._require_answers()
-            with service.turns:
+            with self.turns:
                 facts = self._loads(service)
         answered = self.recorder.answers()
         scores = self.task.score(_for_scoring(self.task, answered))
@@ -141,7 +143,7 @@ class _Procedure:
             self.note,
             generator_core=self.generator_core,
             concurrent=getattr(self.loader.backend, "THREAD_SAFE", False),
-            turns=Turns.of_environment(self.request.arm.device.threads),
+            turns=self.turns,
         )
 
     def _timed(self, action: Callable[[], Any]) -> tuple[Any, float]:
