@@ -100,6 +100,20 @@ def test_an_hpa_that_is_far_over_its_target_doubles_every_15_s(tmp_path: Path) -
     assert first == [(0.0, 1), (610.0, 4), (625.0, 8), (640.0, 16), (655.0, 32), (670.0, 64), (685.0, 100)]  # fmt: skip
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When policies were asked, in seconds."""
+    times: list[float] = []
+    honest = Scaling.desired
+
+    def desired(self: Scaling, seen: Observed) -> int:
+        times.append(seen.now_s)
+        return honest(self, seen)
+
+    monkeypatch.setattr(Scaling, "desired", desired)
+    return times
+
+
 QUIET: dict[str, Any] = {"min_replicas": 3, "max_replicas": 9, "target": 0.9}
 EDGY = {"min_replicas": 1, "max_replicas": 9, "target": 0.55, "down_stabilisation": 60.0}
 FULL = {"min_replicas": 1, "max_replicas": 2, "target": 0.2}
@@ -112,15 +126,9 @@ EXACT = {"min_replicas": 1, "max_replicas": 9, "target": 0.5, "tolerance": 0.0, 
     "options", [QUIET, EDGY, FULL, EXACT], ids=["quiet", "edgy", "full", "exact"]
 )
 def test_an_autoscaler_that_is_not_asked_does_what_it_would_have_done(
-    options: dict[str, Any], broken: bool, patience: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[float] = []
-    honest = Scaling.desired
-
-    def desired(self: Scaling, seen: Observed) -> int:
-        asked.append(seen.now_s)
-        return honest(self, seen)
-
+    options: dict[str, Any], broken: bool, patience: float | None, asked: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     def played() -> tuple[Any, Any, int]:
         asked.clear()
         changes: dict[str, Any] = {"failures": {"mtbf": 900.0, "mttr": 60.0}} if broken else {}
@@ -140,7 +148,6 @@ def test_an_autoscaler_that_is_not_asked_does_what_it_would_have_done(
         one = job(deployment, profiles={"d": profile({1: [0.1, 0.2]})}, workload=workload)
         return play_replication(one)[0], play(one)[0].events, len(asked)
 
-    monkeypatch.setattr(Scaling, "desired", desired)
     seldom_asked = played()
     monkeypatch.setattr(Scaling, "calm", lambda self, seen: None)
     always_asked = played()
@@ -270,18 +277,8 @@ def test_keda_finds_the_first_request_at_its_next_poll() -> None:
     assert pool.added == [110.0]  # polls at 20, 50, 80, 110, …
 
 
-def test_a_service_that_sleeps_is_not_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_service_that_sleeps_is_not_asked(tmp_path: Path, asked: list[float]) -> None:
     """Ticks of 2 s: a day has 43,200, and this service is awake for some minutes of it."""
-    asked: list[float] = []
-    honest = Scaling.desired
-
-    def desired(self: Scaling, seen: Observed) -> int:
-        asked.append(seen.now_s)
-        return honest(self, seen)
-
-    monkeypatch.setattr(Scaling, "desired", desired)
     scaling = {"name": "scale-to-zero", "max_replicas": 100, "keep_warm": 20.0}
     played, _, _ = play(burst_job(tmp_path, scaling))
     ends = [span[2] / 1e9 for span in played.spans]

@@ -36,19 +36,20 @@ class Processes:
         self._out, self._sides, self._source = root / "out", sides, source
         self._options = {side: options_of(source, asked, side) for side in SIDES}
         self._cores = itertools.cycle(cores.usable() or [0])
-        self._core = 0
 
     def of_round(self, order: Sequence[SideName]) -> dict[SideName, Process]:
         """One process of each side: by turns where the source can, and one after the other where not."""
         if not getattr(self._source, "BY_TURNS", False):
             return {side: self.alone(side) for side in order}
-        self._core = next(self._cores)
+        core = next(self._cores)
         before = {side: controls() for side in order}
         begun = time.monotonic()
         with ExitStack() as running:
             ends = [running.enter_context(end) for end in meeting()]
             started = {
-                side: running.enter_context(self._started(side, end, begins=side == order[0]))
+                side: running.enter_context(
+                    self._started(side, end, begins=side == order[0], core=core)
+                )
                 for side, end in zip(order, ends, strict=True)
             }
             for end in ends:
@@ -65,13 +66,13 @@ class Processes:
             return self._said(side, process, begun, before)
 
     def _started(
-        self, side: SideName, end: socket | None = None, *, begins: bool = True
+        self, side: SideName, end: socket | None = None, *, begins: bool = True, core: int = 0
     ) -> AbstractContextManager[Popen[bytes]]:
         shutil.rmtree(self._out / side, ignore_errors=True)
         (self._out / side).mkdir(parents=True)
         place = self._sides.place(side)
         command = [place.python, *self._source.command(self._options[side], self._result(side))]
-        invited = {} if end is None else invitation(end, begins=begins, core=self._core)
+        invited = {} if end is None else invitation(end, begins=begins, core=core)
         return started(
             command, place.folder, {**place.variables, **invited}, self._log(side),
             () if end is None else (end.fileno(),),

@@ -195,10 +195,10 @@ def _gate_live(evidence: dict[str, Any]) -> str:
     figures = evidence["figures"]
     rules = list(figures["gates"]["equal"][0]["others"])
     lines = [
-        "| sides | gates | REGRESSED | PASS | INCONCLUSIVE | median | rounds | step named | "
+        "| sides | gates | p50 as seen | REGRESSED | PASS | INCONCLUSIVE | median | rounds | step named | "
         + " | ".join(f"{rule} alarms" for rule in rules)
         + " |",
-        "|---|---|---|---|---|---|---|---|" + "---|" * len(rules),
+        "|---|---|---|---|---|---|---|---|---|" + "---|" * len(rules),
     ]
     for kind, gates in figures["gates"].items():
         if not gates:
@@ -209,7 +209,8 @@ def _gate_live(evidence: dict[str, Any]) -> str:
         )
         alarms = ([alarm for gate in gates for alarm in gate["others"][rule]] for rule in rules)
         lines.append(
-            f"| {kind} | {len(gates)} | {verdicts['REGRESSED']} | {verdicts['PASS'] + verdicts['IMPROVED']} | "
+            f"| {kind} | {len(gates)} | {statistics.median(gate['effect'] for gate in gates):+.1%} | "
+            f"{verdicts['REGRESSED']} | {verdicts['PASS'] + verdicts['IMPROVED']} | "
             f"{verdicts['INCONCLUSIVE']} | {statistics.median(gate['seconds'] for gate in gates):.0f} s | "
             f"{statistics.median(gate['rounds'] for gate in gates):.0f} | {named} | "
             + " | ".join(f"{sum(of)} of {len(of)}" for of in alarms)
