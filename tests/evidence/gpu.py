@@ -77,10 +77,13 @@ def main() -> None:
     name = asked.name or device_name(gpu["gpu"])
     suites = sorted(SUITES.glob("gpu-*.yaml"))
     reports, settings = SUITES.parents[1] / "reports", Settings(budget=asked.budget)
-    done = [measured(s, reports / f"{s.stem}-{name}", name, settings) for s in suites]
-    if not any(suite["rows"] for suite in done):
-        raise InputError("; ".join(str(suite["failed"]) for suite in done))
-    save("gpu", {"device": name, "suites": done})
+    done = []
+    for suite in suites:
+        done.append(measured(suite, reports / f"{suite.stem}-{name}", name, settings))
+        if any(each["rows"] for each in done):  # a machine lent for minutes may end in the middle
+            save("gpu", {"device": name, "suites": done})
+    if not any(each["rows"] for each in done):
+        raise InputError("; ".join(str(each["failed"]) for each in done))
 
 
 if __name__ == "__main__":
