@@ -63,10 +63,10 @@ def model(**given: object) -> PublishedModel:
 @pytest.mark.parametrize(
     ("name", "count", "results", "devices"),
     [
-        ("throughput", 301, 2186, 34),
-        ("served", 210, 1339, 30),
-        ("latency", 129, 483, 19),
-        ("concurrency", 129, 483, 19),
+        ("throughput", 301, 2209, 34),
+        ("served", 211, 1356, 30),
+        ("latency", 129, 489, 19),
+        ("concurrency", 129, 489, 19),
         ("energy", 107, 292, 16),
         ("stream energy", 50, 108, 10),
     ],
