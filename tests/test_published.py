@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from statistics import median
@@ -322,6 +323,12 @@ def test_a_power_saving_mode_is_marked(results: list[PublishedResult]) -> None:
         ("QUALCOMM NPU 230 AIP", "qualcomm-npu-230"),
         ("NVIDIA T4", "nvidia-t4"),
         ("NVIDIA L4", "nvidia-l4"),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "nvidia-rtx-pro-6000-server"),
+        ("NVIDIA H200-NVL-141GB", "nvidia-h200-nvl"),
+        ("NVIDIA GB300", "nvidia-gb300"),
+        ("AMD Instinct MI300X 192GB HBM3", "amd-mi300x"),
+        ("AMD Instinct MI355X 288GB HBM3e", "amd-mi355x"),
+        ("Intel(R) Arc Pro(R) B60", "intel-arc-pro-b60"),
     ],
 )
 def test_an_accelerator_is_a_device(
@@ -333,7 +340,10 @@ def test_an_accelerator_is_a_device(
 
 
 def test_what_has_no_device(results: list[PublishedResult]) -> None:
-    """Processors, and parts of an accelerator that is shared, which say nothing of a whole one."""
+    """Processors, and what says nothing of a whole accelerator of one kind.
+
+    Those are shared, capped, mixed, or two on a card; and four have too few results for a device.
+    """
     known = [result for result in results if result.device is not None]
     assert {r.device for r in known} <= set(Catalogue().devices)
     others = {r.accelerator for r in results if r.device is None and r.round < "v5"}
@@ -342,6 +352,16 @@ def test_what_has_no_device(results: list[PublishedResult]) -> None:
         "NVIDIA A10-24Q", "NVIDIA H100-80C", "NVIDIA Drive-A100-PCIe", "Neuchips RecAccel",
     }  # fmt: skip
     assert sum(r.device is None for r in results if r.round < "v5") == 472 + 50
+    newest = {r.accelerator for r in results if r.device is None and r.round > "v5"}
+    whole = {
+        name for name in newest - {""}
+        if not re.search(r"Virtualized|Power Cap|Dual|\(x\d+\)", name)
+    }  # fmt: skip
+    assert whole == {
+        "NVIDIA RTX PRO 4500 Blackwell", "NVIDIA RTX 4000 Ada-PCIe-20GB",
+        "Intel(R) Arc Pro(R) B50", "AMD Instinct MI350X 288GB HBM3e",
+    }  # fmt: skip
+    assert all(sum(r.accelerator == name for r in results) < 5 for name in whole)
     assert all(r.accelerators == 0 for r in results if r.accelerator == "")
 
 
