@@ -141,6 +141,20 @@ def test_every_device_that_is_committed_is_called_as_its_file() -> None:
     assert set(Catalogue().devices) == files
 
 
+def test_a_rate_that_was_computed_is_what_its_note_computes() -> None:
+    """Cores x GHz x operations of a cycle, as the notes of processors' data sheets say it."""
+    computed = {
+        name: device.data_sheet
+        for name, device in Catalogue().devices.items()
+        if device.data_sheet is not None and device.data_sheet.provenance == "projected"
+    }
+    assert len(computed) == 9
+    for name, sheet in computed.items():
+        terms = re.findall(r"(\d+)(?: cores)? x ([\d.]+) GHz x (\d+)", sheet.note)
+        rate = sum(int(cores) * float(clock) * int(width) for cores, clock, width in terms)
+        assert sheet.fp32 == pytest.approx(rate * 1e9, rel=0.002), name
+
+
 def test_an_offer_of_ones_own(tmp_path: Path) -> None:
     known = catalogue(tmp_path, PROVIDER)
     offer = known.offer(SMALL)

@@ -98,7 +98,7 @@ def test_no_device_is_faster_than_its_peak(catalogue: Catalogue) -> None:
 @pytest.mark.parametrize(
     ("device", "said"),
     [
-        ("raspberry-pi-5", "no data sheet"),
+        ("raspberry-pi-4", "no data sheet"),
         ("aws-inferentia2", "fewer than two other devices"),
         ("nvidia-b200-sxm", "far outside"),
     ],
@@ -176,7 +176,7 @@ def test_more_replications_do_not_narrow_what_a_projection_says(
 def test_an_arm_that_is_refused_leaves_out_its_deployment_only(
     tmp_path: Path, with_a_gpu: Path
 ) -> None:
-    text = SCENARIO.replace("nvidia-t4", "raspberry-pi-5")
+    text = SCENARIO.replace("nvidia-t4", "raspberry-pi-4")
     with_a_gpu.write_text(text)
     known = load_profiles(measure_only(with_a_gpu, tmp_path / "run", INLINE)[0].path)
     comparison = simulate_only(with_a_gpu, known, INLINE)[3]

@@ -16,6 +16,7 @@ from bench.hardware.devices import Device
 from bench.hardware.offers import Offer, ProviderFile
 from bench.hardware.overrides import OverrideFile
 from bench.hardware.published import (
+    TABLES,
     PublishedModel,
     PublishedModels,
     PublishedResult,
@@ -90,7 +91,8 @@ class Catalogue:
         names = {
             name: device.name for device in self.devices.values() for name in device.published_as
         }
-        return read_results(self.folder / "published" / "mlperf_inference_closed.csv", names)
+        folder = self.folder / "published"
+        return [result for name in TABLES for result in read_results(folder / name, names)]
 
     @cached_property
     def published_models(self) -> dict[str, PublishedModel]:

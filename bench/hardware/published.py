@@ -1,14 +1,17 @@
-"""Results other people published: the MLPerf Inference table, by its own rules of reading.
+"""Results other people published: the MLPerf Inference tables, by their own rules of reading.
 
-The table (``hardware_profiles/published``) looks uniform and is not:
+The tables (``hardware_profiles/published``) look uniform and are not:
 
 1. SingleStream gives the 90th percentile of the latency; MultiStream the 99th of a query of eight
    samples, and the energy of all eight. Server gives the rate that kept a bound on the latency, and
-   no latency.
+   no latency; so does Interactive, with a tighter bound on the tokens of language models.
 2. Power is that of the whole system at the wall: watts for Offline and Server, millijoules a query
    for the streams. In rounds from 4.0 on it stands in rows of its own.
-3. Language models of round 4.1 say samples and mean tokens.
-4. The same result may stand there twice.
+3. Language models of round 4.1 say samples and mean tokens. From 5.1 on they say tokens, but for some
+   rows of Interactive, which say queries and mean tokens all the same: Llama 3.1 8B on eight B200 would
+   answer 102,903 queries a second, and gives out 146,960 tokens a second offline. Whisper says samples
+   and means tokens: an H200 would hear 4,170 samples of half a minute in a second, 35 hours of speech.
+4. The same result may stand there twice, and counts once.
 5. A platform's name says which software it ran, and whether in a power-saving mode.
 6. Of an accelerator cut into slices (MIG), the name says how many of them serve: ``(1x1g.10gb MIG)``
    is one slice in the whole system, however many accelerators ``n_acc`` counts there;
@@ -32,10 +35,13 @@ from bench.hardware.sourced import Sourced
 from bench.record import Origin, Record
 from bench.units import Bytes, Operations
 
-LoadPattern = Literal["Offline", "Server", "SingleStream", "MultiStream"]
-SAMPLES_A_QUERY = {"Offline": 1, "Server": 1, "SingleStream": 1, "MultiStream": 8}
+LoadPattern = Literal["Offline", "Server", "Interactive", "SingleStream", "MultiStream"]
+SAMPLES_A_QUERY = {
+    "Offline": 1, "Server": 1, "Interactive": 1, "SingleStream": 1, "MultiStream": 8
+}  # fmt: skip
 PERCENTILE = {"SingleStream": 90.0, "MultiStream": 99.0}
-SOURCE = "MLPerf Inference, closed division, from mlcommons/cm4mlperf-results"
+TABLES = ("mlperf_inference_closed.csv", "mlperf_inference_closed_v5.csv")
+"""In ``hardware_profiles/published``: rounds 2.0 to 4.1, and those from 5.1 on."""
 
 _GENERAL_SOFTWARE = re.compile(
     r"reference|onnxruntime|tflite|armnn|pytorch|[-_]tf[-_]|deepsparse|tvm|ncnn", re.IGNORECASE
@@ -44,9 +50,14 @@ _ONE_SLICE = re.compile(r"\(1x[^)]*\bMIG\)")
 _SAVING_MODE = re.compile("maxq", re.IGNORECASE)
 _ROUNDS = {
     "v2.0": "2022-04-06", "v2.1": "2022-09-08", "v3.0": "2023-04-05", "v3.1": "2023-09-11",
-    "v4.0": "2024-03-27", "v4.1": "2024-08-28",
+    "v4.0": "2024-03-27", "v4.1": "2024-08-28", "v5.1": "2025-09-09", "v6.0": "2026-04-01",
 }  # fmt: skip
-_IN_TOKENS = {"v4.0": ("llama2-70b",), "v4.1": ("gptj", "llama2-70b", "mixtral-8x7b")}
+"""The day on which MLCommons published a round."""
+_IN_TOKENS = {
+    "v4.0": ("llama2-70b",), "v4.1": ("gptj", "llama2-70b", "mixtral-8x7b"),
+    "v5.1": ("whisper",), "v6.0": ("whisper",),
+}  # fmt: skip
+"""Models whose rates are tokens though the table says otherwise."""
 
 
 class PublishedModel(Sourced):
@@ -123,13 +134,14 @@ class PublishedResult(Record):
         return Origin(
             subject=f"{self.model} {self.pattern} on {self.platform}",
             provenance="published",
-            source=f"{SOURCE}, {self.round}, {self.location}",
+            source=f"MLPerf Inference, closed division, from mlcommons/{_copy_of(self.round)}, "
+            f"{self.round}, {self.location}",
             as_of=_ROUNDS[self.round],
         )
 
 
 def read_results(path: Path, devices: Mapping[str, str]) -> list[PublishedResult]:
-    """Every row of the table once; ``devices``: what the catalogue calls an accelerator.
+    """Every row of a table once; ``devices``: what the catalogue calls an accelerator.
 
     Raises:
         InputError: a row that cannot be what the table's rules say.
@@ -169,9 +181,9 @@ def _result(row: Mapping[str, str], devices: Mapping[str, str]) -> PublishedResu
     if round_ not in _ROUNDS:
         raise ValueError(f"unknown round {round_!r} (allowed: {', '.join(_ROUNDS)})")
     stream = pattern in PERCENTILE
-    unit, power_unit = _UNITS[pattern]
-    if row["unit"] != unit:
-        raise ValueError(f"{pattern} in {row['unit']!r} (allowed: {unit})")
+    units, power_unit = _UNITS[pattern]
+    if row["unit"] not in units:
+        raise ValueError(f"{pattern} in {row['unit']!r} (allowed: {', '.join(units)})")
     if row["power"] and row["power_unit"] != power_unit:
         raise ValueError(f"power of {pattern} in {row['power_unit']!r} (allowed: {power_unit})")
     value = _positive("result", row["result"])
@@ -189,9 +201,7 @@ def _result(row: Mapping[str, str], devices: Mapping[str, str]) -> PublishedResu
         device=devices.get(accelerator),
         model=row["model"],
         pattern=pattern,
-        unit="tokens"
-        if not stream and row["model"].startswith(_IN_TOKENS.get(round_, ("\n",)))
-        else "samples",
+        unit="tokens" if not stream and _counts_tokens(row) else "samples",
         per_s=None if stream else value,
         latency_s=value / 1e3 if stream else None,
         power_w=None if stream else power,
@@ -200,6 +210,17 @@ def _result(row: Mapping[str, str], devices: Mapping[str, str]) -> PublishedResu
         saving=bool(_SAVING_MODE.search(row["platform"])),
         location=row["location"],
     )
+
+
+def _counts_tokens(row: Mapping[str, str]) -> bool:
+    if row["unit"] == "Tokens/s" or row["scenario"] == "Interactive":
+        return True
+    return row["model"].startswith(_IN_TOKENS.get(row["version"], ("\n",)))
+
+
+def _copy_of(round_: str) -> str:
+    """The repository that the rows of a round were read in."""
+    return f"inference_results_{round_}" if round_ > "v5" else "cm4mlperf-results"
 
 
 def _positive(key: str, text: str) -> float:
@@ -213,10 +234,11 @@ def _positive(key: str, text: str) -> float:
 
 
 _UNITS = {
-    "Offline": ("Samples/s", "Watts"),
-    "Server": ("Queries/s", "Watts"),
-    "SingleStream": ("Latency (ms)", "millijoules"),
-    "MultiStream": ("Latency (ms)", "millijoules"),
+    "Offline": (("Samples/s", "Tokens/s"), "Watts"),
+    "Server": (("Queries/s", "Tokens/s"), "Watts"),
+    "Interactive": (("Tokens/s", "Queries/s"), "Watts"),
+    "SingleStream": (("Latency (ms)",), "millijoules"),
+    "MultiStream": (("Latency (ms)",), "millijoules"),
 }
 _COLUMNS = (
     "version", "org", "platform", "accelerator", "n_acc", "model", "scenario", "result", "unit",

@@ -333,7 +333,8 @@ def served_above_offline(rows: Iterable[PublishedResult]) -> dict[str, int]:
             key = (row.round, row.submitter, row.platform, row.accelerator, row.accelerators)
             key += (row.model, row.unit)
             best[key][row.pattern] = max(row.per_s, best[key].get(row.pattern, 0.0))
-    ratios = [found["Server"] / found["Offline"] for found in best.values() if len(found) == 2]
+    both = [found for found in best.values() if {"Server", "Offline"} <= found.keys()]
+    ratios = [found["Server"] / found["Offline"] for found in both]
     return {
         "systems": len(ratios),
         "above": sum(ratio > 1 for ratio in ratios),
