@@ -18,7 +18,7 @@ MODULES = "modules"
 BUDGET = {
     "arrivals": 1500,
     "batching": 260,
-    "compare": 1950,
+    "compare": 2030,
     "cost": 750,
     "gate": 2100,
     "hardware": 1950,

@@ -67,6 +67,8 @@ class Elsewhere:
                 "device": device.name,
                 "models": [],
                 "threads": 1,
+                "weight_bytes": model.weights,
+                "activation_bytes": model.activations,
                 "status": "not checked",
                 "status_reason": "",
                 "service_s": {size: [first + size * each] for size in range(1, LARGEST_BATCH + 1)},
