@@ -19,7 +19,7 @@ BUDGET = {
     "arrivals": 1500,
     "batching": 260,
     "compare": 2030,
-    "cost": 750,
+    "cost": 860,
     "gate": 2100,
     "hardware": 1950,
     "measure": 13_450,

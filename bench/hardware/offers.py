@@ -99,6 +99,8 @@ class RentedOffer(_OfferBase):
     dearer_because: str = ""
     """Why it costs more than twice as much as in another region."""
     rate: HourPrice
+    idle: PowerDraw | None = None
+    """Of the whole machine, held and doing nothing, at the wall; ``None`` where no source says it."""
 
     @model_validator(mode="after")
     def _term(self) -> Self:
