@@ -19,7 +19,7 @@ BUDGET = {
     "arrivals": 1500,
     "batching": 260,
     "compare": 2030,
-    "cost": 860,
+    "cost": 920,
     "gate": 2100,
     "hardware": 1950,
     "measure": 13_450,

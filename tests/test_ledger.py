@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from bench import at_once
 from bench.cost import Costs, Line, lines_of
+from bench.cost.embodied import embodied
 from bench.cost.energy import EnergyUse, energy_use
 from bench.cost.held import Held
 from bench.cost.lines import AMOUNT_STEP, Ledger
@@ -75,10 +76,10 @@ def rented(rate: Decimal | str, billing_s: float = 1.0, **changes: Any) -> Offer
     )  # fmt: skip
 
 
-def bought(usd: str, draw_w: float, location: str, accelerators: int = 0) -> Offer:
+def bought(usd: str, draw_w: float, location: str, accelerators: int = 0, **changes: Any) -> Offer:
     machine = {
         **MACHINE, "kind": "purchased", "accelerators": accelerators, "purchase": price(usd),
-        "power": {"draw": draw_w, **SOURCE},
+        "power": {"draw": draw_w, **SOURCE}, **changes,
     }  # fmt: skip
     return Offer.model_validate(
         {
@@ -355,6 +356,28 @@ def test_what_is_not_known_of_energy_has_a_reason() -> None:
     )  # fmt: skip
     assert nowhere.carbon_kg is None
     assert "PUE of p is not known" in str(nowhere.carbon_reason)
+
+
+def test_making_machines_by_hand() -> None:
+    source = {"value": 1300, "low": 900, "high": 4300, **SOURCE}
+    asked = held(
+        REAL_TIME, bought("10000", 600, "on_premise", embodied_carbon=source), used(devices=2)
+    )
+    made = embodied(asked)
+    assert made.kg == pytest.approx(2 * 1.05 * 1300 / 1460)
+    said = f"{made.kg:.4f} kg a day ({made.low_kg:.4f} to {made.high_kg:.4f})"
+    assert said in " ".join(DOCUMENT.split())
+    # Apart from what it draws, and no matter of money.
+    without = held(REAL_TIME, bought("10000", 600, "on_premise"), used(devices=2))
+    assert energy_use(asked) == energy_use(without)
+    assert list(lines_of(asked)) == list(lines_of(without))
+
+
+def test_what_making_caused_is_null_where_nobody_says_it() -> None:
+    for offer in (rented("0.30"), bought("300", 12, "edge")):
+        made = embodied(held(REAL_TIME, offer, used(devices=2)))
+        assert (made.kg, made.low_kg, made.high_kg) == (None, None, None)
+        assert "no source says what making p/s caused" in made.formula
 
 
 # --- monotone ------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ class EnergyUse(Record):
     """Which kind of grid intensity."""
     g_per_kwh: float | None = None
     carbon_kg: float | None = None
-    """Of CO2 equivalents, from the energy alone: what making the machine caused is not in it."""
+    """Of CO2 equivalents, from the energy alone: what making the machine caused is ``Embodied``."""
     carbon_reason: str | None = None
     origins: list[Origin]
 

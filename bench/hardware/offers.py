@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from bench.hardware.assumptions import EmbodiedCarbon
 from bench.hardware.sourced import (
     Day,
     HourPrice,
@@ -119,6 +120,8 @@ class PurchasedOffer(_OfferBase):
     kind: Literal["purchased"] = "purchased"
     purchase: PurchasePrice
     power: PowerDraw
+    embodied_carbon: EmbodiedCarbon | None = None
+    """``None`` where no source says what making it caused."""
     region: str = "any"
 
     def name_at(self, provider: str) -> str:

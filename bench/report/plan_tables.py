@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.plan import Plan, Planned
+from bench.record import Estimate
 from bench.report.terminal import plain
 from bench.units import format_seconds, format_usd
 
@@ -54,21 +55,25 @@ def _blocks(plan: Plan) -> Iterator[RenderableType]:
             yield plain(f"–  {offers[0]}{more}: {reason}")
 
 
+def _kg(estimate: Estimate) -> str:
+    return "–" if estimate.value is None else f"{estimate.value:.3g}"
+
+
 def _table(rows: Sequence[Planned]) -> Group:
     """Two lines each: what it is, and its figures."""
     figures = Table(box=None, pad_edge=False)
-    for heading in ("", "$/million", "$/month", "p99", "kg CO2e/million", "rests on"):
+    headings = ("", "$/million", "$/month", "p99", "kg CO2e/million", "of making", "rests on")
+    for heading in headings:
         figures.add_column(heading, no_wrap=True)
     names = []
     for number, planned in enumerate(rows, 1):
         entry = planned.entry
-        carbon = entry.carbon_kg_per_million.value
         figures.add_row(
             str(number),
             format_usd(entry.usd_per_million.value),
             format_usd(entry.usd_per_month.value),
             format_seconds(entry.p99_s.value),
-            "–" if carbon is None else f"{carbon:.3g}",
+            *map(_kg, (entry.carbon_kg_per_million, entry.embodied_kg_per_million)),
             entry.provenance,
         )
         alike = f" (and {planned.alike} like it)" if planned.alike else ""
