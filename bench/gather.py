@@ -9,11 +9,13 @@ from pathlib import Path
 from bench.errors import InputError, MeasurementInvalid, UnknownName
 from bench.hardware import Catalogue, Offer, Refresh, as_patch, expired, live_items, refresh
 from bench.measure import FailedArm, task_work
-from bench.plan import Runs
+from bench.plan import Runs, Unknown, together
 from bench.profile import Elsewhere, Profile, Refused, file_name, keep
 from bench.scenario import STAGE, Arm, Choice, ResolvedScenario
 from bench.store import Run, read_record
 
+TODAYS_PRICE = "Give today's price in a file of overrides (--overrides)"
+STAND_IN = "Measure on such a machine, or name it in `stands_for` of the device that was measured"
 MAKERS = "makers-software"
 """The backend of an arm whose figures were published or projected."""
 
@@ -182,7 +184,7 @@ def usable(
 
 def runs_of(
     scenario: ResolvedScenario, measured: Mapping[str, Profile], catalogue: Catalogue
-) -> tuple[list[Runs], dict[str, Profile], dict[str, str]]:
+) -> tuple[list[Runs], dict[str, Profile], list[Unknown]]:
     """What can run on every offer; the profiles of all arms; and offers of which nothing is known.
 
     A machine without accelerators runs the arms that the scenario puts on a device that may stand
@@ -192,24 +194,25 @@ def runs_of(
     whole = [arm for arm in scenario.distinct_arms if arm.stage is None]
     base = _base({arm.name: measured[arm.name] for arm in whole if arm.name in measured})
     country = scenario.scenario.workload.country
-    runs, refused = [], expired(catalogue.offers)
+    runs, refused, old = [], list[tuple[Offer, str, str]](), expired(catalogue.offers)
     for offer in catalogue.offers.values():
-        if offer.name in refused:
+        if offer.name in old:
+            refused.append((offer, old[offer.name], TODAYS_PRICE))
             continue
         arms = [arm for arm in whole if arm.name in profiles and _fits(scenario, arm, offer)]
         try:
             if not arms and offer.machine.device is not None and base is not None:
                 arms = list(_there(offer, elsewhere, base, catalogue, profiles))
         except Refused as error:
-            refused[offer.name] = str(error)
+            refused.append((offer, error.what, error.todo or ""))
             continue
         if arms:
             runs.append(
                 Runs(offer, catalogue.region_of(offer, country), arms, _is_phone(offer, catalogue))
             )
         else:
-            refused[offer.name] = "nothing was measured on a device like its machine"
-    return runs, profiles, refused
+            refused.append((offer, "nothing was measured on a device like its machine", STAND_IN))
+    return runs, profiles, together(refused)
 
 
 def _elsewhere(

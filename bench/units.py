@@ -49,6 +49,7 @@ UNITS: Final[dict[str, dict[str, float]]] = {
     "work": {"MFLOP": 1e6, "GFLOP": 1e9, "TFLOP": 1e12, "PFLOP": 1e15},
     "power": {"mW": 1e-3, "W": 1.0, "kW": 1e3},
     "carbon intensity": {"g/kWh": 1.0, "kg/kWh": 1e3},
+    "greenhouse gases": {"kg": 1.0, "t": 1e3},
     "energy": {"J": 1.0, "Wh": 3600.0, "kWh": 3.6e6},
     "fraction": {"%": 0.01, "": 1.0},
 }  # fmt: skip
@@ -208,6 +209,7 @@ Joules = Annotated[
     float, Field(gt=0), _within(1e-6, 1e12, "a microjoule to 277 MWh", _CHARGE), _quantity("energy")
 ]
 GramsPerKWh = Annotated[float, Field(ge=0), _quantity("carbon intensity")]
+Kilograms = Annotated[float, Field(gt=0), _quantity("greenhouse gases")]
 Bytes = Annotated[float, Field(gt=0, le=1e15), _quantity("size")]
 BytesPerSecond = Annotated[float, Field(gt=0), _quantity("memory bandwidth")]
 LEAST_SIZE: Final = 1e-6

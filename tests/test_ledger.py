@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 
 from bench import at_once
 from bench.cost import Costs, Line, lines_of
-from bench.cost.energy import energy_use
+from bench.cost.embodied import embodied
+from bench.cost.energy import EnergyUse, energy_use
 from bench.cost.held import Held
 from bench.cost.lines import AMOUNT_STEP, Ledger
 from bench.gather import load_profiles
 from bench.hardware import Assumptions, Catalogue, Offer
+from bench.measure import PowerReading
 from bench.prepare import Settings
 from bench.profile import SampleEnergy
-from bench.record import Origin
+from bench.record import Estimate, Origin
 from bench.scenario import (
     BatchDeployment,
     EdgeDeployment,
@@ -74,10 +76,10 @@ def rented(rate: Decimal | str, billing_s: float = 1.0, **changes: Any) -> Offer
     )  # fmt: skip
 
 
-def bought(usd: str, draw_w: float, location: str, accelerators: int = 0) -> Offer:
+def bought(usd: str, draw_w: float, location: str, accelerators: int = 0, **changes: Any) -> Offer:
     machine = {
         **MACHINE, "kind": "purchased", "accelerators": accelerators, "purchase": price(usd),
-        "power": {"draw": draw_w, **SOURCE},
+        "power": {"draw": draw_w, **SOURCE}, **changes,
     }  # fmt: skip
     return Offer.model_validate(
         {
@@ -241,6 +243,110 @@ def test_carbon_by_hand(kind: str, grams: float, kg: float) -> None:
     assert "energy" not in {line.item for line in lines_of(asked)}  # the rate has it
 
 
+def idle(watts: float) -> dict[str, Any]:
+    return {"idle": {"draw": watts, **SOURCE}}
+
+
+def test_machines_at_rest_by_hand() -> None:
+    asked = held(
+        REAL_TIME, rented("0.30", **idle(60)), used(served=1_000_000, holdings=hours((0, 24), (0, 24))),
+        region=Catalogue(ROOT / "hardware_profiles").regions["aws", "us-east-1"],
+        profile=profile({1: [0.01]}, sample_energy=JOULES),
+    )  # fmt: skip
+    use = energy_use(asked)
+    assert use.rest_kwh == pytest.approx(1.15 * 2.88)
+    assert use.kwh == pytest.approx(1.15 * (2.88 + 3 / 3.6))
+    assert f"1.15 × 3.7133 = {use.kwh:.4f} kWh" in " ".join(DOCUMENT.split())
+    assert "power at rest of p/s" in {origin.subject for origin in use.origins}
+    two_days = held(
+        REAL_TIME, asked.offer, used(served=2_000_000, holdings=hours((0, 48), (0, 48))), days=2,
+        region=asked.region, profile=asked.profile,
+    )  # fmt: skip
+    assert energy_use(two_days).kwh == pytest.approx(use.kwh)
+
+
+def test_what_machines_draw_at_rest_is_null_where_nobody_says_it() -> None:
+    use = energy_use(
+        held(
+            REAL_TIME, rented("0.30"), used(served=1_000_000, holdings=hours((0, 24))),
+            region=Catalogue(ROOT / "hardware_profiles").regions["aws", "us-east-1"],
+            profile=profile({1: [0.01]}, sample_energy=JOULES),
+        )
+    )  # fmt: skip
+    assert use.rest_kwh is None
+    assert "no source says what p/s draws then" in str(use.rest_reason)
+    assert use.kwh == pytest.approx(1.15)
+
+
+def test_a_busy_machine_draws_what_was_published_of_it() -> None:
+    """Four accelerators without a pause, each 100 samples/s at 2 J: 800 W, at rest or not."""
+    published = JOULES.model_copy(update={"joules": 2.0})
+    asked = held(
+        REAL_TIME, rented("0.30", accelerators=4, device="x", **idle(300)),
+        used(served=400 * 3600, holdings=hours((0, 1))),
+        region=Catalogue(ROOT / "hardware_profiles").regions["aws", "us-east-1"],
+        profile=profile({1: [0.05], 8: [0.08]}, sample_energy=published),
+    )  # fmt: skip
+    assert energy_use(asked).kwh == pytest.approx(1.15 * 0.8)
+
+
+def metered(scope: str, rest_w: float | None = 40.0) -> PowerReading:
+    """100 s of 1,000 requests at 90 W."""
+    return PowerReading(
+        source="wall", scope=scope, sensor="a meter", window_s=100, inferences=1000,
+        energy_j=Estimate(value=9000), mean_w=Estimate(value=90),
+        idle_w=Estimate.absent("not metered") if rest_w is None else Estimate(value=rest_w),
+    )  # fmt: skip
+
+
+def test_the_meter_of_the_measurement_knows_both() -> None:
+    region = Catalogue(ROOT / "hardware_profiles").regions["aws", "us-east-1"]
+    usage = used(served=36_000, holdings=hours((0, 24)))
+
+    def drawn(offer: Offer, *readings: PowerReading) -> EnergyUse:
+        known = profile({1: [0.1]}, power=list(readings), device="mine")
+        return energy_use(held(REAL_TIME, offer, usage, region=region, profile=known))
+
+    # An hour of work at 90 W, and 23 at rest.
+    whole = drawn(rented("0.30", device="mine"), metered("system"), metered("board"))
+    assert whole.kwh == pytest.approx(1.15 * (0.09 + 23 * 0.04))
+    assert whole.origins[0].provenance == "measured"
+    assert drawn(rented("0.30"), metered("system")).origins[0].provenance == "assumed"
+    # Where the meter did not see it at rest, the offer may say it.
+    said = drawn(rented("0.30", **idle(50)), metered("system", None))
+    assert said.kwh == pytest.approx(1.15 * (0.09 + 23 * 0.05))
+    # A board is a part of a machine.
+    assert drawn(rented("0.30"), metered("board")).kwh is None
+
+
+@given(
+    spans=st.lists(st.floats(0, DAY_S), max_size=4), longer=st.floats(0, DAY_S),
+    served=st.integers(0, 10**9), more=st.integers(0, 10**9), watts=st.floats(0.01, 1e4),
+)  # fmt: skip
+@settings(deadline=None, max_examples=60)
+def test_more_held_and_served_never_draws_less(
+    spans: list[float], longer: float, served: int, more: int, watts: float
+) -> None:
+    """The planner's lower bound of greenhouse gases rests on it, and knows no busy time."""
+    region = Catalogue(ROOT / "hardware_profiles").regions["aws", "us-east-1"]
+
+    def kwh(extra: bool) -> float:
+        lengths = [*(a + longer * extra for a in spans), *([longer] if extra else [])]
+        usage = used(
+            served=served + more * extra, busy_s=1e5 * extra,
+            holdings=[Holding(start_s=0, end_s=length) for length in lengths],
+        )  # fmt: skip
+        asked = held(
+            REAL_TIME, rented("0.30", **idle(watts)), usage, region=region,
+            profile=profile({1: [0.01]}, sample_energy=JOULES),
+        )  # fmt: skip
+        found = energy_use(asked).kwh
+        assert found is not None
+        return found
+
+    assert kwh(True) >= kwh(False)
+
+
 def test_what_is_not_known_of_energy_has_a_reason() -> None:
     nobody = energy_use(held(REAL_TIME, rented("0.30"), used(served=10)))
     assert nobody.kwh is None
@@ -250,6 +356,28 @@ def test_what_is_not_known_of_energy_has_a_reason() -> None:
     )  # fmt: skip
     assert nowhere.carbon_kg is None
     assert "PUE of p is not known" in str(nowhere.carbon_reason)
+
+
+def test_making_machines_by_hand() -> None:
+    source = {"value": 1300, "low": 900, "high": 4300, **SOURCE}
+    asked = held(
+        REAL_TIME, bought("10000", 600, "on_premise", embodied_carbon=source), used(devices=2)
+    )
+    made = embodied(asked)
+    assert made.kg == pytest.approx(2 * 1.05 * 1300 / 1460)
+    said = f"{made.kg:.4f} kg a day ({made.low_kg:.4f} to {made.high_kg:.4f})"
+    assert said in " ".join(DOCUMENT.split())
+    # Apart from what it draws, and no matter of money.
+    without = held(REAL_TIME, bought("10000", 600, "on_premise"), used(devices=2))
+    assert energy_use(asked) == energy_use(without)
+    assert list(lines_of(asked)) == list(lines_of(without))
+
+
+def test_what_making_caused_is_null_where_nobody_says_it() -> None:
+    for offer in (rented("0.30"), bought("300", 12, "edge")):
+        made = embodied(held(REAL_TIME, offer, used(devices=2)))
+        assert (made.kg, made.low_kg, made.high_kg) == (None, None, None)
+        assert "no source says what making p/s caused" in made.formula
 
 
 # --- monotone ------------------------------------------------------------------------------------

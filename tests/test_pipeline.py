@@ -7,6 +7,7 @@ import math
 import re
 from decimal import Decimal
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -21,7 +22,7 @@ from bench.pipeline import run
 from bench.prepare import Settings
 from bench.record import Estimate
 from bench.report import View, render_html
-from bench.simulate import Simulation
+from bench.simulate import Replication, Simulation
 from bench.store import Run, to_json
 from bench.units import format_percent, format_seconds, format_usd
 
@@ -175,6 +176,32 @@ def test_the_report_shows_power_with_its_interval_and_codes(done: Run) -> None:
     for part in ("0.25 J (0.24 J – 0.26 J)", "50 W (49 W – 51 W)", "10 W (9.5 W – 10.5 W)"):
         assert part in html
     assert "counter, board: a card [throttled-power]" in html
+
+
+def test_the_report_shows_the_making_of_machines_apart(fake_scenario: Path, tmp_path: Path) -> None:
+    text = fake_scenario.read_text()
+    bought = text.replace("civo/standard-2c-4g/any/on-demand", "on-premise/server-dual-xeon")
+    fake_scenario.write_text(bought)
+    done = run(fake_scenario, tmp_path / "own", INLINE)
+    costs = {c.deployment: c for c in done.load("costs.json", Costs).deployments}
+    cloud, (use,), (made,) = costs["cloud"], costs["cloud"].energy, costs["cloud"].embodied
+    assert made.kg is not None
+    requests = [day.done for day in _days(done, "cloud")]
+    per_million = [made.kg / number * 1e6 for number in requests]
+    assert cloud.embodied_kg_per_million.value == pytest.approx(fmean(per_million))
+    assert cloud.carbon_kg_per_day.value == use.carbon_kg  # nothing was added
+    assert costs["night"].embodied_kg_per_million.value is None
+    assert "no source says" in str(costs["night"].embodied_kg_per_million.reason)
+    table = (done.path / "report.html").read_text().split('<table class="embodied">')[1]
+    assert f"<td>{made.kg:.4g}<small>" in table[: table.index("</table>")]
+    ranked = done.load("comparison.json", Comparison).ranking
+    own = next(entry for entry in ranked if entry.deployment == "cloud")
+    assert own.embodied_kg_per_million == cloud.embodied_kg_per_million
+
+
+def _days(done: Run, name: str) -> list[Replication]:
+    simulation = done.load("simulation.json", Simulation)
+    return next(d for d in simulation.deployments if d.deployment == name).replications
 
 
 def test_a_script_for_a_name_is_text(fake_scenario: Path, tmp_path: Path) -> None:

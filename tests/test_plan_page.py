@@ -17,7 +17,7 @@ from bench import cli
 from bench.gather import load_profiles
 from bench.pages import report_plan
 from bench.pipeline import measure_only, plan
-from bench.plan import Plan, Planned
+from bench.plan import Plan, Planned, Unknown
 from bench.prepare import Order, Settings
 from bench.record import Estimate
 from bench.report import render_plan
@@ -93,9 +93,10 @@ def test_the_page_says_what_the_plan_says(planned: tuple[Run, Plan]) -> None:
     assert left_out[1:] == [f"{number:,} {why}" for why, number in found.dismissed.items()]
     assert found.refused
     refused = [text_of(row) for row in rows_of(page, "refused")]
-    assert len(refused) == len(set(found.refused.values()))
-    for offer, reason in found.refused.items():
-        assert any(offer in row and row.endswith(reason) for row in refused)
+    assert len(refused) == len(found.refused)
+    for row, unknown in zip(refused, found.refused, strict=True):
+        assert all(name in row for name in (*unknown.offers, *unknown.devices))
+        assert row.endswith(f"{unknown.reason} {unknown.todo}")
     first = re.search(r"<summary>(.*?)</summary>", page[page.index("Where every number") :])
     assert first
     assert html.unescape(first[1]).startswith(found.cheapest[0].entry.deployment)
@@ -205,7 +206,7 @@ def test_hostile_names_are_text(planned: tuple[Run, Plan]) -> None:
     bad = replaced(
         found, scenario=HOSTILE, verdict=HOSTILE, cheapest=[one], front=[one],
         near_misses=[one, *map(hostile, found.cheapest[1:])], indistinguishable=[HOSTILE, "a <b>"],
-        refused={HOSTILE: HOSTILE}, dismissed={HOSTILE: 1},
+        refused=[Unknown(reason=HOSTILE, todo=HOSTILE, devices=[HOSTILE], offers=[HOSTILE])], dismissed={HOSTILE: 1},
     )  # fmt: skip
     page = page_of(run, bad, title=HOSTILE)
     assert "<script" not in page
@@ -242,7 +243,7 @@ def test_a_plan_in_which_nothing_is_feasible(planned: tuple[Run, Plan]) -> None:
     assert len(misses) == len(none.near_misses)
     assert all("p99 is over the limit" in row for row in misses)
     assert "misses the objective" in page[page.index("<svg") : page.index("</svg>")]
-    nothing = replaced(none, near_misses=[], refused={}, dismissed={}, too_dear=0)
+    nothing = replaced(none, near_misses=[], refused=[], dismissed={}, too_dear=0)
     bare = page_of(run, nothing)
     assert "<svg" not in bare
     assert "None meets the objective" in bare

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 
+from bench.compare.device_memory import too_large
 from bench.hardware import Device, Offer
 from bench.profile import Profile
 from bench.record import Record
@@ -108,6 +109,8 @@ def misfit(part: Part, profile: Profile, offer: Offer, device: Device) -> str | 
     if needed > there * GIB:
         shared = f" for {part.per_node} replicas" if part.per_node > 1 else ""
         return f"needs {needed / 1e9:.3g} GB{shared}, the machine has {there:g} GiB"
+    if is_accelerator_of(offer, device) and (why := too_large(part, profile, offer, device)):
+        return why
     return _crowded(part, profile, offer, device)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.compare.device_memory import may_be_short
 from bench.compare.objective import Placed
 from bench.compare.rare_events import rare_events
 from bench.hardware import RentedOffer
@@ -74,6 +75,15 @@ def _more_threads_than_processors(judged: Judged) -> Iterator[Caveat]:
             )
 
 
+def _tight_accelerator(judged: Judged) -> Iterator[Caveat]:
+    for (name, part), place in zip(judged.deployment.parts.items(), judged.placed, strict=True):
+        device = judged.scenario.arms[name].device
+        if not place.accelerated or place.misfit is not None:
+            continue
+        if text := may_be_short(part, place.profile, place.offer, device):
+            yield Caveat(kind="accelerator-memory", text=text)
+
+
 def _rare(judged: Judged) -> Iterator[Caveat]:
     yield from rare_events(judged.scenario.scenario, judged.deployment, judged.result)
 
@@ -82,5 +92,6 @@ RULES: tuple[Callable[[Judged], Iterator[Caveat]], ...] = (
     _spot_without_evictions,
     _evictions_of_what_is_no_spot,
     _more_threads_than_processors,
+    _tight_accelerator,
     _rare,
 )

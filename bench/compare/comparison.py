@@ -12,7 +12,7 @@ from bench.compare.capacity import PartCapacity, capacity_plan, is_accelerator_o
 from bench.compare.caveats import caveats_of
 from bench.compare.joint import DRAWS, Joint, joint
 from bench.compare.objective import Placed, lasting, violations
-from bench.cost import CostedDeployment, Costs
+from bench.cost import NOT_COMPUTED, CostedDeployment, Costs
 from bench.profile import Profile
 from bench.record import SCHEMA_VERSION, Caveat, Estimate, Origin, Provenance, Record, worst
 from bench.scenario import Deployment, Objective, ResolvedScenario
@@ -38,6 +38,9 @@ class Ranked(Record):
     usd_per_million_useful: Estimate
     usd_per_month: Estimate
     carbon_kg_per_million: Estimate
+    """Of the energy alone."""
+    embodied_kg_per_million: Estimate = NOT_COMPUTED
+    """Of making the machines."""
     p50_s: Estimate
     p99_s: Estimate
     slo_attainment: Estimate
@@ -151,6 +154,7 @@ def entry_of(
         usd_per_million_useful=costed.usd_per_million_useful if costed else unknown,
         usd_per_month=costed.usd_per_month if costed else unknown,
         carbon_kg_per_million=costed.carbon_kg_per_million if costed else unknown,
+        embodied_kg_per_million=costed.embodied_kg_per_million if costed else unknown,
         p50_s=result.response_s["p50"],
         p99_s=result.response_s["p99"],
         slo_attainment=result.slo_attainment,

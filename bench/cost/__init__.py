@@ -1,7 +1,9 @@
 """Offers and simulated usage → an itemised ledger, energy and carbon."""
 
+from bench.cost.embodied import Embodied
 from bench.cost.energy import EnergyUse
 from bench.cost.ledger import (
+    NOT_COMPUTED,
     CostedDeployment,
     Costs,
     cost_deployment,
@@ -14,8 +16,10 @@ from bench.cost.ledger import (
 from bench.cost.lines import Ledger, Line
 
 __all__ = [
+    "NOT_COMPUTED",
     "CostedDeployment",
     "Costs",
+    "Embodied",
     "EnergyUse",
     "Ledger",
     "Line",

@@ -5,9 +5,11 @@ Users of a cloud do not pay for electricity: there, energy is carbon only.
 
 from __future__ import annotations
 
+from bench.cost.draw import draw_of
 from bench.cost.held import Held
-from bench.hardware import Intensity, IntensityKind, PurchasedOffer
+from bench.hardware import Intensity, IntensityKind, PurchasedOffer, RentedOffer
 from bench.record import Origin, Record
+from bench.units import HOUR_S
 
 KINDS: tuple[IntensityKind, ...] = ("average", "marginal", "market")
 
@@ -18,13 +20,18 @@ class EnergyUse(Record):
     part: str
     kwh: float | None
     """``None`` where nothing says what the machine draws."""
+    rest_kwh: float | None = None
+    """What of it rented machines take that are held and do nothing; ``None`` where no source says what
+    they draw then, and it is not in ``kwh``. A bought one is taken to draw its power all day."""
+    rest_reason: str | None = None
+    """Why that is not known."""
     formula: str
     """How it was computed, or why it was not."""
     intensity: IntensityKind | None = None
     """Which kind of grid intensity."""
     g_per_kwh: float | None = None
     carbon_kg: float | None = None
-    """Of CO2 equivalents, from the energy alone: what making the machine caused is not in it."""
+    """Of CO2 equivalents, from the energy alone: what making the machine caused is ``Embodied``."""
     carbon_reason: str | None = None
     origins: list[Origin]
 
@@ -61,6 +68,8 @@ def at_the_meter(held: Held) -> EnergyUse:
         return drawn.model_copy(
             update={
                 "kwh": None,
+                "rest_kwh": None,
+                "rest_reason": None,
                 "formula": f"the PUE of {held.offer.provider} is not known: regions.yaml",
             }
         )
@@ -70,6 +79,7 @@ def at_the_meter(held: Held) -> EnergyUse:
     return drawn.model_copy(
         update={
             "kwh": drawn.kwh * factor,
+            "rest_kwh": None if drawn.rest_kwh is None else drawn.rest_kwh * factor,
             "formula": f"{drawn.formula} × {factor:g}",
             "origins": [*drawn.origins, origin],
         }
@@ -78,26 +88,43 @@ def at_the_meter(held: Held) -> EnergyUse:
 
 def _drawn(held: Held) -> EnergyUse:
     machine, usage = held.offer.machine, held.usage
-    if isinstance(machine, PurchasedOffer):
-        return EnergyUse(
-            part=held.name,
-            kwh=usage.devices * machine.power.draw * 24 / 1e3,
-            formula=f"{usage.devices} × {machine.power.draw:g} W × 24 h",
-            origins=[machine.power.origin("power draw")],
-        )
-    sample = held.profile.sample_energy
-    if sample is None:
+    if isinstance(machine, RentedOffer):
+        return _drawn_by_rented(held, machine)
+    return EnergyUse(
+        part=held.name,
+        kwh=usage.devices * machine.power.draw * 24 / 1e3,
+        formula=f"{usage.devices} × {machine.power.draw:g} W × 24 h",
+        origins=[machine.power.origin("power draw")],
+    )
+
+
+def _drawn_by_rented(held: Held, machine: RentedOffer) -> EnergyUse:
+    draw, usage = draw_of(held, machine), held.usage
+    if draw is None:
         return EnergyUse(
             part=held.name,
             kwh=None,
             formula=f"no sensor measured, and nobody published, what {held.offer.name} draws",
             origins=[],
         )
+    working = usage.served * draw.beyond_rest_j / 3.6e6 / held.days
+    if draw.rest_w is None:
+        return EnergyUse(
+            part=held.name,
+            kwh=working,
+            rest_reason=f"without machines at rest: no source says what {held.offer.name} draws then",
+            formula=f"requests × {draw.joules:.3g} J at the wall",
+            origins=draw.origins,
+        )
+    hours = sum(one.end_s - one.start_s for one in usage.holdings) / HOUR_S / held.days
+    resting = hours * draw.rest_w / 1e3
     return EnergyUse(
         part=held.name,
-        kwh=usage.served * sample.joules / 3.6e6 / held.days,
-        formula=f"requests × {sample.joules:.3g} J at the wall, without idle machines",
-        origins=[sample.origin],
+        kwh=working + resting,
+        rest_kwh=resting,
+        formula=f"({hours:.4g} machine-hours × {draw.rest_w:.3g} W at rest + requests × "
+        f"{draw.beyond_rest_j:.3g} J beyond it)",
+        origins=draw.origins,
     )
 
 

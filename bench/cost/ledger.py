@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
+from pydantic import Field
+
+from bench.cost.embodied import Embodied, embodied
 from bench.cost.energy import EnergyUse, energy_use
 from bench.cost.held import Held, held_of
 from bench.cost.lines import Ledger, Line, mean_ledger
@@ -23,6 +27,7 @@ from bench.stats import interval_of
 from bench.units import MONTH_DAYS
 
 Interval = Callable[[Sequence[float]], Estimate]
+NOT_COMPUTED = Estimate.absent("the version that made this record did not compute it")
 MOVES_WITH_MACHINES = ("compute", "spot waste")
 
 
@@ -50,6 +55,10 @@ class CostedDeployment(Record):
     kwh_per_day: Estimate
     carbon_kg_per_day: Estimate
     carbon_kg_per_million: Estimate
+    """Of the energy alone."""
+    embodied: list[Embodied] = Field(default=[])
+    """Of making the machines, part by part: the same in every replication."""
+    embodied_kg_per_million: Estimate = NOT_COMPUTED
 
 
 class Costs(Record):
@@ -127,6 +136,7 @@ def cost_deployment(
             [_sum([use.kwh for use in day]) for day in energy], energy[0], interval
         ),
         **_carbon(energy, result.replications, interval),
+        **_embodied(parts[0], result.replications, interval),
     )
 
 
@@ -170,6 +180,19 @@ def _carbon(
         "carbon_kg_per_day": _over_days(kg, energy[0], interval),
         "carbon_kg_per_million": _over_days(per_million, energy[0], interval),
     }
+
+
+def _embodied(
+    parts: Sequence[Held], days: Sequence[Replication], interval: Interval
+) -> dict[str, Any]:
+    made = [embodied(held) for held in parts]
+    kg = _sum([one.kg for one in made])
+    if kg is None or not all(day.done for day in days):
+        unknown = [one.formula for one in made if one.kg is None]
+        per_million = Estimate.absent("; ".join(unknown) or _unanswered(days))
+    else:
+        per_million = interval([kg * day.days / day.done * 1e6 for day in days])
+    return {"embodied": made, "embodied_kg_per_million": per_million}
 
 
 def _unanswered(days: Sequence[Replication]) -> str:

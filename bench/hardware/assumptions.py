@@ -10,6 +10,7 @@ from bench.hardware.sourced import MOST, Sourced
 from bench.record import Provenance, Record
 from bench.units import (
     Fraction,
+    Kilograms,
     PositiveSeconds,
     Usd,
     UsdPerGB,
@@ -77,6 +78,10 @@ class TrafficPrice(Assumption[UsdPerGB]): ...
 
 
 class Choice(Assumption[IntensityKind]): ...
+
+
+class EmbodiedCarbon(Assumption[Kilograms]):
+    """Greenhouse gases of making one whole machine, in kilograms of CO2 equivalents."""
 
 
 class Assumptions(Record):

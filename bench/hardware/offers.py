@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from bench.hardware.assumptions import EmbodiedCarbon
 from bench.hardware.sourced import (
     Day,
     HourPrice,
@@ -99,6 +100,8 @@ class RentedOffer(_OfferBase):
     dearer_because: str = ""
     """Why it costs more than twice as much as in another region."""
     rate: HourPrice
+    idle: PowerDraw | None = None
+    """Of the whole machine, held and doing nothing, at the wall; ``None`` where no source says it."""
 
     @model_validator(mode="after")
     def _term(self) -> Self:
@@ -117,6 +120,8 @@ class PurchasedOffer(_OfferBase):
     kind: Literal["purchased"] = "purchased"
     purchase: PurchasePrice
     power: PowerDraw
+    embodied_carbon: EmbodiedCarbon | None = None
+    """``None`` where no source says what making it caused."""
     region: str = "any"
 
     def name_at(self, provider: str) -> str:

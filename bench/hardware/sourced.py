@@ -106,7 +106,7 @@ class StoragePrice(Price[UsdPerGBMonth]): ...
 
 
 class PowerDraw(Sourced):
-    """Electrical power of the whole device while it is in service."""
+    """Electrical power of a whole machine: in service, or at rest, as the key says."""
 
     draw: Annotated[Watts, Field(le=1e6)]
     at_the_wall: bool = True

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pydantic import field_validator
+
 from bench.compare import Joint, Ranked
+from bench.plan.unknown import Unknown
 from bench.record import SCHEMA_VERSION, Record
 from bench.scenario import Deployment
 
@@ -42,7 +45,23 @@ class Plan(Record):
     """Cheaper than the cheapest feasible, and why they fail."""
     indistinguishable: list[str]
     """Whose paired difference in cost to the cheapest includes zero."""
-    refused: dict[str, str]
-    """Offers nothing can be said of, and why."""
+    refused: list[Unknown]
+    """Offers nothing can be said of, by the reason and by what would change it."""
     joint: Joint | None = None
     """How sure the choice is among the cheapest; ``None`` in plans of before."""
+
+    @field_validator("refused", mode="before")
+    @classmethod
+    def _by_offer(cls, value: object) -> object:
+        # Plans of before said a reason of each offer, with the remedy in it.
+        if not isinstance(value, dict):
+            return value
+        return [
+            {
+                "reason": reason,
+                "todo": "",
+                "devices": [],
+                "offers": [o for o in value if value[o] == reason],
+            }
+            for reason in dict.fromkeys(value.values())
+        ]

@@ -30,6 +30,7 @@ from bench.executor import Executor
 from bench.plan.bounds import Floor, Floors
 from bench.plan.result import Plan, Planned
 from bench.plan.space import Candidate
+from bench.plan.unknown import Unknown
 from bench.profile import Profile
 from bench.scenario import ResolvedScenario
 from bench.simulate import (
@@ -61,7 +62,7 @@ def search(
     seed: int,
     executor: Executor,
     *,
-    refused: Mapping[str, str] | None = None,
+    refused: Sequence[Unknown] = (),
     method: str = "fast",
     prune: bool = True,
     notify: Notify = lambda done, total, what: None,
@@ -70,7 +71,7 @@ def search(
 
     Args:
         profiles: by arm.
-        refused: offers that no candidate could be made of, and why.
+        refused: offers that no candidate could be made of.
         prune: without, every candidate that can meet the objective is simulated.
         notify: called with (candidates settled, candidates, what is going on).
     """
@@ -84,7 +85,7 @@ def search(
             hunt.judge(members, simulation.deployments[0])
         wave *= GROWTH
     notify(len(found), len(found), hunt.so_far)
-    return hunt.plan(dict(refused or {}))
+    return hunt.plan(list(refused))
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ class _Hunt:
                 _Judged(candidate, entry_of(one, self.profiles, own, costed), costed, own)
             )
 
-    def plan(self, refused: dict[str, str]) -> Plan:
+    def plan(self, refused: list[Unknown]) -> Plan:
         feasible = sorted(self.feasible, key=lambda judged: judged.usd)
         best = feasible[0] if feasible else None
         missed = sorted(

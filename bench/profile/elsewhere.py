@@ -13,7 +13,7 @@ from bench.errors import BenchError
 from bench.hardware import Catalogue, Device, PublishedModel
 from bench.measure import Work
 from bench.profile.profile import Profile, SampleEnergy
-from bench.profile.projection import Anchor, Projected, Projector, Refused
+from bench.profile.projection import MEASURE, Anchor, Projected, Projector, Refused
 from bench.profile.projection.cells import rate_of
 from bench.record import Origin, Provenance
 from bench.store import read_record
@@ -67,6 +67,8 @@ class Elsewhere:
                 "device": device.name,
                 "models": [],
                 "threads": 1,
+                "weight_bytes": model.weights,
+                "activation_bytes": model.activations,
                 "status": "not checked",
                 "status_reason": "",
                 "service_s": {size: [first + size * each] for size in range(1, LARGEST_BATCH + 1)},
@@ -109,7 +111,8 @@ class Elsewhere:
         try:
             work = self._count()
         except BenchError as error:
-            raise Refused(f"nothing can be projected: {str(error).rstrip('.')}") from error
+            said = str(error).rstrip(".")
+            raise Refused(f"nothing can be projected: {said}", todo=MEASURE) from error
         return PublishedModel(
             name=f"the model of {Path(self._task).stem}",
             title=self._task,

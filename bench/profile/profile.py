@@ -57,6 +57,10 @@ class Profile(Record):
     first_call_s: Elapsed
     memory_bytes: int = Field(ge=0)
     """Peak resident memory of the measuring process."""
+    weight_bytes: float | None = Field(default=None, ge=0)
+    """Of the model, as they are stored; ``None`` where they were not counted."""
+    activation_bytes: float | None = Field(default=None, ge=0)
+    """All that is written while one sample is computed; ``None`` likewise."""
     input_bytes: float = Field(ge=0, le=1e15)
     output_bytes: float = Field(ge=0, le=1e15)
     accuracy: dict[str, float]

@@ -60,7 +60,6 @@ def render_plan(header: Header, scenario: ResolvedScenario, plan: Plan) -> str:
         objective=scenario.scenario.objective,
         front=plan.front[:MOST_ROWS],
         tied=[name for name in plan.indistinguishable if name not in _names(plan.cheapest)],
-        refused=_by_reason(plan.refused),
         # Escapes its own text (XML written by matplotlib); everything else is autoescaped.
         chart=Markup(plan_charts.cost_over_latency(plan, scenario.scenario.objective)),  # noqa: S704
         missing=len(_names([*plan.cheapest, *plan.front, *plan.near_misses])) - len(shown),
@@ -127,14 +126,6 @@ def _named(plan: Plan) -> dict[str, Planned]:
 
 def _names(rows: list[Planned]) -> set[str]:
     return {planned.entry.deployment for planned in rows}
-
-
-def _by_reason(refused: Mapping[str, str]) -> dict[str, list[str]]:
-    """The offers of every reason, the most frequent reason first."""
-    reasons: dict[str, list[str]] = {}
-    for offer, reason in refused.items():
-        reasons.setdefault(reason, []).append(offer)
-    return dict(sorted(reasons.items(), key=lambda item: -len(item[1])))
 
 
 def _warnings(scenario: ResolvedScenario, plan: Plan) -> list[str]:

@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.plan import Plan, Planned
+from bench.plan import Plan, Planned, Unknown
+from bench.record import Estimate
 from bench.report.terminal import plain
 from bench.units import format_seconds, format_usd
 
@@ -45,30 +46,39 @@ def _blocks(plan: Plan) -> Iterator[RenderableType]:
     for reason, number in list(plan.dismissed.items())[:ROWS]:
         yield plain(f"–  {number:,}: {reason}")
     if plan.refused:
-        yield plain(f"Nothing is known of {len(plan.refused)} offers:")
-        reasons: dict[str, list[str]] = {}
-        for offer, reason in plan.refused.items():
-            reasons.setdefault(reason, []).append(offer)
-        for reason, offers in reasons.items():
-            more = f" and {len(offers) - 1} more" if len(offers) > 1 else ""
-            yield plain(f"–  {offers[0]}{more}: {reason}")
+        number = sum(len(unknown.offers) for unknown in plan.refused)
+        yield plain(f"Nothing is known of {number} offers:")
+        yield from map(_unknown, plan.refused)
+
+
+def _unknown(unknown: Unknown) -> Text:
+    """One line: what it is of, why, and what to do. All offers are on the page."""
+    offers, devices = unknown.offers, unknown.devices
+    more = f" and {len(offers) - 1} more" if offers[1:] else ""
+    on = f" (on {', '.join(devices)})" if devices else ""
+    todo = f". {unknown.todo}" if unknown.todo else ""
+    return plain(f"–  {offers[0]}{more}{on}: {unknown.reason}{todo}")
+
+
+def _kg(estimate: Estimate) -> str:
+    return "–" if estimate.value is None else f"{estimate.value:.3g}"
 
 
 def _table(rows: Sequence[Planned]) -> Group:
     """Two lines each: what it is, and its figures."""
     figures = Table(box=None, pad_edge=False)
-    for heading in ("", "$/million", "$/month", "p99", "kg CO2e/million", "rests on"):
+    headings = ("", "$/million", "$/month", "p99", "kg CO2e/million", "of making", "rests on")
+    for heading in headings:
         figures.add_column(heading, no_wrap=True)
     names = []
     for number, planned in enumerate(rows, 1):
         entry = planned.entry
-        carbon = entry.carbon_kg_per_million.value
         figures.add_row(
             str(number),
             format_usd(entry.usd_per_million.value),
             format_usd(entry.usd_per_month.value),
             format_seconds(entry.p99_s.value),
-            "–" if carbon is None else f"{carbon:.3g}",
+            *map(_kg, (entry.carbon_kg_per_million, entry.embodied_kg_per_million)),
             entry.provenance,
         )
         alike = f" (and {planned.alike} like it)" if planned.alike else ""

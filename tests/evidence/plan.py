@@ -44,7 +44,7 @@ def whole() -> dict[str, Any]:
     plan = json.loads(out)
     return {"seconds": round(seconds, 1), **{key: plan[key] for key in COUNTS}} | {
         "dismissed": sum(plan["dismissed"].values()),
-        "refused": len(plan["refused"]),
+        "refused": sum(len(one["offers"]) for one in plan["refused"]),
         "verdict": plan["verdict"],
     }
 

@@ -4,11 +4,19 @@
 figures, ``process.py`` is a Gaussian process over them, and ``project.py`` asks it.
 """
 
-from bench.profile.projection.project import Anchor, Projected, Projector, Question, Refused
+from bench.profile.projection.project import (
+    MEASURE,
+    Anchor,
+    Projected,
+    Projector,
+    Question,
+    Refused,
+)
 from bench.profile.projection.quantities import FIGURES, PROJECTED
 
 __all__ = [
     "FIGURES",
+    "MEASURE",
     "PROJECTED",
     "Anchor",
     "Projected",

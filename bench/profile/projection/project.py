@@ -38,7 +38,14 @@ Question = Literal["known device", "data sheet", "counted work"]
 
 
 class Refused(InputError):
-    """Nothing can be projected, and why."""
+    """Nothing can be projected, and why: ``what`` and ``todo`` in general, ``where`` names the device.
+
+    A plan puts together the offers that are refused alike.
+    """
+
+
+MEASURE = "Measure on the device: `bench measure` there, then `bench keep RUN --as DEVICE`"
+SHEET = f"Complete its data sheet in hardware_profiles/devices, or m{MEASURE[1:]}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ class Projector:
         if not model.fixed_work:
             raise Refused(
                 f"nothing is projected for {model.name}: its answers have any length",
-                todo="Measure it on the device",
+                todo=MEASURE,
             )
         self.require_device(device)
         self._require_model(model)
@@ -186,15 +193,17 @@ class Projector:
     def _require_narrow(self, name: str, device: str, error: float) -> None:
         if math.isinf(error):
             raise Refused(
-                f"the {name} on {device} is not projected: published results answer the same "
-                "question nowhere, or half of the answers are off by more than a factor of two",
-                todo="Measure it there",
+                "it is not projected: published results answer the same question nowhere, or half of "
+                "the answers are off by more than a factor of two",
+                where=f"the {name} on {device}",
+                todo=MEASURE,
             )
         if error * NORMAL_90 > WIDEST:
             raise Refused(
-                f"the {name} on {device} would be projected within a factor of "
-                f"{math.exp(error * NORMAL_90):.1f} either way, which is no answer",
-                todo="Measure it there, or on a device that published results know",
+                f"a projection that is not within a factor of {math.exp(WIDEST):g} either way is no "
+                "answer",
+                where=f"the {name} on {device}, within a factor of {math.exp(error * NORMAL_90):.1f}",
+                todo=f"{MEASURE}; or so on a device that published results know",
             )
 
     def require_device(self, name: str) -> None:
@@ -208,23 +217,25 @@ class Projector:
             sheet = sheet_of(device)
         except ValueError as error:
             raise Refused(
-                f"nothing can be projected to {name}: {error}", todo="Measure on the device"
+                f"nothing can be projected to it: {error}", where=name, todo=SHEET
             ) from None
         cells, _ = self._table("throughput")
         others = cells.where((cells.maker == sheet.maker) & (cells.device != name))
         if len(set(others.device)) < 2:
             raise Refused(
-                f"nothing can be projected to {name}: fewer than two other devices of "
-                f"{sheet.maker} have published results",
-                todo="Measure on the device",
+                f"nothing can be projected to it: fewer than two other devices of {sheet.maker} have "
+                "published results",
+                where=name,
+                todo=MEASURE,
             )
         own = np.array(device_features(sheet))[:2]
         low, high = others.features[:, :2].min(axis=0), others.features[:, :2].max(axis=0)
         if (own < low - MARGIN).any() or (own > high + MARGIN).any():
             raise Refused(
-                f"nothing can be projected to {name}: its data sheet lies far outside of those of "
+                "nothing can be projected to it: its data sheet lies far outside of those of "
                 f"{sheet.maker} that have published results",
-                todo="Measure on the device",
+                where=name,
+                todo=MEASURE,
             )
 
     def _require_alike(self, device: str, name: str) -> None:
@@ -237,9 +248,10 @@ class Projector:
         alike = (cells.maker == own.maker[0]) & (cells.form == own.form[0])
         if not (alike & (cells.device != device)).any():
             raise Refused(
-                f"the {name} of {device} cannot be projected: no other {own.form[0]} of "
-                f"{own.maker[0]} has one that was published",
-                todo="Measure on the device",
+                f"it cannot be projected: no other {own.form[0]} of {own.maker[0]} has one that was "
+                "published",
+                where=f"the {name} of {device}",
+                todo=MEASURE,
             )
 
     def _require_model(self, model: PublishedModel) -> None:
@@ -249,7 +261,7 @@ class Projector:
                 f"nothing can be projected for {model.name}: {model.flops / 1e9:.3g} GFLOP a "
                 f"sample, and published models have {min(flops) / 1e9:.3g} to "
                 f"{max(flops) / 1e9:.3g}",
-                todo="Measure it on the device",
+                todo=MEASURE,
             )
 
     def _table(self, name: str) -> tuple[Cells, Fit]:
@@ -259,7 +271,7 @@ class Projector:
                 raise Refused(
                     f"nothing is projected from {len(cells)} published cells of the {name}: "
                     f"{FEWEST} are needed to tell effects apart",
-                    todo="Measure on the device",
+                    todo=MEASURE,
                 )
             self._fitted[name] = cells, fit(cells)
         return self._fitted[name]
