@@ -20,6 +20,7 @@ from bench.hardware.offers import (
 from bench.hardware.published import PublishedModel, PublishedResult
 from bench.hardware.refresh import Refresh, as_patch, live_items, refresh
 from bench.hardware.regions import Intensity, Region
+from bench.hardware.timings import Key, Network, Part, Regime, Setting, Timings
 
 __all__ = [
     "Assumption",
@@ -33,16 +34,22 @@ __all__ = [
     "Excerpt",
     "Intensity",
     "IntensityKind",
+    "Key",
     "Location",
+    "Network",
     "Offer",
+    "Part",
     "PublishedModel",
     "PublishedResult",
     "PurchasedOffer",
     "Refresh",
+    "Regime",
     "Region",
     "RentedOffer",
     "Services",
+    "Setting",
     "Tier",
+    "Timings",
     "age_warnings",
     "as_patch",
     "check_current",

@@ -29,6 +29,7 @@ from bench.hardware.regions import (
     RegionFile,
     read_averages,
 )
+from bench.hardware.timings import Timings, read_timings
 
 OVERRIDES = "overrides.yaml"
 
@@ -99,6 +100,14 @@ class Catalogue:
         """The models of the published results, by family."""
         file = read(self.folder / "published" / "models.yaml").record(PublishedModels)
         return {model.name: model for model in file.models}
+
+    @cached_property
+    def timings(self) -> Timings:
+        """Published times of networks; every setting's device is one of :attr:`devices`."""
+        found = read_timings(self.folder / "published")
+        for setting in found.seconds:
+            self.device(setting.device, where=str(self.folder / "published" / "settings.csv"))
+        return found
 
     def offer(self, name: str, where: str | None = None) -> Offer:
         """The offer called ``provider/sku/region/tier`` (bought machines: ``provider/sku``).

@@ -58,4 +58,6 @@ class Device(Record):
     """Devices that a plan takes to be as fast, where nothing was measured on them."""
     published_as: list[str] = Field(default=[], max_length=50)
     """What tables of published results call it."""
+    computes_on: str | None = None
+    """The chip whose published times stand for it; they were taken in another host."""
     note: str

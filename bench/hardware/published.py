@@ -60,6 +60,13 @@ _IN_TOKENS = {
 """Models whose rates are tokens though the table says otherwise."""
 
 
+class NetworkAt(Record):
+    """A network of ``networks.csv`` at one input."""
+
+    name: str
+    input: int
+
+
 class PublishedModel(Sourced):
     """A model of the table, and how much work one sample of it is."""
 
@@ -76,6 +83,8 @@ class PublishedModel(Sourced):
     """Computed step after step, so that one sample alone cannot fill a device."""
     task: dict[str, Any] = Field(default={})
     """The task of this program, with the options, that runs this very model."""
+    network: NetworkAt | None = None
+    """The network among the published times that it is, with its counts."""
     fixed_work: bool = True
     """False where the answers, and so the work, have any length."""
 

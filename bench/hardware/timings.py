@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
@@ -21,6 +21,9 @@ from bench.files import LARGE, require_file
 
 Regime = Literal["one", "many"]
 """One request at a time, or full batches."""
+Part = Literal["cpu", "gpu", "npu"]
+Key = tuple[str, int]
+"""A network and its input: the side of an image in pixels, or the length of a text in tokens."""
 T = TypeVar("T")
 
 
@@ -28,10 +31,9 @@ T = TypeVar("T")
 class Network:
     """A published network at one input."""
 
-    name: str
-    input: int
-    """Side of an image in pixels, or length of a text in tokens."""
+    key: Key
     family: str
+    """Of the architecture: what is left out together when projections are tried."""
     counts: Counts
 
 
@@ -39,8 +41,9 @@ class Network:
 class Setting:
     """What ran where."""
 
-    number: int
     device: str
+    part: Part
+    """Of the device, what computed."""
     runtime: str
     precision: str
     regime: Regime
@@ -48,16 +51,19 @@ class Setting:
     """``exact``, ``class`` (memory, clock or host may differ) or ``chip`` (another host)."""
     source: str
     as_of: str
-    licence: str
+
+    @property
+    def software(self) -> str:
+        """The runtime without its version: the first word of its name, in small letters."""
+        return self.runtime.split()[0].rstrip(",").lower()
 
 
 @dataclass(frozen=True)
 class Timings:
     """The whole table; ``seconds`` a sample by setting and network."""
 
-    networks: Mapping[tuple[str, int], Network]
-    settings: Mapping[int, Setting]
-    seconds: Mapping[int, Mapping[tuple[str, int], float]]
+    networks: Mapping[Key, Network]
+    seconds: Mapping[Setting, Mapping[Key, float]]
 
 
 def read_timings(folder: Path) -> Timings:
@@ -66,42 +72,35 @@ def read_timings(folder: Path) -> Timings:
     Raises:
         InputError: a file that cannot be read, or a row that cannot be of such a table.
     """
-    networks = {
-        (network.name, network.input): network
-        for network in _rows(folder / "networks.csv", _network)
-    }
-    settings = {setting.number: setting for setting in _rows(folder / "settings.csv", _setting)}
-    seconds: dict[int, dict[tuple[str, int], float]] = {number: {} for number in settings}
+    networks = {network.key: network for network in _rows(folder / "networks.csv", _network)}
+    settings = dict(_rows(folder / "settings.csv", _setting))
+    seconds: dict[Setting, dict[Key, float]] = {setting: {} for setting in settings.values()}
 
-    def take(row: Mapping[str, str]) -> None:
+    def taken(row: Mapping[str, str]) -> None:
         key = (row["network"], int(row["input"]))
         if key not in networks:
             raise ValueError(f"{key[0]} at {key[1]} is not in networks.csv")
-        if int(row["setting"]) not in seconds:
+        if row["setting"] not in settings:
             raise ValueError(f"setting {row['setting']} is not in settings.csv")
-        seconds[int(row["setting"])][key] = _positive(row["ms"]) / 1e3
+        seconds[settings[row["setting"]]][key] = _positive(row["ms"]) / 1e3
 
-    for _ in _rows(folder / "timings.csv", take):
+    for _ in _rows(folder / "timings.csv", taken):
         pass
-    return Timings(networks, settings, seconds)
+    return Timings(networks, seconds)
 
 
 def _network(row: Mapping[str, str]) -> Network:
     counts = Counts(*(float(row[key]) for key in COUNTS))
     if not all(0 <= value < math.inf for value in counts) or counts.layers < 1:
         raise ValueError(f"{row['network']}: a count below zero, or no layer")
-    return Network(row["network"], int(row["input"]), row["family"], counts)
+    return Network((row["network"], int(row["input"])), row["family"], counts)
 
 
-def _setting(row: Mapping[str, str]) -> Setting:
-    regime = row["regime"]
-    if regime not in get_args(Regime):
-        raise ValueError(f"unknown regime {regime!r} (allowed: {', '.join(get_args(Regime))})")
-    words = (row[key] for key in ("match", "source", "as_of", "licence"))
-    return Setting(
-        int(row["setting"]), row["device"], row["runtime"], row["precision"],
-        "one" if regime == "one" else "many", *words,
-    )  # fmt: skip
+def _setting(row: Mapping[str, str]) -> tuple[str, Setting]:
+    for column, allowed in (("regime", get_args(Regime)), ("part", get_args(Part))):
+        if row[column] not in allowed:
+            raise ValueError(f"unknown {column} {row[column]!r} (allowed: {', '.join(allowed)})")
+    return row["setting"], Setting(**{name: row[name] for name in _SETTING})  # type: ignore[arg-type]
 
 
 def _positive(text: str) -> float:
@@ -126,3 +125,6 @@ def _rows(path: Path, made: Callable[[Mapping[str, str]], T]) -> Iterator[T]:
                 ) from error
     except OSError as error:
         raise InputError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
+
+
+_SETTING = tuple(field.name for field in fields(Setting))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,20 +11,19 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BenchError
-from bench.hardware import Catalogue, Device, PublishedModel
+from bench.hardware import Catalogue, Device, Key, PublishedModel, Setting
 from bench.measure import Work
 from bench.profile.profile import Profile, SampleEnergy
-from bench.profile.projection import MEASURE, Anchor, Projected, Projector, Refused
-from bench.profile.projection.cells import rate_of
+from bench.profile.projection import Anchor, Projected, Projector, Refused, Subject
 from bench.record import Origin, Provenance
 from bench.store import read_record
 
 LARGEST_BATCH = 64
-RECURRENT_SHARE = 0.1
-SOFTWARE = (
-    "as the chip's maker tuned it for MLPerf, at the precision it chose there; with other software "
-    "it may take many times as long"
-)
+SOFTWARE = {
+    "torch": "pytorch", "onnxruntime": "onnx", "tensorrt": "tensorrt", "openvino": "openvino",
+    "litert": "tflite",
+}  # fmt: skip
+"""By how the name of a backend begins: what published tables call its runtime."""
 
 
 class Elsewhere:
@@ -32,12 +32,19 @@ class Elsewhere:
     Args:
         task: its name and its options.
         count: counts the work of a sample; called at most once, and only for a projection.
+        calibrated: see :class:`Projector`.
     """
 
     def __init__(
-        self, catalogue: Catalogue, task: str, options: Mapping[str, Any], count: Callable[[], Work]
+        self,
+        catalogue: Catalogue,
+        task: str,
+        options: Mapping[str, Any],
+        count: Callable[[], Work],
+        calibrated: Mapping[Setting, Mapping[Key, float]] | None = None,
     ) -> None:
         self._catalogue, self._task, self._options, self._count = catalogue, task, options, count
+        self._calibrated = calibrated or {}
 
     def kept(self, device: str) -> dict[str, Profile]:
         """What was measured on ``device`` and kept, by arm."""
@@ -46,20 +53,21 @@ class Elsewhere:
         return {profile.arm: profile for profile in found}
 
     def projected(self, arm: str, device: Device, base: Profile) -> Profile:
-        """A published profile, or a projection, as if the maker's software ran the task.
+        """A published profile, or a projection.
 
         t(b) = t₀ + b · c, where c is 1 ÷ throughput and t₀ what a single sample takes beyond c.
 
         Raises:
-            Refused: device or model is outside of what published results support.
+            Refused: device or model is outside of what published times support.
         """
         projector = self._projector
         if self._published is None:  # before the model is counted, which takes a while
             projector.require_device(device.name)
-        model = self._model
-        throughput = projector.figure("throughput", device.name, model, self._anchors)
-        latency = projector.figure("latency", device.name, model, self._anchors)
-        each = max(1 / throughput.value, self._least_s(device))
+        subject, software = self._subject(base), software_of(arm)
+        throughput = projector.figure("throughput", device.name, subject, software)
+        runtime = throughput.setting.software if throughput.setting else software
+        latency = projector.figure("latency", device.name, subject, runtime)
+        each = 1 / throughput.value
         first = max(latency.value - each, 0.0)
         return base.model_copy(
             update={
@@ -67,30 +75,29 @@ class Elsewhere:
                 "device": device.name,
                 "models": [],
                 "threads": 1,
-                "weight_bytes": model.weights,
-                "activation_bytes": model.activations,
                 "status": "not checked",
                 "status_reason": "",
                 "service_s": {size: [first + size * each] for size in range(1, LARGEST_BATCH + 1)},
                 "sizes": base.sizes and base.sizes.spread_to(range(1, LARGEST_BATCH + 1)),
+                "weight_bytes": 4 * subject.counts.parameters,
+                "activation_bytes": 4 * subject.counts.written,
                 "steps_s": {},
                 "loop_overhead_s": None,
                 "power": [],
-                "sample_energy": self._energy(device),
+                "sample_energy": self._energy(device, subject, software),
                 "log_error": max(throughput.log_error, latency.log_error),
                 "environment": {},
-                "origin": _origin(arm, device, model, throughput, latency),
+                "origin": _origin(arm, device, subject, throughput, latency),
             }
         )
 
     @cached_property
     def _projector(self) -> Projector:
-        catalogue = self._catalogue
-        return Projector(catalogue.published, catalogue.devices, catalogue.published_models)
+        return Projector(self._catalogue, self._calibrated)
 
     @cached_property
     def _published(self) -> PublishedModel | None:
-        """The task's model, if it is one of the table's."""
+        """The task's model, if it is one of the benchmark's."""
         for model in self._catalogue.published_models.values():
             asked = dict(model.task)
             if asked.pop("name", None) == Path(self._task).stem and all(
@@ -99,89 +106,98 @@ class Elsewhere:
                 return model
         return None
 
-    @cached_property
-    def _model(self) -> PublishedModel:
-        """The task's model as the table knows it, or as it was counted.
+    def _subject(self, base: Profile) -> Subject:
+        """The task's model as published tables know it, or as it was counted.
 
         Raises:
-            Refused: it cannot be counted.
+            Refused: it cannot be counted, or nothing in it multiplies and accumulates.
         """
-        if self._published is not None:
-            return self._published
+        model = self._published
+        if model is not None and model.network is not None:
+            key = (model.network.name, model.network.input)
+            counts = self._catalogue.timings.networks[key].counts
+            return Subject(model.title, counts, key, model.name, self._anchors(base))
         try:
-            work = self._count()
+            counts = self._work.counts
         except BenchError as error:
-            said = str(error).rstrip(".")
-            raise Refused(f"nothing can be projected: {said}", todo=MEASURE) from error
-        return PublishedModel(
-            name=f"the model of {Path(self._task).stem}",
-            title=self._task,
-            flops=max(work.flops, 1.0),
-            weights=max(work.weight_bytes, 1.0),
-            activations=max(work.activation_bytes, 1.0),
-            recurrent=work.kinds.get("recurrent", 0.0) > RECURRENT_SHARE,
-            provenance="projected",
-            source=f"counted from its graph: {work.flops / 1e9:.3g} GFLOP a sample",
-            note=work.note,
-        )
+            raise Refused(f"nothing can be projected: {str(error).rstrip('.')}") from error
+        if counts.layers < 1:
+            raise Refused(
+                "nothing can be projected: nothing in the model multiplies and accumulates, and "
+                "published times are of networks that do",
+                todo="Measure it there with `bench measure` and `bench keep`",
+            )
+        title = f"{self._task}, counted from its graph"
+        return Subject(title, counts, None, None, self._anchors(base))
 
     @cached_property
-    def _anchors(self) -> Sequence[Anchor]:
-        """What was measured of the task on devices that the published table knows."""
-        known = {row.device for row in self._catalogue.published if row.device}
+    def _work(self) -> Work:
+        return self._count()
+
+    def _anchors(self, base: Profile) -> Sequence[Anchor]:
+        """What was measured of the task on devices whose networks' times are known."""
+        here = {setting.device for setting in self._calibrated}
+        known = here | {setting.device for setting in self._catalogue.timings.seconds}
+        profiles = [
+            (device, profile) for device in sorted(known) for profile in self.kept(device).values()
+        ]
+        profiles += [(device, base) for device in here]
         anchors = []
-        for device in sorted(known):
-            for profile in self.kept(device).values():
-                throughput = max(s / profile.mean_service_s(s) for s in profile.service_s)
-                latency = float(np.quantile(profile.service_s[min(profile.service_s)], 0.9))
-                anchors += [
-                    Anchor(device, "throughput", throughput),
-                    Anchor(device, "concurrency", max(latency * throughput, 1.0)),
-                ]
+        for device, profile in profiles:
+            software = software_of(profile.arm)
+            least = min(profile.service_s)
+            each = min(profile.mean_service_s(size) / size for size in profile.service_s)
+            alone = float(np.quantile(profile.service_s[least], 0.5)) / least
+            anchors += [
+                Anchor(device, "one", alone, software), Anchor(device, "many", each, software)
+            ]  # fmt: skip
         return anchors
 
-    def _least_s(self, device: Device) -> float:
-        """No device computes faster than its peak rate."""
-        rate = rate_of(device.data_sheet) if device.data_sheet else None
-        return self._model.flops / rate if rate else 0.0
-
-    def _energy(self, device: Device) -> SampleEnergy | None:
+    def _energy(
+        self, device: Device, subject: Subject, software: str | None
+    ) -> SampleEnergy | None:
         try:
-            figure = self._projector.figure("energy", device.name, self._model, ())
+            figure = self._projector.figure("energy", device.name, subject, software)
         except Refused:
             return None
         return SampleEnergy(
             joules=figure.value,
             origin=Origin(
                 subject=f"energy of a sample on {device.name}",
-                provenance="published" if figure.rows else "projected",
+                provenance="published" if figure.published else "projected",
                 source=_said(figure),
             ),
         )
 
 
+def software_of(arm: str) -> str | None:
+    """What published tables call the runtime of an arm, ``BACKEND,options@DEVICE``."""
+    backend = re.split(r"[,@-]", arm)[0]
+    return SOFTWARE.get(backend)
+
+
 def _origin(
-    arm: str, device: Device, model: PublishedModel, throughput: Projected, latency: Projected
+    arm: str, device: Device, subject: Subject, throughput: Projected, latency: Projected
 ) -> Origin:
-    published = bool(throughput.rows and latency.rows)
+    published = throughput.published and latency.published
     provenance: Provenance = "published" if published else "projected"
-    dates = sorted(row.origin.as_of or "" for row in (*throughput.rows, *latency.rows))
+    dates = sorted(filter(None, (throughput.as_of, latency.as_of)))
+    products = sum(subject.counts[:5]) / 1e9
     return Origin(
         subject=f"service times of {arm}",
         provenance=provenance,
         source=(
-            f"{model.title} ({model.flops / 1e9:.3g} GFLOP) on {device.title}, {SOFTWARE}. "
+            f"{subject.title} ({products:.3g} G multiply-accumulates a sample) on {device.title}. "
             f"Throughput {throughput.value:.4g}/s: {_said(throughput)}. "
             f"Single stream {latency.value * 1e3:.4g} ms: {_said(latency)}. "
-            "Their spread is not published; times are constant within a replication"
+            "Times are of the model alone, with other software they may be many times as long; "
+            "their spread is not published, and they are constant within a replication"
         ),
         as_of=dates[-1] if published and dates else None,
     )
 
 
 def _said(figure: Projected) -> str:
-    if figure.rows:
-        rounds = sorted({row.round for row in figure.rows})
-        return f"median of {len(figure.rows)} result(s) of MLPerf Inference {', '.join(rounds)}"
     within = float(np.exp(1.645 * figure.log_error))
-    return f"projected from MLPerf Inference, within a factor of {within:.2f} nine times in ten"
+    sure = "" if figure.published else f", within a factor of {within:.2f} nine times in ten"
+    return figure.source + sure

@@ -20,16 +20,23 @@ networks were counted to, and writes ``settings.csv``, ``networks.csv`` and ``ti
 from __future__ import annotations
 
 import csv
+import math
 import re
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, fields
 from pathlib import Path
 
+import numpy as np
+
 from bench.counts import COUNTS, Counts
+from bench.hardware import Catalogue, Key, Setting
+from bench.profile.projection.costs import features, fitted
 
 FOLDER = Path(__file__).parents[2] / "hardware_profiles" / "published"
+MEASURED = Path(__file__).parent / "measured"
 LEAST_CELLS = 3
 LEAST_BATCH = 8
 FURTHEST = 3.0
@@ -69,7 +76,7 @@ ALSO = {
     "shufflenetv2": "shufflenetv2x10", "inceptionv1": "googlenet", "mobilenetv3": "mobilenetv3large",
     "sereresnext10132x4d": "seresnext10132x4d", "yolov8nano": "yolov8n", "yolov8small": "yolov8s",
     "imageclassificationmobilenetv1": "mobilenetv1100", "imageclassificationmobilenetv2": "mobilenetv2",
-    "imageclassificationppresnet50": "resnet50d", "deeplabv3mobilenetv2": "deeplabv3mobilenetv3large",
+    "imageclassificationppresnet50": "resnet50d",
     "efficientvitb2cls": "efficientvitb2", "efficientvitl2cls": "efficientvitl2", "levit": "levit128",
     "visiontransformer": "vitbasepatch16384", "proxylessnasnet": "proxylessmobile",
     "efficientnetv1efficientnetv1b0": "efficientnetb0", "efficientnetv1efficientnetv1b4": "efficientnetb4",
@@ -80,13 +87,12 @@ ALSO = {
     "resnext10132x4d": "resnext10132x4d", "densenet121": "densenet121",
 }  # fmt: skip
 """Other names of counted networks."""
-del ALSO["deeplabv3mobilenetv2"]
 
 
 def plain(name: str) -> str:
     """A name without what spelling makes of it."""
     name = re.sub(r"\((cased|uncased|oiv7)\)", "", name.lower())
-    name = re.sub(r"(_20\d\d\w*|[_-]?int8|_quant|\.pt|_ssld|_hf)$", "", name)
+    name = re.sub(r"(_20\d\d\w*|[_-]?int8|(_(224|299))?_quant|\.pt|_ssld|_hf)$", "", name)
     name = re.sub(r"^(tf_|legacy_)", "", name)
     return re.sub(r"[^a-z0-9]", "", name)
 
@@ -96,6 +102,12 @@ def side_of(text: str) -> int | None:
     numbers = [int(n) for n in re.findall(r"\d+", text)]
     numbers = [n for n in numbers if n > 16]
     return numbers[0] if numbers else None
+
+
+def family(name: str) -> str:
+    """How the name of a network begins: its architecture."""
+    found = re.match(r"(?:tf_|legacy_)?(yolo(?:v)?\d+|[a-z]+)", name)
+    return found[1] if found else name
 
 
 def counted(path: Path) -> dict[str, dict[int, tuple[str, Counts]]]:
@@ -110,7 +122,7 @@ def counted(path: Path) -> dict[str, dict[int, tuple[str, Counts]]]:
 
 def rows_of(
     folder: Path, devices: Mapping[tuple[str, str], Mapping[str, str]], networks: Mapping
-) -> Iterator[tuple[tuple[str, ...], tuple[str, int], float]]:
+) -> Iterator[tuple[Setting, Key, float]]:
     """Setting, network and milliseconds a sample of each row that the rules keep."""
     for path in sorted(folder.glob("*.csv")):
         if path.name.startswith(("llm_", "mlperf_inf", "model_features")):
@@ -124,11 +136,11 @@ def rows_of(
             if network is None or time is None:
                 continue
             regime, ms = time
-            key = (
-                device["project_device"], device["id_match"], row["runtime"], row["precision"],
-                regime, row["source"], row["as_of"][:10], row["licence"],
+            setting = Setting(
+                device["project_device"], device["part"], row["runtime"], row["precision"],
+                regime, device["id_match"], row["source"], row["as_of"][:10],
             )  # fmt: skip
-            yield key, network, ms
+            yield setting, network, ms
 
 
 def network_of(file: str, row: Mapping[str, str], networks: Mapping) -> tuple[str, int] | None:
@@ -137,9 +149,10 @@ def network_of(file: str, row: Mapping[str, str], networks: Mapping) -> tuple[st
     if known is None:
         return None
     side = side_of(row["input"])
-    if side is None:
-        side = 224 if 224 in known else min(known)
-        if len(known) > 2 and side != 224:
+    if side is None:  # the one in its name, or what such networks are usually given
+        named = re.search(r"_(\d{3})$", row["model"])
+        side = int(named[1]) if named else 224
+        if name.startswith("efficientnet") and not name.endswith(("b0", "lite0")):
             return None
     if side not in known:
         return None
@@ -165,3 +178,84 @@ def time_of(file: str, row: Mapping[str, str]) -> tuple[str, float] | None:
     else:
         return None
     return (regime, ms) if ms > 0 else None
+
+
+def main() -> None:
+    folder, devices, networks = (Path(argument) for argument in sys.argv[1:4])
+    with devices.open() as file:
+        known = {(row["file"], row["device_in_csv"]): row for row in csv.DictReader(file)}
+    cells: dict[Setting, dict[Key, list[float]]] = defaultdict(lambda: defaultdict(list))
+    counts = counted(networks)
+    for setting, network, ms in rows_of(folder, known, counts):
+        cells[setting][network].append(ms)
+    for setting, network, ms in measured(counts):
+        cells[setting][network].append(ms)
+    table = {
+        setting: {key: statistics.median(times) for key, times in own.items()}
+        for setting, own in cells.items()
+    }
+    by_key = {(name, side): c for sides in counts.values() for side, (name, c) in sides.items()}
+    table = {s: screened(s, own, by_key) for s, own in table.items() if len(own) >= LEAST_CELLS}
+    write({s: own for s, own in table.items() if len(own) >= LEAST_CELLS}, by_key)
+
+
+def measured(networks: Mapping) -> Iterator[tuple[Setting, Key, float]]:
+    """What this project measured itself with the networks' own definitions."""
+    for path in sorted(MEASURED.glob("*.csv")):
+        for row in csv.DictReader(path.open()):
+            network = network_of(path.name, row, networks)
+            if network:
+                regime = "one" if row["batch"] == "1" else "many"
+                setting = Setting(
+                    row["device"], row["part"], row["runtime"], row["precision"], regime,
+                    "exact", "measured by this project", row["as_of"],
+                )  # fmt: skip
+                yield setting, network, float(row["ms"]) / float(row["batch"])
+
+
+def screened(
+    setting: Setting, own: Mapping[Key, float], counts: Mapping[Key, Counts]
+) -> dict[Key, float]:
+    """The cells that lie within :data:`FURTHEST` of what the setting's own costs say."""
+    if len(own) < 2 * len(COUNTS):
+        return dict(own)
+    x = features([counts[key] for key in own])
+    seconds = np.array(list(own.values()))
+    rough = 1 / np.maximum(x.mean(axis=0), 1e-9)
+    costs = fitted(x, seconds, rough, spread=10.0)
+    away = np.abs(np.log(x @ costs) - np.log(seconds))
+    return {
+        key: ms
+        for (key, ms), far in zip(own.items(), away, strict=True)
+        if far < math.log(FURTHEST)
+    }
+
+
+def write(table: Mapping[Setting, Mapping[Key, float]], counts: Mapping[Key, Counts]) -> None:
+    order = sorted(
+        table, key=lambda s: (s.device, s.runtime, s.precision, s.regime, s.source, s.match)
+    )
+    benchmarks = [model.network for model in Catalogue().published_models.values() if model.network]
+    used = {key for own in table.values() for key in own}
+    used = sorted(used | {(network.name, network.input) for network in benchmarks})
+    names = [field.name for field in fields(Setting)]
+    save("settings.csv", ["setting", *names], [[i, *astuple(s)] for i, s in enumerate(order, 1)])
+    save(
+        "networks.csv", ["network", "input", "family", *COUNTS],
+        [[*key, family(key[0]), *(f"{value:.10g}" for value in counts[key])] for key in used],
+    )  # fmt: skip
+    save(
+        "timings.csv", ["setting", "network", "input", "ms"],
+        [[i, *key, f"{table[s][key]:.4g}"] for i, s in enumerate(order, 1) for key in sorted(table[s])],
+    )  # fmt: skip
+
+
+def save(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with (FOLDER / name).open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

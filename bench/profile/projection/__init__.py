@@ -1,26 +1,11 @@
-"""Published results → what a device nobody measured would do, with an error that was held out.
+"""Published times → what a device nobody measured would do, with an error that was held out.
 
-``cells.py`` makes a table of logarithms of the published results, ``quantities.py`` says of which
-figures, ``process.py`` is a Gaussian process over them, and ``project.py`` asks it.
+``costs.py`` fits what each count of a network costs in a setting, ``observed.py`` holds the settings,
+``likeness.py`` carries over what a network's counts do not say, ``benchmarks.py`` reads the benchmark's
+table as settings, ``power.py`` knows watts, ``errors.py`` how far off answers were, and ``project.py``
+asks them.
 """
 
-from bench.profile.projection.project import (
-    MEASURE,
-    Anchor,
-    Projected,
-    Projector,
-    Question,
-    Refused,
-)
-from bench.profile.projection.quantities import FIGURES, PROJECTED
+from bench.profile.projection.project import Anchor, Projected, Projector, Refused, Subject
 
-__all__ = [
-    "FIGURES",
-    "MEASURE",
-    "PROJECTED",
-    "Anchor",
-    "Projected",
-    "Projector",
-    "Question",
-    "Refused",
-]
+__all__ = ["Anchor", "Projected", "Projector", "Refused", "Subject"]

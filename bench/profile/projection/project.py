@@ -1,51 +1,75 @@
-"""One device, one model: what published results say of it, or a projection with its error."""
+"""One device, one network: what published results say of it, or a projection with its error."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
+from bench.counts import Counts
 from bench.errors import InputError
-from bench.hardware import Device, PublishedModel, PublishedResult
-from bench.profile.projection.cells import (
-    Cell,
-    Cells,
-    columns,
-    device_features,
-    joined,
-    screened,
-    sheet_of,
+from bench.hardware import Catalogue, Device, Key, PublishedResult, Regime, Setting
+from bench.profile.projection.benchmarks import as_settings, part_of, rows_of
+from bench.profile.projection.costs import features
+from bench.profile.projection.errors import (
+    NORMAL_90,
+    USELESS,
+    Errors,
+    Question,
+    read_errors,
+    read_likeness,
 )
-from bench.profile.projection.process import Fit, fit, leave_out, predict
-from bench.profile.projection.quantities import FIGURES, table
+from bench.profile.projection.likeness import carried
+from bench.profile.projection.observed import Observations, Observed
+from bench.profile.projection.power import Powers
 
-NORMAL_90 = 1.645
-MARGIN = math.log(2)
-"""A device or a model may lie so far outside of the published ones, in logarithms."""
 WIDEST = math.log(10)
 """A projection whose 90 % interval reaches further than a factor of ten either way is refused."""
+WELL_KNOWN = 12
+FAMILIES = 5
+"""A setting with so many networks of so many families is tried on its own."""
+FOLDS = 5
+SAME_CELL = 0.12
+"""Two sources for one cell lie so far apart, as a standard deviation: 10 % in the median pair."""
+OTHER_HOST = 0.5
+"""A chip behind a narrower link reached 0.26 and 0.63 of its published rates: as one deviation."""
+MEASURE = "Measure it there with `bench measure` and `bench keep`"
+SHEET = "Give its data sheet: an arithmetic rate and the bandwidth of the memory"
 
-USELESS = math.log(2)
-FEWEST = 20
-"""Published cells of a figure that a projection needs; each of the table has hundreds."""
-
-Question = Literal["known device", "data sheet", "counted work"]
-"""What is not known: the model on this device; the device; the model everywhere."""
+Name = Literal["throughput", "latency", "energy"]
+REGIMES: Mapping[str, Regime] = {"throughput": "many", "latency": "one"}
 
 
 class Refused(InputError):
-    """Nothing can be projected, and why: ``what`` and ``todo`` in general, ``where`` names the device.
-
-    A plan puts together the offers that are refused alike.
-    """
+    """Nothing can be projected, and why."""
 
 
-MEASURE = "Measure on the device: `bench measure` there, then `bench keep RUN --as DEVICE`"
-SHEET = f"Complete its data sheet in hardware_profiles/devices, or m{MEASURE[1:]}"
+@dataclass(frozen=True)
+class Anchor:
+    """The network's time a sample that was measured somewhere."""
+
+    device: str
+    regime: Regime
+    seconds: float
+    software: str | None = None
+    """As :attr:`Setting.software`; ``None``: whatever there is."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is asked about."""
+
+    title: str
+    counts: Counts
+    network: Key | None = None
+    """Which of the published networks it is, if it is one."""
+    model: str | None = None
+    """Which of the benchmark's models."""
+    anchors: Sequence[Anchor] = ()
 
 
 @dataclass(frozen=True)
@@ -54,288 +78,270 @@ class Projected:
 
     value: float
     log_error: float
-    """Standard deviation of its logarithm, scaled so that 90 % of the held-out results lay within
-    1.645 of it; of a published figure, how far single results in a cell lie apart."""
-    rows: tuple[PublishedResult, ...] = ()
-    """What was published of this device and model; empty where it is a projection."""
-    question: Question | None = None
+    """Standard deviation of its logarithm: 90 % of the held-out results lay within 1.645 of it."""
+    question: Question | None
+    """What was known; ``None`` of a published figure."""
+    source: str
+    as_of: str | None = None
+    setting: Setting | None = None
+    rows: tuple[PublishedResult, ...] = field(default=(), repr=False)
 
-
-@dataclass(frozen=True)
-class Anchor:
-    """A figure of the model that was measured on a device; not used if that has no data sheet."""
-
-    device: str
-    figure: str
-    value: float
+    @property
+    def published(self) -> bool:
+        return self.question is None
 
 
 class Projector:
-    """Answers from one table of published results; each quantity is fitted when first asked for."""
+    """Answers from the published tables of one catalogue, and what was calibrated here.
+
+    Args:
+        calibrated: seconds a sample by setting and network, of machines of the user's own.
+    """
 
     def __init__(
         self,
-        results: Sequence[PublishedResult],
-        devices: Mapping[str, Device],
-        models: Mapping[str, PublishedModel],
+        catalogue: Catalogue,
+        calibrated: Mapping[Setting, Mapping[Key, float]] | None = None,
     ) -> None:
-        self._results, self._devices, self._models = results, devices, models
-        self._fitted: dict[str, tuple[Cells, Fit]] = {}
-        self._scales: dict[tuple[str, Question], float] = {}
+        self._catalogue, self._calibrated = catalogue, calibrated or {}
+        self._devices = catalogue.devices
+        self._own: dict[tuple[Setting, int], tuple[float, float]] = {}
 
     def figure(
-        self, name: str, device: str, model: PublishedModel, anchors: Sequence[Anchor] = ()
+        self, name: Name, device: str, subject: Subject, software: str | None = None
     ) -> Projected:
-        """A published or projected figure, one of :data:`FIGURES`, of one accelerator.
+        """A published or projected figure of one accelerator: samples/s, seconds, or joules a sample.
+
+        Args:
+            software: the runtime that is asked for, as :attr:`Setting.software`; where none of it
+                was published there, the best known counts.
 
         Raises:
-            Refused: device, model or precision is outside of what published results support.
+            Refused: nothing published supports an answer.
         """
-        found = self._published(name, device, model)
-        if found:
-            values = list(found.values())
-            return Projected(float(np.median(values)), self._apart(name, values), tuple(found))
-        self.require_support(device, model, name)
-        if name == "latency":
-            return self._latency(device, model, anchors)
-        return self._projected(name, device, model, anchors)
-
-    def require_support(self, device: str, model: PublishedModel, name: str = "throughput") -> None:
-        """Refuse what lies outside of the table: a device, a model, or a figure of them.
-
-        Raises:
-            Refused: with the reason.
-        """
-        if not model.fixed_work:
-            raise Refused(
-                f"nothing is projected for {model.name}: its answers have any length",
-                todo=MEASURE,
-            )
-        self.require_device(device)
-        self._require_model(model)
-        self._require_alike(device, name)
-
-    def held_out(self, name: str, question: Question) -> HeldOut:
-        """What the other cells of a quantity say of each."""
-        cells, fitted = self._table(name)
-        return held_out(cells, fitted, question)
-
-    def scale(self, name: str, question: Question) -> float:
-        """What the process's own deviations must be multiplied by to be honest."""
-        if (name, question) not in self._scales:
-            self._scales[name, question] = self.held_out(name, question).scale
-        return self._scales[name, question]
-
-    def _published(
-        self, name: str, device: str, model: PublishedModel
-    ) -> dict[PublishedResult, float]:
-        """The figure of each result of the cell, but for those that are screened."""
-        if name not in FIGURES or model.name not in self._models:
-            return {}
-        figure = FIGURES[name]
-        found = {
-            row: value
-            for row in self._results
-            if row.device == device
-            and row.family == model.name
-            and row.model in (model.name, f"{model.name}-99")
-            and row.software == "makers"
-            and not row.saving
-            and row.accelerators > 0
-            and row.unit == "samples"
-            and (value := figure.of(row)) is not None
-        }
-        kept = screened(list(found.values()), figure.more_is_better)
-        return {row: value for row, value in found.items() if value in kept}
-
-    def _apart(self, name: str, values: Sequence[float]) -> float:
-        """How far one more result may lie from these: as they do, or at least as all cells' do."""
-        _, fitted = self._table(name)
-        usual = float(np.exp(fitted.log_variances[-1] / 2))
-        own = float(np.std(np.log(values), ddof=1)) if len(values) > 2 else 0.0
-        return max(own, usual)
-
-    def _latency(self, device: str, model: PublishedModel, anchors: Sequence[Anchor]) -> Projected:
-        """From other latencies of the model; where there are none, concurrency ÷ throughput.
-
-        That is Little's law, and needed because latency alone says too little about a new model.
-        """
-        if not anchors and model.name in self._table("latency")[0].family:
-            return self._projected("latency", device, model, anchors)
-        throughput = self.figure("throughput", device, model, anchors)
-        concurrency = self._projected("concurrency", device, model, anchors)
-        error = math.hypot(throughput.log_error, concurrency.log_error)
-        self._require_narrow("latency", device, error)
+        if found := self._benchmark(name, device, subject):
+            return found
+        if name == "energy":
+            return self._energy(device, subject, software)
+        answers = self._answers(REGIMES[name], device, subject)
+        if not answers and name == "throughput":
+            answers = self._answers("one", device, subject)
+        asked = [a for a in answers if a.setting and a.setting.software == software] or answers
+        best = min(asked, key=lambda answer: answer.log_error, default=None)
+        if best is None:
+            best = self._by_data_sheet(REGIMES[name], device, subject)
+        self._require_narrow(device, best)
+        value = 1 / best.value if name == "throughput" else best.value
         return Projected(
-            max(concurrency.value, 1.0) / throughput.value, error, (), concurrency.question
+            value, best.log_error, best.question, best.source, best.as_of, best.setting
         )
 
-    def _projected(
-        self, name: str, device: str, model: PublishedModel, anchors: Sequence[Anchor]
-    ) -> Projected:
-        cells, fitted = self._table(name)
-        models = {**self._models, model.name: model}
-        variant = model.name if f"{model.name}-99" not in cells.model else f"{model.name}-99"
-        asked = columns([Cell(device, False, model.name, variant, 0.0, 1)], self._devices, models)
-        known = [
-            Cell(a.device, False, model.name, variant, math.log(a.value), 1)
-            for a in anchors
-            if a.figure == name and _has_sheet(self._devices[a.device])
-        ]
-        if known:
-            cells = joined(cells, columns(known, self._devices, models))
-        mean, deviation = predict(cells, asked, fitted)
-        question = question_of(cells, device, model.name)
-        error = float(deviation[0]) * self.scale(name, question)
-        self._require_narrow(name, device, error)
-        return Projected(float(np.exp(mean[0])), error, (), question)
-
-    def _require_narrow(self, name: str, device: str, error: float) -> None:
-        if math.isinf(error):
-            raise Refused(
-                "it is not projected: published results answer the same question nowhere, or half of "
-                "the answers are off by more than a factor of two",
-                where=f"the {name} on {device}",
-                todo=MEASURE,
-            )
-        if error * NORMAL_90 > WIDEST:
-            raise Refused(
-                f"a projection that is not within a factor of {math.exp(WIDEST):g} either way is no "
-                "answer",
-                where=f"the {name} on {device}, within a factor of {math.exp(error * NORMAL_90):.1f}",
-                todo=f"{MEASURE}; or so on a device that published results know",
-            )
-
     def require_device(self, name: str) -> None:
-        """Refuse a device that published results cannot say anything of.
+        """Refuse a device that nothing published says anything of, before a model is counted.
 
         Raises:
             Refused: with the reason.
         """
-        device = self._devices[name]
-        try:
-            sheet = sheet_of(device)
-        except ValueError as error:
+        chip = self._chip(name)
+        if any(setting.device == chip for setting in self.observations.every):
+            return
+        if not self._sheet_says(self._devices[chip]):
             raise Refused(
-                f"nothing can be projected to it: {error}", where=name, todo=SHEET
-            ) from None
-        cells, _ = self._table("throughput")
-        others = cells.where((cells.maker == sheet.maker) & (cells.device != name))
-        if len(set(others.device)) < 2:
-            raise Refused(
-                f"nothing can be projected to it: fewer than two other devices of {sheet.maker} have "
-                "published results",
-                where=name,
-                todo=MEASURE,
-            )
-        own = np.array(device_features(sheet))[:2]
-        low, high = others.features[:, :2].min(axis=0), others.features[:, :2].max(axis=0)
-        if (own < low - MARGIN).any() or (own > high + MARGIN).any():
-            raise Refused(
-                "nothing can be projected to it: its data sheet lies far outside of those of "
-                f"{sheet.maker} that have published results",
-                where=name,
-                todo=MEASURE,
-            )
+                "no time was published of it, and its data sheet has no arithmetic rate",
+                where=name, todo=SHEET,
+            )  # fmt: skip
 
-    def _require_alike(self, device: str, name: str) -> None:
-        """A card has a host beside it and a module has none: one says little of the other."""
-        cells, _ = self._table(name)
-        own = columns(
-            [Cell(device, False, family, family, 0.0, 1) for family in list(self._models)[:1]],
-            self._devices, self._models,
+    @cached_property
+    def observations(self) -> Observations:
+        timings = self._catalogue.timings
+        benchmark = as_settings(
+            self._catalogue.published, self._devices, self._catalogue.published_models
+        )
+        counts = {key: network.counts for key, network in timings.networks.items()}
+        calibrated = {
+            setting: {key: s for key, s in own.items() if key in counts}
+            for setting, own in self._calibrated.items()
+        }
+        every = {**timings.seconds, **benchmark, **calibrated}
+        return Observations(every, counts, self._devices)
+
+    def _benchmark(self, name: Name, device: str, subject: Subject) -> Projected | None:
+        rows = self._cells[name].get((device, subject.model or ""))
+        if not rows:
+            return None
+        values = np.array(list(rows.values()))
+        apart = float(np.std(np.log(values), ddof=1)) if len(values) > 2 else 0.0
+        rounds = ", ".join(sorted({row.round for row in rows}))
+        return Projected(
+            float(np.median(values)), max(apart, SAME_CELL), None,
+            f"median of {len(values)} result(s) of MLPerf Inference {rounds}",
+            max(row.origin.as_of or "" for row in rows), None, tuple(rows),
         )  # fmt: skip
-        alike = (cells.maker == own.maker[0]) & (cells.form == own.form[0])
-        if not (alike & (cells.device != device)).any():
-            raise Refused(
-                f"it cannot be projected: no other {own.form[0]} of {own.maker[0]} has one that was "
-                "published",
-                where=f"the {name} of {device}",
-                todo=MEASURE,
+
+    @cached_property
+    def _cells(self) -> dict[str, dict[tuple[str, str], dict[PublishedResult, float]]]:
+        names = ("throughput", "latency", "energy")
+        return {name: rows_of(self._catalogue.published, name) for name in names}
+
+    def _chip(self, device: str) -> str:
+        return self._devices[device].computes_on or device
+
+    def _answers(self, regime: Regime, device: str, subject: Subject) -> list[Projected]:
+        """Seconds a sample, by each setting of the device."""
+        chip = self._chip(device)
+        found = [self._answer(o, subject) for o in self.observations.of(chip, regime)]
+        if chip == device:
+            return found
+        return [
+            Projected(
+                a.value, math.hypot(a.log_error, OTHER_HOST), a.question or "few",
+                f"{a.source}; of the chip in another host", a.as_of, a.setting,
             )
+            for a in found
+        ]  # fmt: skip
 
-    def _require_model(self, model: PublishedModel) -> None:
-        flops = [m.flops for m in self._models.values() if m.fixed_work]
-        if not min(flops) / 2 <= model.flops <= max(flops) * 2:
+    def _answer(self, observed: Observed, subject: Subject) -> Projected:
+        setting = observed.setting
+        where = f"{setting.runtime}, {setting.precision}, {setting.source}"
+        if subject.network in observed.keys:
+            seconds = float(observed.seconds[observed.keys.index(subject.network)])
+            error = SAME_CELL if setting.match == "exact" else 2 * SAME_CELL
+            return Projected(seconds, error, None, f"published: {where}", setting.as_of, setting)
+        log = observed.log_seconds(subject.counts)
+        known = self.known(subject, setting)
+        if known:
+            log += observed.sigma * carried(observed, known, self.likeness)
+        question = self._question(observed, subject)
+        error = self._error(question, observed)
+        said = f"projected from {len(observed.keys)} networks published there ({where})"
+        return Projected(math.exp(log), error, question, said, setting.as_of, setting)
+
+    def known(self, subject: Subject, asked: Setting) -> list[tuple[Observed, float]]:
+        """The network's residuals elsewhere, where it was published or measured."""
+        found = []
+        if subject.network is not None:
+            found = [
+                (observed, observed.residuals[subject.network])
+                for observed in self.observations.by_network.get(subject.network, ())
+                if observed.setting != asked
+            ]
+        for anchor in subject.anchors:
+            for observed in self.observations.of(anchor.device, anchor.regime):
+                if anchor.software in (None, observed.setting.software):
+                    away = math.log(anchor.seconds) - observed.log_seconds(subject.counts)
+                    found.append((observed, float(np.clip(away / observed.sigma, -4, 4))))
+        return found
+
+    def _question(self, observed: Observed, subject: Subject) -> Question:
+        if subject.network is not None and subject.network in self.observations.by_network:
+            return "elsewhere"
+        if subject.anchors:
+            return "measured"
+        return "new" if self.well_known(observed) else "few"
+
+    def well_known(self, observed: Observed) -> bool:
+        families = {self._catalogue.timings.networks[key].family for key in observed.keys}
+        return len(observed.keys) >= WELL_KNOWN and len(families) >= FAMILIES
+
+    def _error(self, question: Question, observed: Observed) -> float:
+        """Of the setting's own held-out networks where it has enough; of its kind otherwise."""
+        setting = observed.setting
+        held = self.errors.get((question, setting.part, setting.regime))
+        of_kind = held.log_error if held and not held.useless else math.inf
+        if question in ("new", "measured") and self.well_known(observed):
+            own, median = self._own_error(observed)
+            if question == "new":
+                return own if median <= USELESS else math.inf
+            return min(own, of_kind)
+        return of_kind
+
+    def _own_error(self, observed: Observed) -> tuple[float, float]:
+        """Deviation and median of the errors with families left out, a fifth of them at a time."""
+        key = (observed.setting, len(observed.keys))
+        if key not in self._own:
+            away, families = self.left_out(observed)
+            count = len(set(families))
+            quantile = float(np.quantile(away, min(0.9 * (count + 1) / count, 1.0)))
+            self._own[key] = quantile / NORMAL_90, float(np.median(away))
+        return self._own[key]
+
+    def left_out(self, observed: Observed) -> tuple[np.ndarray, list[str]]:
+        """|log projected − log published| of each network without its family, and the families."""
+        networks = self._catalogue.timings.networks
+        families = [networks[key].family for key in observed.keys]
+        order = sorted(set(families))
+        away = np.zeros(len(families))
+        for fold in range(FOLDS):
+            out = {family for number, family in enumerate(order) if number % FOLDS == fold}
+            asked = np.array([family in out for family in families])
+            gone = {key for key, gone in zip(observed.keys, asked, strict=True) if gone}
+            rest = observed.without(gone)
+            sums = observed.x[asked] @ rest.costs
+            away[asked] = np.abs(np.log(sums) - np.log(observed.seconds[asked]))
+        return away, families
+
+    def _by_data_sheet(self, regime: Regime, device: str, subject: Subject) -> Projected:
+        """As its kind on the whole would do at its rates."""
+        known = self._devices[device]
+        if not self._sheet_says(known):
             raise Refused(
-                f"nothing can be projected for {model.name}: {model.flops / 1e9:.3g} GFLOP a "
-                f"sample, and published models have {min(flops) / 1e9:.3g} to "
-                f"{max(flops) / 1e9:.3g}",
-                todo=MEASURE,
+                "no time was published of it, and its data sheet has no arithmetic rate",
+                where=device, todo=SHEET,
+            )  # fmt: skip
+        setting = Setting(device, self._part(device), "any", "fp16", regime, "exact", "", "")
+        held = self.errors.get(("data sheet", setting.part, regime))
+        if held is None or not self.observations.knows((setting.part, regime)):
+            raise Refused(
+                "too little was published of processors of its kind", where=device, todo=MEASURE
             )
+        seconds = float(features([subject.counts])[0] @ self.observations.expected(setting))
+        said = f"projected from its data sheet, as processors of its kind ({setting.part}) do on the whole"
+        error = math.inf if held.useless else held.log_error
+        return Projected(seconds, error, "data sheet", said)
 
-    def _table(self, name: str) -> tuple[Cells, Fit]:
-        if name not in self._fitted:
-            cells = table(name, self._results, self._devices, self._models)
-            if len(cells) < FEWEST:
-                raise Refused(
-                    f"nothing is projected from {len(cells)} published cells of the {name}: "
-                    f"{FEWEST} are needed to tell effects apart",
-                    todo=MEASURE,
-                )
-            self._fitted[name] = cells, fit(cells)
-        return self._fitted[name]
+    def _part(self, device: str) -> Literal["cpu", "gpu", "npu"]:
+        chip = self._chip(device)
+        parts = [s.part for s in self.observations.every if s.device == chip]
+        return parts[0] if parts else part_of(self._devices[chip])
 
+    def _energy(self, device: str, subject: Subject, software: str | None) -> Projected:
+        found = self._powers.log_watts(device)
+        if found is None:
+            raise Refused("no power was published of it", where=device, todo=MEASURE)
+        watts, apart = found
+        throughput = self.figure("throughput", device, subject, software)
+        return Projected(
+            math.exp(watts) / throughput.value, math.hypot(apart, throughput.log_error),
+            throughput.question or "elsewhere",
+            f"{math.exp(watts):.3g} W at work ÷ throughput ({throughput.source})",
+        )  # fmt: skip
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Cells, and the mean and the deviation of the logarithm of each that the others give.
+    def _require_narrow(self, device: str, answer: Projected) -> None:
+        if math.isinf(answer.log_error):
+            raise Refused(
+                "half of the answers of this kind were off by more than a factor of two, or none "
+                "could be tried",
+                where=device, todo=MEASURE,
+            )  # fmt: skip
+        if answer.log_error * NORMAL_90 > WIDEST:
+            raise Refused(
+                "it would be projected within more than a factor of ten either way, which is no "
+                "answer",
+                where=device, todo=MEASURE,
+            )  # fmt: skip
 
-    Left out with a cell are all results of its model on its device (``known device``), all of its
-    device (``data sheet``), or all of its model (``counted work``).
-    """
+    def _sheet_says(self, device: Device) -> bool:
+        sheet = device.data_sheet
+        return sheet is not None and bool(sheet.fp32 or sheet.fp16 or sheet.int8)
 
-    cells: Cells
-    groups: np.ndarray
-    mean: np.ndarray
-    deviation: np.ndarray
+    @cached_property
+    def errors(self) -> Errors:
+        return read_errors(self._catalogue.folder / "published")
 
-    @property
-    def scale(self) -> float:
-        """So many deviations, in units of 1.645, hold 90 % of a new group (conformal prediction).
+    @cached_property
+    def likeness(self) -> Mapping[str, float]:
+        return read_likeness(self._catalogue.folder / "published")
 
-        With n groups the quantile is 0.9 (n + 1) ÷ n, since the new one is not among them. Infinite
-        where there is none, or half of the answers are off by more than :data:`USELESS`.
-        """
-        if not len(self.cells):
-            return math.inf
-        if float(np.median(np.abs(self.mean - self.cells.log))) > USELESS:
-            return math.inf
-        away = np.abs(self.mean - self.cells.log) / self.deviation
-        count = len(np.unique(self.groups))
-        return float(np.quantile(away, min(0.9 * (count + 1) / count, 1.0))) / NORMAL_90
-
-
-def held_out(cells: Cells, fitted: Fit, question: Question) -> HeldOut:
-    """What the other cells say of each that the question can be asked of."""
-    own = groups(cells, question)
-    mean, deviation = leave_out(cells, fitted, own)
-    asked = np.full(len(cells), True)
-    if question == "known device":
-        # With its only model left out, a device is not known.
-        several = {d for d in set(cells.device) if len(set(cells.family[cells.device == d])) > 1}
-        asked = np.array([device in several for device in cells.device])
-    return HeldOut(cells.where(asked), own[asked], mean[asked], deviation[asked])
-
-
-def groups(cells: Cells, question: Question) -> np.ndarray:
-    """What is left out together."""
-    if question == "known device":
-        both: np.ndarray = cells.device + " " + cells.family
-        return both
-    return cells.device if question == "data sheet" else cells.family
-
-
-def question_of(cells: Cells, device: str, family: str) -> Question:
-    """What the cells do not know of it."""
-    if family not in cells.family:
-        return "counted work"
-    return "known device" if device in cells.device else "data sheet"
-
-
-def _has_sheet(device: Device) -> bool:
-    try:
-        sheet_of(device)
-    except ValueError:
-        return False
-    return True
+    @cached_property
+    def _powers(self) -> Powers:
+        return Powers(self._catalogue.published, self._devices)
