@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -27,3 +28,12 @@ class Counts(NamedTuple):
 
 
 COUNTS = Counts._fields
+NOTHING = Counts(*(0.0 for _ in COUNTS))
+
+
+def added(parts: Iterable[tuple[Counts, float]]) -> Counts:
+    """The sum of counts, each so many times."""
+    total = NOTHING
+    for counts, times in parts:
+        total = Counts(*(sofar + times * more for sofar, more in zip(total, counts, strict=True)))
+    return total

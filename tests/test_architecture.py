@@ -37,6 +37,7 @@ SMALL = (
     "requests",
     "admission",
     "batching",
+    "counts",
     "sizes",
     "recordings",
 )

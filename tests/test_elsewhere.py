@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.at_once import simulate_only
+from bench.counts import NOTHING
 from bench.gather import from_elsewhere, load_profiles
 from bench.hardware import Catalogue
 from bench.measure import Work
@@ -25,7 +26,7 @@ INLINE = Settings(engine="inline")
 BASE = profile({1: [0.02], 2: [0.03]}, accuracy={"error_rate": 0.0}, input_bytes=5000)
 WORK = Work(
     flops=8.2e9, weight_bytes=1e8, activation_bytes=4e7, operators=100,
-    kinds={"convolution": 1.0}, note="",
+    kinds={"convolution": 1.0}, counts=NOTHING._replace(convolution=4.1e9), note="",
 )  # fmt: skip
 
 

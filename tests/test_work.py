@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.counts import NOTHING, Counts
 from bench.errors import InputError, MissingRequirement, UnknownName
 from bench.measure.operations import Kind
+from bench.measure.task_work import _together
 from bench.measure.work import Work, count_work
 
 onnx = pytest.importorskip("onnx", reason="graphs are read with onnx")
@@ -58,6 +60,10 @@ def of_kind(work: Work, *kinds: Kind) -> float:
     return work.flops * sum(share for kind, share in work.kinds.items() if kind in kinds)
 
 
+def products(counts: Counts) -> float:
+    return sum(counts[: Counts._fields.index("depthwise") + 1])
+
+
 # --- ResNet-50 -----------------------------------------------------------------------------------
 
 
@@ -78,6 +84,14 @@ def resnet50_multiply_adds() -> int:
     return total + 2048 * 1000
 
 
+def resnet50_written() -> int:
+    total = 112 * 112 * 64
+    for blocks, width, size in ((3, 64, 56), (4, 128, 28), (6, 256, 14), (3, 512, 7)):
+        first = 1 if width == 64 else 4  # its 1×1 convolution is at the size before
+        total += size**2 * width * (blocks - 1 + first + blocks + 4 * blocks + 4)
+    return total + 1000
+
+
 def test_resnet_50() -> None:
     folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
     if not (path := folder / "light_resnet50.onnx").is_file():
@@ -88,6 +102,11 @@ def test_resnet_50() -> None:
         2 * resnet50_multiply_adds() + biases, rel=1e-12
     )
     assert 4.09e9 < work.flops / 2 < 4.12e9
+    assert work.counts.linear == 2048 * 1000
+    assert work.counts.convolution == resnet50_multiply_adds() - 2048 * 1000
+    assert work.counts.written == resnet50_written()
+    # The first, three in each of 16 blocks, four at shortcuts, and the classifier.
+    assert work.counts.layers == 1 + 16 * 3 + 4 + 1
     assert work.kinds["convolution"] > 0.99
     assert sum(work.kinds.values()) == pytest.approx(1)
     # 25.6 million parameters, which this file makes from their shapes instead of storing them.
@@ -159,6 +178,13 @@ def test_pytorch_counts_the_same(name: str, kind: Kind, tmp_path: Path) -> None:
     work = count_work(path, {n: list(f.shape) for n, f in zip(names, feeds, strict=True)})
     # It leaves out biases and what is done element by element.
     assert counter.get_total_flops() > 0
+    assert 2 * products(work.counts) == counter.get_total_flops()
+    if name == "convolution":
+        # 20×24 stay, then 8×10 in two groups of 32, then 17×21 in four groups, 12 of each input.
+        grouped = 8 * 10 * 128 * 32 * 25 + 8 * 10 * 128 * 12 * 9
+        written = 20 * 24 * 64 + 8 * 10 * 128 + 17 * 21 * 48
+        assert work.counts[1:-2] == (0, 0, grouped, 0, written)
+        assert work.counts.layers == 3
     assert of_kind(work, kind) == pytest.approx(counter.get_total_flops(), rel=0.01)
     assert work.kinds[kind] > 0.98
     parameters = 4 * sum(math.prod(p.shape) for p in module.parameters())
@@ -249,6 +275,105 @@ def test_one_operator(
     assert work.note == ""
 
 
+@pytest.mark.parametrize(
+    ("nodes", "weights", "expected"),
+    [
+        # 6 channels of 8 elements; no padding, so that a kernel of 3 leaves 6.
+        (
+            [node("Conv", "x w b", "y")], {"w": ones(4, 6, 3), "b": ones(4)},
+            {"convolution": 4 * 6 * 6 * 3, "written": 4 * 6, "parameters": 72 + 4},
+        ),
+        (
+            [node("Conv", "x w", "y", group=2)], {"w": ones(4, 3, 3)},
+            {"grouped": 4 * 6 * 3 * 3, "written": 4 * 6, "parameters": 36},
+        ),
+        (
+            [node("Conv", "x w", "y", group=6)], {"w": ones(12, 1, 3)},
+            {"depthwise": 12 * 6 * 3, "written": 12 * 6, "parameters": 36},
+        ),
+        # Each of 48 elements meets 4 channels and 3 places: 17 come out.
+        (
+            [node("ConvTranspose", "x w", "y", strides=[2])], {"w": ones(6, 4, 3)},
+            {"convolution": 48 * 4 * 3, "written": 4 * 17, "parameters": 72},
+        ),
+        (
+            [node("ConvTranspose", "x w", "y", strides=[2], group=2)], {"w": ones(6, 4, 3)},
+            {"grouped": 48 * 4 * 3, "written": 8 * 17, "parameters": 72},
+        ),
+        (
+            [node("ConvTranspose", "x w", "y", strides=[2], group=6)], {"w": ones(6, 1, 3)},
+            {"depthwise": 48 * 3, "written": 6 * 17, "parameters": 18},
+        ),
+        (
+            [node("MatMul", "x w", "y")], {"w": ones(8, 5)},
+            {"linear": 6 * 8 * 5, "written": 30, "parameters": 40},
+        ),
+        (
+            [node("MatMul", "w x", "y")], {"w": ones(5, 6)},
+            {"linear": 5 * 6 * 8, "written": 40, "parameters": 30},
+        ),
+        (
+            [node("Transpose", "w", "t"), node("MatMul", "x t", "y")], {"w": ones(5, 8)},
+            {"linear": 6 * 8 * 5, "written": 30, "parameters": 40},
+        ),
+        (
+            [node("DequantizeLinear", "w s", "d"), node("MatMul", "x d", "y")],
+            {"w": ones(8, 5, dtype=np.int8), "s": ones()},
+            {"linear": 6 * 8 * 5, "written": 30, "parameters": 41},
+        ),
+        (
+            [node("Transpose", "x", "t", perm=[0, 2, 1]), node("MatMul", "x t", "y")],
+            {"unused": ones(9)}, {"attention": 6 * 6 * 8},
+        ),
+        (
+            [node("Reshape", "x s", "t"), node("Gemm", "t w b", "y", transB=1)],
+            {"s": np.array([6, 8]), "w": ones(5, 8), "b": ones(5)},
+            {"linear": 6 * 8 * 5, "written": 30, "parameters": 2 + 40 + 5},
+        ),
+        (
+            [node("Einsum", "x w", "y", equation="bij,jk->bik")], {"w": ones(8, 5)},
+            {"linear": 6 * 8 * 5, "written": 30, "parameters": 40},
+        ),
+        (
+            [node("Einsum", "x x", "y", equation="bij,bkj->bik")], {},
+            {"attention": 6 * 6 * 8},
+        ),
+        # One step of a batch of 6: four gates of 5 read 8 inputs and 5 of the state.
+        (
+            [node("LSTM", "x w r", "y", hidden_size=5)],
+            {"w": ones(1, 20, 8), "r": ones(1, 20, 5)},
+            {"linear": 6 * 20 * 13, "written": 30, "parameters": 20 * 13},
+        ),
+        # Six steps of a batch of 1, there and back.
+        (
+            [node("Transpose", "x", "t", perm=[1, 0, 2]),
+             node("GRU", "t w r", "y", hidden_size=5, direction="bidirectional")],
+            {"w": ones(2, 15, 8), "r": ones(2, 15, 5)},
+            {"linear": 6 * 2 * 15 * 13, "written": 60, "parameters": 2 * 15 * 13, "layers": 12},
+        ),
+        ([node("Sigmoid", "x", "y")], {}, {"layers": 0}),
+    ],
+    ids=lambda value: value[-1].op_type if isinstance(value, list) else "",
+)  # fmt: skip
+def test_counts_by_layer(
+    nodes: list[Any], weights: dict[str, Any], expected: dict[str, float], tmp_path: Path
+) -> None:
+    path = graph(tmp_path / "layer.onnx", nodes, X, ["y"], weights)
+    counts = count_work(path, {"x": [1, 6, 8]}).counts
+    assert counts == NOTHING._replace(**{"layers": 1, **expected})
+
+
+def test_counts_of_the_calls_of_a_sample(tmp_path: Path) -> None:
+    path = graph(tmp_path / "p.onnx", [node("MatMul", "x w", "y")], X, ["y"], {"w": ones(8, 5)})
+    one, three = (count_work(path, {"x": [n, 6, 8]}) for n in (1, 3))
+    work = _together([(one, 2.5), (three, 1)], [one])
+    # Three and a half calls, on five and a half batches of 1; the weights are there once.
+    assert work.counts == NOTHING._replace(
+        linear=5.5 * 240, written=5.5 * 30, parameters=40, layers=3.5
+    )
+    assert work.weight_bytes == 160
+
+
 def test_products_of_integers_and_what_is_stored_in_them(tmp_path: Path) -> None:
     nodes = [
         node("DynamicQuantizeLinear", "x", "q s z"),
@@ -258,6 +383,7 @@ def test_products_of_integers_and_what_is_stored_in_them(tmp_path: Path) -> None
     weights = {"w": ones(8, 5, dtype=np.int8)}
     work = count_work(graph(tmp_path / "q.onnx", nodes, X, ["y"], weights), {"x": [1, 6, 8]})
     assert of_kind(work, "matmul") == pytest.approx(2 * 6 * 8 * 5)
+    assert work.counts == NOTHING._replace(linear=6 * 8 * 5, written=30, parameters=8 * 5, layers=1)
     assert work.weight_bytes == 8 * 5
     # q of one byte, its scale and zero point, and two tensors of 30 in 4 bytes.
     assert work.activation_bytes == 48 + 4 + 1 + 2 * 30 * 4
@@ -273,7 +399,12 @@ def test_attention_is_two_products_and_a_softmax(tmp_path: Path) -> None:
     weights = {"w": ones(8, 24), "b": ones(24)}
     path = graph(tmp_path / "a.onnx", [made], X, ["y"], weights, ["com.microsoft"])
     projections, products, softmax = 6 * 24 * (2 * 8 + 1), 2 * (2 * 6 * 6 * 8), 5 * 2 * 6 * 6
-    assert count_work(path, {"x": [1, 6, 8]}).flops == projections + products + softmax
+    work = count_work(path, {"x": [1, 6, 8]})
+    assert work.flops == projections + products + softmax
+    # A linear layer from 8 to 24 for each of 6, and the attention after it.
+    assert work.counts == NOTHING._replace(
+        linear=6 * 24 * 8, attention=products / 2, written=6 * 24, parameters=8 * 24 + 24, layers=2
+    )
 
 
 def test_attention_of_the_standard_has_no_projections(tmp_path: Path) -> None:
@@ -281,7 +412,9 @@ def test_attention_of_the_standard_has_no_projections(tmp_path: Path) -> None:
     inputs: dict[str, Sequence[int | str]] = {"x": [1, 6, 8], "k": [1, 6, 8]}
     path = graph(tmp_path / "a.onnx", [made], inputs, ["y"], opset=23)
     products, softmax = 2 * (2 * 6 * 6 * 8), 5 * 2 * 6 * 6
-    assert count_work(path, {"x": [1, 6, 8], "k": [1, 6, 8]}).flops == products + softmax
+    work = count_work(path, {"x": [1, 6, 8], "k": [1, 6, 8]})
+    assert work.flops == products + softmax
+    assert work.counts == NOTHING._replace(attention=products / 2, layers=1)
 
 
 def test_trees_are_as_deep_as_balanced_ones_of_their_size(tmp_path: Path) -> None:

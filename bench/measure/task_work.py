@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from bench import extensions
+from bench.counts import added
 from bench.errors import InputError, MissingRequirement
 from bench.measure.backends import Feeds, Session, clock_of
 from bench.measure.loader import build_task
@@ -58,8 +59,7 @@ def task_work(name: str, options: dict[str, Any]) -> Work:
         for stage, spy in spies.items()
         for shapes, times in spy.calls.items()
     ]
-    weights = {stage: work.weight_bytes for (stage, _), work in counted.items()}
-    return _together(calls, sum(weights.values()))
+    return _together(calls, list({stage: work for (stage, _), work in counted.items()}.values()))
 
 
 class _Spy:
@@ -76,11 +76,13 @@ class _Spy:
         return self._session.run(feeds)
 
 
-def _together(calls: Sequence[tuple[Work, float]], weight_bytes: float) -> Work:
+def _together(calls: Sequence[tuple[Work, float]], models: Sequence[Work]) -> Work:
+    """Work of the ``calls`` of a sample, so many of each, and the weights of each model once."""
+    counts = added((work.counts, times) for work, times in calls)
     flops = sum(work.flops * times for work, times in calls)
     return Work(
         flops=flops,
-        weight_bytes=weight_bytes,
+        weight_bytes=sum(work.weight_bytes for work in models),
         activation_bytes=sum(work.activation_bytes * times for work, times in calls),
         operators=round(sum(work.operators * times for work, times in calls)),
         kinds={
@@ -88,5 +90,6 @@ def _together(calls: Sequence[tuple[Work, float]], weight_bytes: float) -> Work:
             / max(flops, 1.0)
             for kind in KINDS
         },
+        counts=counts._replace(parameters=sum(work.counts.parameters for work in models)),
         note="; ".join(dict.fromkeys(work.note for work, _ in calls if work.note)),
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.counts import Counts, added
 from bench.errors import InputError, MissingRequirement, UnknownName
 from bench.measure.backends._onnx_file import check_weights
 from bench.measure.operations import (
@@ -45,6 +46,8 @@ class Work(Record):
     """Nodes of the graph that write something."""
     kinds: dict[Kind, float]
     """The share of each class in ``flops``."""
+    counts: Counts
+    """What a processor's time depends on; the parameters as the file stores them, once."""
     note: str
     """What the count leaves out or simplifies; empty where it is exact."""
 
@@ -88,6 +91,7 @@ def _counted(
     alive = _changing(model, inputs)
     flops: dict[Kind, float] = dict.fromkeys(KINDS, 0.0)
     moved, operators, tables = 0.0, 0, 0.0
+    layers: list[tuple[Counts, float]] = []
     made: dict[str, float] = {}
     used: set[str] = set()
     unruled: set[str] = set()
@@ -101,6 +105,7 @@ def _counted(
             inputs=[tensors.get(name) for name in node.input],
             outputs=[tensors.get(name) for name in node.output],
             attributes={entry.name: get_attribute_value(entry) for entry in node.attribute},
+            constant=[name not in alive for name in node.input],
         )
         types.add(node.op_type)
         if node.op_type in VIEWS:
@@ -109,19 +114,24 @@ def _counted(
         if known is None:
             unruled.add(node.op_type)
         kind, rule = known or UNKNOWN
-        flops[kind] += rule(seen)
+        done = rule(seen)
+        flops[kind] += done.flops
+        layers.append((done.counts, 1.0))
         moved += sum(tensor.bytes for tensor in seen.outputs if tensor)
         operators += 1
         if node.domain == "ai.onnx.ml":  # these keep their parameters beside the graph's tensors
             tables += _attribute_bytes(seen.attributes)
         used.update(node.input)
     total = sum(flops.values())
+    read = {name for node in model.graph.node for name in node.input}
+    parameters = sum(float(stored[name].elements) for name in read & stored.keys())
     return Work(
         flops=total,
         weight_bytes=tables + sum(tensor.bytes for tensor in stored.values()),
         activation_bytes=moved,
         operators=operators,
         kinds={kind: value / total if total else 0.0 for kind, value in flops.items()},
+        counts=added(layers)._replace(parameters=parameters),
         note=_note(types, unruled, sum(made[name] for name in used & made.keys())),
     )
 
