@@ -16,8 +16,8 @@ from bench.store import Run, read_record
 
 TODAYS_PRICE = "Give today's price in a file of overrides (--overrides)"
 STAND_IN = "Measure on such a machine, or name it in `stands_for` of the device that was measured"
-MAKERS = "makers-software"
-"""The backend of an arm whose figures were published or projected."""
+BEST_KNOWN = "best-known"
+"""The backend of an arm whose figures were published or projected: the runtime known best there."""
 
 
 def load_profiles(folder: Path) -> dict[str, Profile]:
@@ -249,10 +249,10 @@ def _there(
         profiles[name] = profile
         yield Arm(name=name, backend=Choice(name=name.partition("@")[0]), device=device)
     if not kept:
-        name = f"{MAKERS}@{device.name}"
+        name = f"{BEST_KNOWN}@{device.name}"
         if name not in profiles:
             profiles[name] = elsewhere.projected(name, device, base)
-        yield Arm(name=name, backend=Choice(name=MAKERS), device=device)
+        yield Arm(name=name, backend=Choice(name=BEST_KNOWN), device=device)
 
 
 def _base(measured: Mapping[str, Profile]) -> Profile | None:

@@ -1,29 +1,30 @@
-"""Projections from published results: the table, the process, what is refused, and how far off."""
+"""Projections: the sum of costs, what networks have in common, and what held-out answers say."""
 
 from __future__ import annotations
 
+import csv
+import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.hardware import Catalogue, PublishedModel, PublishedResult
-from bench.profile.projection import FIGURES, PROJECTED, Anchor, Projector, Question, Refused
-from bench.profile.projection.cells import Cell, Cells, cells_of, columns, joined, times
-from bench.profile.projection.process import PRIOR_LOG, components, fit, leave_out, loss_of, predict
-from bench.profile.projection.project import NORMAL_90, WIDEST, HeldOut, groups, held_out
-from bench.profile.projection.quantities import table
-from tests.evidence.projection import served_above_offline
+from bench.counts import Counts
+from bench.errors import InputError
+from bench.hardware import Catalogue, Key, Setting
+from bench.profile.projection import Anchor, Projector, Refused, Subject
+from bench.profile.projection.benchmarks import rows_of
+from bench.profile.projection.costs import FEATURES, features, fitted, pooled, rates_of, scale_of
+from bench.profile.projection.errors import read_errors
+from bench.profile.projection.likeness import carried, correlation, relation
+from bench.profile.projection.observed import NARROWEST, Observations, Observed
 
-pytestmark = pytest.mark.slow
-
-BARS = {"known device": 0.12, "data sheet": 0.25}
-"""What the median error may be of a model nobody ran on a known device, and of a new device."""
-COVERAGE = (0.85, 0.95)
-QUESTIONS: tuple[Question, ...] = ("known device", "data sheet", "counted work")
-Change = Callable[[PublishedResult], PublishedResult]
+ROOT = Path(__file__).parents[1]
+EVIDENCE = json.loads((ROOT / "docs" / "evidence" / "projection.json").read_text())["figures"]
+PUBLISHED = ROOT / "hardware_profiles" / "published"
+COSTS = np.array([2e-13, 4e-13, 3e-13, 9e-13, 2e-12, 3e-11, 1e-12, 5e-6, 1e-4])
 
 
 @pytest.fixture(scope="module")
@@ -33,418 +34,303 @@ def catalogue() -> Catalogue:
 
 @pytest.fixture(scope="module")
 def projector(catalogue: Catalogue) -> Projector:
-    return Projector(catalogue.published, catalogue.devices, catalogue.published_models)
+    return Projector(catalogue)
 
 
-def changed(catalogue: Catalogue, change: Change) -> Projector:
-    results = [change(row) for row in catalogue.published]
-    return Projector(results, catalogue.devices, catalogue.published_models)
+def drawn(count: int, seed: int = 0) -> np.ndarray:
+    """Counts of made-up networks."""
+    draw = np.random.default_rng(seed)
+    sizes = np.array([3e9, 3e8, 3e8, 3e8, 2e8, 1e7, 2e7, 60])
+    return features([Counts(*row) for row in sizes * draw.lognormal(0, 1, (count, len(sizes)))])
 
 
-def cells(catalogue: Catalogue, name: str) -> Cells:
-    return table(name, catalogue.published, catalogue.devices, catalogue.published_models)
+def setting(device: str = "nvidia-t4", **more: str) -> Setting:
+    fields = {"part": "gpu", "runtime": "R 1", "precision": "fp16", "regime": "many"} | more
+    return Setting(device=device, match="exact", source="here", as_of="2026-01-01", **fields)  # type: ignore[arg-type]
 
 
-def model(**given: object) -> PublishedModel:
-    fields = {
-        "name": "mine",
-        "title": "a model of mine",
-        "flops": 2e10,
-        "weights": 1e8,
-        "provenance": "assumed",
-        "source": "a test",
+def test_planted_costs_are_found() -> None:
+    x = drawn(300)
+    noise = np.random.default_rng(1).lognormal(0, 0.02, len(x))
+    found = fitted(x, x @ COSTS * noise, np.ones(FEATURES) / x.mean(axis=0))
+    assert x @ found == pytest.approx(x @ COSTS, rel=0.05)
+    assert found[:5] == pytest.approx(COSTS[:5], rel=0.3)
+
+
+def test_a_few_wild_times_change_little() -> None:
+    x = drawn(60)
+    seconds = x @ COSTS
+    wild = seconds.copy()
+    wild[::12] *= 8
+    pattern = np.ones(FEATURES) / x.mean(axis=0)
+    sure, unsure = (np.log(x @ fitted(x, t, pattern) / seconds) for t in (seconds, wild))
+    assert float(np.median(np.abs(unsure))) < 0.1 + float(np.median(np.abs(sure)))
+
+
+def test_with_few_networks_the_pattern_decides_and_the_times_set_the_level() -> None:
+    x = drawn(3)
+    found = fitted(x, 7 * (x @ COSTS), COSTS)
+    assert found == pytest.approx(7 * COSTS, rel=1e-6)
+
+
+def test_costs_carry_on_beyond_what_was_seen() -> None:
+    """A network ten times as large takes ten times as long, less what a call costs by itself."""
+    x = drawn(100)
+    costs = fitted(x, x @ COSTS, np.ones(FEATURES) / x.mean(axis=0))
+    large = 10 * x
+    large[:, -1] = 1
+    assert large @ costs == pytest.approx(large @ COSTS, rel=0.1)
+
+
+def test_the_pattern_of_a_kind_is_that_of_its_members_by_their_rates() -> None:
+    """Devices of one pattern whose data sheets differ tenfold."""
+    tables = []
+    for number, rate in enumerate((1e12, 1e13, 3e12, 3e13)):
+        scale = np.ones(FEATURES)
+        scale[:5], scale[5:7] = 1 / rate, 3 / rate
+        x = drawn(40, seed=number)
+        tables.append((x, x @ (COSTS / 1e-12 * scale), scale))
+    found = pooled(tables)
+    fifth = np.ones(FEATURES)
+    fifth[:5], fifth[5:7] = 1 / 5e12, 3 / 5e12
+    x = drawn(40, seed=9)
+    ratio = (x @ (found * fifth)) / (x @ (COSTS / 1e-12 * fifth))
+    assert ratio == pytest.approx(np.full(40, np.median(ratio)), rel=0.3)
+    assert float(np.median(ratio)) == pytest.approx(1, rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("precision", "rate"),
+    [("int8", 130e12), ("w8a16", 130e12), ("fp16 (AMP)", 65e12), ("bf16", 65e12), ("fp32", 8.1e12)],
+)
+def test_a_precision_is_paid_by_its_rate(catalogue: Catalogue, precision: str, rate: float) -> None:
+    sheet = catalogue.device("nvidia-t4").data_sheet
+    assert rates_of(sheet, precision) == (pytest.approx(rate), pytest.approx(300e9))
+    assert rates_of(None, precision) == (None, None)
+    assert scale_of(None, precision, (2.0, 4.0)).tolist() == [0.5] * 5 + [0.25] * 2 + [1.0] * 2
+
+
+def observed(slow: np.ndarray, which: str = "a", device: str = "nvidia-t4") -> Observed:
+    """A setting of made-up networks, each slower by what is left of its counts."""
+    x = drawn(len(slow))
+    keys: tuple[Key, ...] = tuple((f"n{number}", 224) for number in range(len(slow)))
+    return Observed(setting(device, runtime=which), keys, x, x @ COSTS * np.exp(slow), COSTS)
+
+
+def test_a_network_slower_than_its_counts_elsewhere_is_so_here() -> None:
+    slow = np.random.default_rng(2).normal(0, 0.2, 60)
+    here, there = observed(slow, "a"), observed(slow, "b", "nvidia-a10")
+    left = here.without({("n7", 224)})
+    assert correlation(left, there, {}) > 0.5
+    z = carried(left, [(there, there.residuals["n7", 224])], {})
+    alone = math.log(here.seconds[7]) - math.log(here.x[7] @ left.costs)
+    assert abs(alone - left.sigma * z) < abs(alone)
+
+
+def test_settings_with_nothing_in_common_say_nothing_of_each_other() -> None:
+    draw = np.random.default_rng(3)
+    one, other = observed(draw.normal(0, 0.2, 300)), observed(draw.normal(0, 0.2, 300), "b")
+    assert abs(correlation(one, other, {})) < 0.3
+    assert carried(one, [], {}) == 0.0
+
+
+def test_how_settings_stand_to_each_other() -> None:
+    one = setting()
+    assert relation(one, one) == "device software regime"
+    assert relation(one, setting("nvidia-a10", runtime="S 2")) == "part regime"
+    assert relation(one, setting("x", part="cpu", runtime="S", regime="one")) == "nothing"
+    assert relation(one, setting("x", part="cpu", runtime="R 7", regime="one")) == "software"
+
+
+def test_a_perfect_setting_is_not_taken_to_be_perfect() -> None:
+    assert observed(np.zeros(50)).sigma == NARROWEST
+
+
+def test_less_than_all_threads_are_no_measure_of_a_device(catalogue: Catalogue) -> None:
+    counts = {("n", 224): Counts(*drawn(1)[0][:-1])}
+    own = {
+        setting("raspberry-pi-5", part="cpu", runtime=f"ncnn {n} threads"): {("n", 224): 1 / n}
+        for n in (1, 2, 4)
     }
-    return PublishedModel.model_validate({**fields, **given})
+    (kept,) = Observations(own, counts, catalogue.devices).whole.values()
+    assert [one.threads for one in kept] == [4]
 
 
-# The table as cells.
+def test_the_benchmark_is_read_by_rule(catalogue: Catalogue) -> None:
+    cells = rows_of(catalogue.published, "throughput")
+    rows = cells["nvidia-t4", "resnet50"]
+    assert len(rows) > 3
+    assert all(row.software == "makers" and not row.saving and row.accelerators for row in rows)
+    assert min(rows.values()) > max(rows.values()) / 2
+    assert not any(row.unit == "tokens" for own in cells.values() for row in own)
 
 
-@pytest.mark.parametrize(
-    ("name", "count", "results", "devices"),
-    [
-        ("throughput", 306, 2220, 37),
-        ("served", 216, 1367, 33),
-        ("latency", 129, 489, 19),
-        ("concurrency", 129, 489, 19),
-        ("energy", 107, 292, 16),
-        ("stream energy", 50, 108, 10),
-    ],
-)
-def test_the_table_has_so_many_cells(
-    catalogue: Catalogue, name: str, count: int, results: int, devices: int
-) -> None:
-    found = cells(catalogue, name)
-    assert (len(found), found.results.sum(), len(set(found.device))) == (count, results, devices)
-    assert np.isfinite(found.features).all()
-    assert np.isfinite(found.log).all()
-
-
-def test_a_cell_is_the_median_of_what_was_published_for_one_accelerator(
-    catalogue: Catalogue,
-) -> None:
-    known = cells(catalogue, "throughput")
-    place = known.keys.index(("nvidia-t4 False", "resnet50"))
-    rates = [
-        row.per_s / row.accelerators
-        for row in catalogue.published
-        if row.device == "nvidia-t4"
-        and (row.model, row.pattern, row.software) == ("resnet50", "Offline", "makers")
-        and row.per_s is not None
-    ]
-    assert known.log[place] == pytest.approx(math.log(np.median(rates)))
-    assert known.results[place] == len(rates)
-
-
-def row_of(catalogue: Catalogue, **changes: object) -> PublishedResult:
-    row = next(
-        row
-        for row in catalogue.published
-        if row.device == "nvidia-t4" and (row.model, row.pattern) == ("resnet50", "Offline")
-    )
-    return row.model_copy(update={"accelerators": 1, "software": "makers", **changes})
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"device": None},
-        {"device": "raspberry-pi-5"},
-        {"accelerators": 0},
-        {"software": "general"},
-        {"model": "gptj-99"},
-        {"model": "nobody-counted-it"},
-        {"pattern": "Server"},
-    ],
-)
-def test_rows_are_left_out_by_rule(catalogue: Catalogue, changes: dict[str, object]) -> None:
-    rows = [row_of(catalogue, per_s=100.0), row_of(catalogue, per_s=100.0, **changes)]
-    offline = FIGURES["throughput"]
-    found = cells_of(rows, offline.of, True, catalogue.devices, catalogue.published_models)
-    assert found.results.tolist() == [1]
-
-
-def test_results_half_as_good_as_the_best_of_a_cell_are_left_out(catalogue: Catalogue) -> None:
-    rows = [row_of(catalogue, per_s=rate) for rate in (100.0, 80.0, 51.0, 49.0, 1.0)]
-    offline = FIGURES["throughput"]
-    for more_is_better, kept in ((True, [100, 80, 51]), (False, [1])):
-        found = cells_of(
-            rows, offline.of, more_is_better, catalogue.devices, catalogue.published_models
-        )
-        assert found.results.tolist() == [len(kept)]
-        assert np.exp(found.log) == pytest.approx([np.median(kept)])
-
-
-def test_products_and_unions_of_cells(catalogue: Catalogue) -> None:
-    latency, throughput = cells(catalogue, "latency"), cells(catalogue, "throughput")
-    product = times(latency, throughput)
-    assert set(product.keys) == set(latency.keys) & set(throughput.keys)
-    for number in (0, len(product) // 2, len(product) - 1):
-        key = product.keys[number]
-        parts = (cell.log[cell.keys.index(key)] for cell in (latency, throughput))
-        assert product.log[number] == pytest.approx(sum(parts))
-    both = joined(latency, throughput)
-    assert len(both) == len(latency) + len(throughput)
-    assert both.keys == latency.keys + throughput.keys
-    assert both.features.shape == (len(both), throughput.features.shape[1])
-
-
-def test_a_bound_on_the_latency_costs_throughput(catalogue: Catalogue) -> None:
-    """Other tuning of another run may be better; a rate counted wrongly is many times off."""
-    found = served_above_offline(catalogue.published)
-    assert found["systems"] > 1500
-    assert found["above_by_5_percent"] <= 0.02 * found["systems"]
-    assert found["above_by_30_percent"] <= 2
-    wrong = [
-        row.model_copy(update={"per_s": row.per_s * row.accelerators})
-        if row.pattern == "Server" and row.per_s and row.accelerators
-        else row
-        for row in catalogue.published
-    ]
-    assert served_above_offline(wrong)["above_by_5_percent"] > 0.5 * found["systems"]
-
-
-# The process.
-
-
-def planted(catalogue: Catalogue, noise: float) -> tuple[Cells, Cells]:
-    """Cells that are a device's number plus a model's, and the same without the noise."""
-    draw = np.random.default_rng(1)
-    known = cells(catalogue, "throughput")
-    devices = sorted(set(known.device[known.maker == "nvidia"]))[::2]
-    families = sorted(set(known.family))[:6]
-    of_device = dict(zip(devices, draw.normal(0, 1, len(devices)), strict=True))
-    of_family = dict(zip(families, draw.normal(0, 2, len(families)), strict=True))
-    listed = [
-        Cell(device, False, family, family, 5 + of_device[device] + of_family[family], 1)
-        for device in devices
-        for family in families
-    ]
-    exact = columns(listed, catalogue.devices, catalogue.published_models)
-    return replace(exact, log=exact.log + draw.normal(0, noise, len(exact))), exact
-
-
-def test_a_planted_structure_is_found(catalogue: Catalogue) -> None:
-    seen, exact = planted(catalogue, noise=0.02)
-    fitted = fit(seen)
-    mean, deviation = leave_out(seen, fitted, groups(seen, "known device"))
-    assert np.median(np.abs(mean - exact.log)) < 0.02
-    assert np.abs(mean - exact.log).max() < 0.1
-    assert np.median(deviation) < 0.06
-    # A device's own number cannot be known from its data sheet, and the process says so.
-    mean, deviation = leave_out(seen, fitted, groups(seen, "data sheet"))
-    assert np.median(deviation) > 0.4
-    assert np.mean(np.abs(mean - exact.log) <= NORMAL_90 * deviation) >= 0.8
-
-
-def test_structure_that_is_not_there_is_not_found(catalogue: Catalogue) -> None:
-    seen, _ = planted(catalogue, noise=0.02)
-    shuffled = replace(seen, log=np.random.default_rng(2).permutation(seen.log))
-    mean, deviation = leave_out(shuffled, fit(shuffled), groups(shuffled, "known device"))
-    assert np.median(np.abs(mean - shuffled.log)) > 0.5
-    assert np.mean(np.abs(mean - shuffled.log) <= NORMAL_90 * deviation) >= 0.8
-
-
-def test_the_gradient_of_the_likelihood(catalogue: Catalogue) -> None:
-    known = cells(catalogue, "stream energy")
-    loss = loss_of(known)
-    size = len(list(components(known, known))) + 2
-    point = PRIOR_LOG + np.random.default_rng(3).normal(0, 1, size)
-    _, gradient = loss(point)
-    step = 1e-5
-    for place in range(len(point)):
-        aside = np.eye(len(point))[place] * step
-        difference = (loss(point + aside)[0] - loss(point - aside)[0]) / (2 * step)
-        assert gradient[place] == pytest.approx(difference, rel=1e-4, abs=1e-5)
-
-
-@pytest.mark.parametrize("question", QUESTIONS)
-def test_leaving_out_is_predicting_from_the_rest(catalogue: Catalogue, question: Question) -> None:
-    known = cells(catalogue, "stream energy")
-    fitted = fit(known)
-    own = groups(known, question)
-    mean, deviation = leave_out(known, fitted, own)
-    for group in np.unique(own)[::3]:
-        chosen = own == group
-        rest = known.where(~chosen)
-        expected, spread = predict(rest, known.where(chosen), fitted)
-        assert mean[chosen] == pytest.approx(expected, abs=1e-6)
-        assert deviation[chosen] == pytest.approx(spread, rel=1e-6)
-
-
-# What is asked of the projector.
+RESNET = Subject(
+    "ResNet-50", Counts(4.087e9, 2.05e6, 0, 0, 0, 1.111e7, 2.556e7, 54), ("resnet50", 224),
+    "resnet50",
+)  # fmt: skip
+MINE = replace(RESNET, title="mine", network=None, model=None)
 
 
 def test_what_was_published_is_given_back(catalogue: Catalogue, projector: Projector) -> None:
-    bert = catalogue.published_models["bert"]
-    found = projector.figure("throughput", "nvidia-l4", bert)
-    assert found.rows
-    assert {row.device for row in found.rows} == {"nvidia-l4"}
-    assert {row.model for row in found.rows} == {"bert-99"}
-    assert not any(row.saving or row.software == "general" for row in found.rows)
-    rates = [row.per_s / row.accelerators for row in found.rows if row.per_s]
-    assert found.value == pytest.approx(np.median(rates))
-    assert found.log_error >= np.std(np.log(rates), ddof=1) > 0
-    assert found.question is None
+    found = projector.figure("throughput", "nvidia-t4", RESNET)
+    rows = rows_of(catalogue.published, "throughput")["nvidia-t4", "resnet50"]
+    assert found.published
+    assert found.value == pytest.approx(float(np.median(list(rows.values()))))
+    here = projector.figure("latency", "raspberry-pi-5", replace(RESNET, model=None))
+    assert here.published
+    own = [
+        own["resnet50", 224]
+        for setting, own in catalogue.timings.seconds.items()
+        if setting.device == "raspberry-pi-5" and ("resnet50", 224) in own
+    ]
+    assert here.value in [pytest.approx(seconds) for seconds in own]
 
 
-@pytest.mark.parametrize(
-    ("device", "asked", "reason"),
-    [
-        ("nvidia-t4", "gptj", "answers have any length"),
-        ("google-coral-edge-tpu", "mine", "lacks the rate, or the bandwidth"),
-        ("raspberry-pi-4", "mine", "no data sheet"),
-        ("aws-inferentia2", "mine", "fewer than two other devices of aws"),
-        ("google-tpu-v5e", "mine", "fewer than two other devices of google"),
-        ("nvidia-b200-sxm", "mine", "far outside"),
-    ],
-)
-def test_outside_of_the_table_is_refused(
-    catalogue: Catalogue, projector: Projector, device: str, asked: str, reason: str
-) -> None:
-    with pytest.raises(Refused, match=reason):
-        projector.figure("throughput", device, catalogue.published_models.get(asked) or model())
-
-
-def test_what_was_published_needs_no_support(catalogue: Catalogue, projector: Projector) -> None:
-    resnet, sima = catalogue.published_models["resnet50"], "sima-mlsoc"
-    assert projector.figure("throughput", sima, resnet).rows
-    with pytest.raises(Refused):
-        projector.figure("throughput", sima, model())
-
-
-@pytest.mark.parametrize("flops", [1e6, 1e17])
-def test_a_model_of_another_size_is_refused(projector: Projector, flops: float) -> None:
-    with pytest.raises(Refused, match="GFLOP a sample"):
-        projector.figure("throughput", "nvidia-t4", model(flops=flops))
-
-
-def test_what_would_be_too_wide_is_refused(projector: Projector) -> None:
-    """A stream of a new recurrent model: nothing says how long one takes on a new device."""
-    recurrent = model(flops=1e13, weights=1e10, recurrent=True)
-    with pytest.raises(Refused, match="within a factor of"):
-        projector.figure("latency", "nvidia-jetson-thor-t5000", recurrent)
-
-
-def test_what_was_wrong_more_often_than_not_is_refused(projector: Projector) -> None:
-    with pytest.raises(Refused, match="off by more than a factor of two"):
-        projector.figure("stream energy", "nvidia-t4", model())
-
-
-def test_the_less_is_known_the_wider(catalogue: Catalogue, projector: Projector) -> None:
-    resnet = catalogue.published_models["resnet50"]
-    known = projector.figure("throughput", "nvidia-a10", resnet)
-    sheet = projector.figure("throughput", "nvidia-a10g", resnet)
-    counted = projector.figure("throughput", "nvidia-a10", model())
-    nothing = projector.figure("throughput", "nvidia-a10g", model())
-    assert (known.question, sheet.question) == ("known device", "data sheet")
-    assert (counted.question, nothing.question) == ("counted work", "counted work")
-    assert 0 < known.log_error < sheet.log_error < counted.log_error
-    assert counted.log_error * NORMAL_90 < WIDEST
-    # The same chip with a lower limit on its power.
-    assert sheet.value < known.value
+def test_the_less_is_known_the_wider(projector: Projector) -> None:
+    published = projector.figure("throughput", "nvidia-rtx-4090", replace(RESNET, model=None))
+    known = projector.figure("throughput", "nvidia-rtx-4090", MINE)
+    sheet = projector.figure("throughput", "nvidia-b200-sxm", MINE)
+    assert (known.question, sheet.question) == ("new", "data sheet")
+    assert published.log_error < known.log_error < sheet.log_error
+    assert known.value == pytest.approx(published.value, rel=0.5)
 
 
 def test_more_work_takes_longer(projector: Projector) -> None:
-    rates = [
-        projector.figure("throughput", "nvidia-t4", model(flops=flops)).value
-        for flops in (5e9, 5e10, 5e11, 5e12)
-    ]
-    assert rates == sorted(rates, reverse=True)
-    assert 10 < rates[0] / rates[-1] < 10_000
+    for device in ("nvidia-t4", "raspberry-pi-5", "nvidia-h100-sxm"):
+        for name in ("throughput", "latency"):
+            small, large = (
+                projector.figure(name, device, replace(MINE, counts=Counts(*(n * c for c in MINE.counts))))
+                for n in (1, 4)
+            )  # fmt: skip
+            ratio = large.value / small.value
+            assert 1.5 < (1 / ratio if name == "throughput" else ratio) <= 4.001
 
 
-def test_latency_of_a_new_model_is_concurrency_over_throughput(projector: Projector) -> None:
-    throughput, latency = (
-        projector.figure(name, "nvidia-t4", model(), anchors("nvidia-l4", 1000.0, 2.0))
-        for name in ("throughput", "latency")
+def test_a_measurement_elsewhere_moves_it(projector: Projector) -> None:
+    alone = projector.figure("throughput", "nvidia-rtx-4090", MINE)
+    (there,) = (
+        o
+        for o in projector.observations.of("nvidia-rtx-5090", "many")
+        if "compile" in o.setting.runtime
     )
-    assert latency.value * throughput.value >= 1
-    assert latency.log_error > throughput.log_error
+    slow = 3 * math.exp(there.log_seconds(MINE.counts))
+    anchored = replace(MINE, anchors=(Anchor("nvidia-rtx-5090", "many", slow),))
+    found = projector.figure("throughput", "nvidia-rtx-4090", anchored)
+    assert found.question == "measured"
+    assert 1.2 < alone.value / found.value < 4
+    assert found.log_error <= alone.log_error
 
 
-def anchors(device: str, throughput: float, concurrency: float) -> list[Anchor]:
-    return [
-        Anchor(device, "throughput", throughput),
-        Anchor(device, "concurrency", concurrency),
-    ]
+def test_a_runtime_that_is_asked_for_is_taken(projector: Projector) -> None:
+    found = projector.figure("latency", "nvidia-jetson-orin-nx-16gb", MINE, "pytorch")
+    assert found.setting is not None
+    assert found.setting.software == "pytorch"
 
 
-def test_a_measurement_elsewhere_makes_it_narrower_and_moves_it(projector: Projector) -> None:
-    mine = model()
-    alone = projector.figure("throughput", "nvidia-l4", mine)
-    there = projector.figure("throughput", "nvidia-t4", mine).value
-    moved = {
-        factor: projector.figure(
-            "throughput", "nvidia-l4", mine, [Anchor("nvidia-t4", "throughput", there * factor)]
-        )
-        for factor in (0.1, 1.0, 2.0)
+def test_a_chip_in_another_host_is_less_sure(projector: Projector) -> None:
+    chip = projector.figure("throughput", "hailo-8", MINE)
+    board = projector.figure("throughput", "raspberry-pi-5-hailo-8", MINE)
+    assert board.value == pytest.approx(chip.value)
+    assert board.log_error > chip.log_error
+    assert "in another host" in board.source
+
+
+def test_energy_is_watts_times_time(projector: Projector) -> None:
+    energy = projector.figure("energy", "nvidia-l4", MINE)
+    rate = projector.figure("throughput", "nvidia-l4", MINE)
+    assert 30 < energy.value * rate.value < 300  # a card of 72 W, with its share of the host
+    assert energy.log_error > rate.log_error
+
+
+def test_nothing_is_said_of_what_nothing_is_known_of(projector: Projector) -> None:
+    for ask in (lambda: projector.require_device("smartphone-generic"),
+                lambda: projector.figure("latency", "smartphone-generic", MINE)):  # fmt: skip
+        with pytest.raises(Refused) as refused:
+            ask()
+        assert refused.value.todo
+        assert "smartphone" not in refused.value.what
+
+
+def test_what_half_of_the_answers_missed_by_far_is_refused(catalogue: Catalogue) -> None:
+    spoilt = Projector(catalogue)
+    errors = dict(spoilt.errors)
+    for key, held in errors.items():
+        if key[0] == "data sheet":
+            errors[key] = replace(held, median=math.log(2.1))
+    spoilt.__dict__["errors"] = errors
+    with pytest.raises(Refused, match="factor of two"):
+        spoilt.figure("throughput", "nvidia-b200-sxm", MINE)
+
+
+def test_held_out_errors_are_those_of_the_evidence() -> None:
+    """The intervals that are shipped are the ones that the session's figures are of."""
+    evidence = EVIDENCE["held_out"]
+    shipped = read_errors(PUBLISHED)
+    assert {(r["question"], r["part"], r["regime"]): r["cells"] for r in evidence} == {
+        key: held.cells for key, held in shipped.items()
     }
-    for factor, found in moved.items():
-        assert found.question == "known device"
-        assert found.log_error < 0.75 * alone.log_error
-        followed = math.log(found.value / moved[1.0].value)
-        assert followed == pytest.approx(math.log(factor), rel=0.15)
-    assert moved[1.0].value == pytest.approx(alone.value, rel=0.05)
-
-
-def test_a_measurement_on_a_device_without_a_data_sheet_says_nothing(projector: Projector) -> None:
-    alone = projector.figure("throughput", "nvidia-l4", model())
-    other = [Anchor("raspberry-pi-5", "throughput", 1.0)]
-    assert projector.figure("throughput", "nvidia-l4", model(), other) == alone
-
-
-# How far off.
-
-
-def faults(projector: Projector, *names: str) -> list[tuple[str, str]]:
-    """Which bars the held-out errors miss, with the variances of the whole table."""
-    found = []
-    for name in names:
-        for question in QUESTIONS[:2]:
-            held = projector.held_out(name, question)
-            error = float(np.median(np.abs(np.exp(held.mean - held.cells.log) - 1)))
-            if error > BARS[question]:
-                found.append((name, question))
-    return found
-
-
-def covered(held: HeldOut) -> float:
-    """By intervals as wide as the other groups say."""
-    within = []
-    for group in np.unique(held.groups):
-        own = held.groups == group
-        others = HeldOut(
-            held.cells.where(~own), held.groups[~own], held.mean[~own], held.deviation[~own]
-        )
-        reach = NORMAL_90 * others.scale * held.deviation[own]
-        within += list(np.abs(held.mean[own] - held.cells.log[own]) <= reach)
-    return float(np.mean(within))
-
-
-def test_the_errors_keep_the_bars(projector: Projector) -> None:
-    assert faults(projector, "throughput", "latency", "energy") == []
-
-
-@pytest.mark.parametrize("name", ["throughput", "served", "latency"])
-@pytest.mark.parametrize("question", ["known device", "data sheet"])
-def test_the_intervals_cover_what_they_say(
-    projector: Projector, name: str, question: Question
-) -> None:
-    assert COVERAGE[0] <= covered(projector.held_out(name, question)) <= COVERAGE[1]
-
-
-@pytest.mark.parametrize("name", PROJECTED)
-def test_a_scale_is_never_far_from_one(projector: Projector, name: str) -> None:
-    """Else the process would have the wrong idea of what it does not know."""
-    for question in QUESTIONS:
-        scale = projector.scale(name, question)
-        useless = question == "counted work" and name in ("latency", "stream energy")
-        assert 0.5 < scale < 2 if not useless else scale == math.inf
-
-
-def test_a_device_with_one_model_is_not_a_known_one(catalogue: Catalogue) -> None:
-    known = cells(catalogue, "throughput")
-    asked = held_out(known, fit(known.where(np.arange(0, len(known), 4))), "known device").cells
-    assert "google-tpu-v5e" in known.device
-    assert "google-tpu-v5e" not in asked.device
-
-
-def milliseconds_as_seconds(row: PublishedResult) -> PublishedResult:
-    if row.latency_s is None or row.round < "v4.0":
-        return row
-    return row.model_copy(update={"latency_s": row.latency_s * 1e3})
-
-
-def whole_systems(row: PublishedResult) -> PublishedResult:
-    """Accelerators not counted."""
-    return row.model_copy(update={"accelerators": min(row.accelerators, 1)})
-
-
-def energy_of_a_query(row: PublishedResult) -> PublishedResult:
-    """Watts taken for joules a sample."""
-    if row.power_w is None:
-        return row
-    return row.model_copy(update={"energy_j": row.power_w, "power_w": None})
 
 
 @pytest.mark.parametrize(
-    ("mistake", "seen_in"),
+    ("question", "regime", "most"),
     [
-        (milliseconds_as_seconds, "latency"),
-        (whole_systems, "throughput"),
-        (energy_of_a_query, "energy"),
+        ("new", "many", 0.18),
+        ("new", "one", 0.25),
+        ("elsewhere", "many", 0.1),
+        ("elsewhere", "one", 0.1),
     ],
 )
-def test_mistakes_in_reading_the_table_are_seen(
-    catalogue: Catalogue, mistake: Change, seen_in: str
+def test_the_errors_keep_the_bars(question: str, regime: str, most: float) -> None:
+    rows = EVIDENCE["all"]
+    (row,) = (r for r in rows if (r["question"], r["regime"]) == (question, regime))
+    assert row["median"] <= most
+    assert 0.85 <= row["coverage"] <= 0.95
+
+
+def test_one_calibrated_machine_keeps_the_bars() -> None:
+    found = {row["between"]: row["median"] for row in EVIDENCE["measured"]}
+    assert found["gpu"] <= 0.15
+    assert found["other"] <= 0.22
+
+
+def test_the_session_is_made_again_for_one_setting(projector: Projector) -> None:
+    """What the evidence says of the RTX 3090 is what the program does today."""
+    away = np.concatenate(
+        [
+            projector.left_out(o)[0]
+            for o in projector.observations.of("nvidia-rtx-3090", "many")
+            if projector.well_known(o)
+        ]
+    )
+    (said,) = (
+        row
+        for row in EVIDENCE["by_device"]
+        if (row["device"], row["regime"]) == ("nvidia-rtx-3090", "many")
+    )
+    assert float(np.median(np.abs(np.expm1(away)))) == pytest.approx(said["median"], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "said"),
+    [
+        ("timings.csv", ["1", "no-such-network", "224", "1"], "is not in networks.csv"),
+        ("timings.csv", ["9999", "resnet50", "224", "1"], "setting 9999 is not in settings.csv"),
+        ("timings.csv", ["1", "resnet50", "224", "-1"], "not a time above zero"),
+        ("timings.csv", ["1", "resnet50", "224", "nan"], "not a time above zero"),
+        ("settings.csv", ["9", "nvidia-t4", "gpu", "R", "fp16", "some", "exact", "s", "d"], "unknown regime"),
+        ("networks.csv", ["x", "224", "x", *"00000000"], "no layer"),
+    ],
+)  # fmt: skip
+def test_a_broken_table_is_one_paragraph(
+    tmp_path: Path, file: str, row: list[str], said: str
 ) -> None:
-    found = faults(changed(catalogue, mistake), seen_in)
-    assert found == [(seen_in, "known device"), (seen_in, "data sheet")]
+    from bench.hardware.timings import read_timings
 
-
-def test_devices_mixed_up_are_seen(catalogue: Catalogue) -> None:
-    known = cells(catalogue, "latency")
-    mixed = replace(known, log=np.random.default_rng(4).permutation(known.log))
-    held = held_out(mixed, fit(mixed), "known device")
-    assert np.median(np.abs(np.exp(held.mean - mixed.log) - 1)) > 3 * BARS["known device"]
+    for name in ("networks.csv", "settings.csv", "timings.csv"):
+        (tmp_path / name).write_text((PUBLISHED / name).read_text())
+    with (tmp_path / file).open("a", newline="") as end:
+        csv.writer(end).writerow(row)
+    with pytest.raises(InputError, match=said) as refused:
+        read_timings(tmp_path)
+    assert file in str(refused.value)

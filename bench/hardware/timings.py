@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -56,6 +57,17 @@ class Setting:
     def software(self) -> str:
         """The runtime without its version: the first word of its name, in small letters."""
         return self.runtime.split()[0].rstrip(",").lower()
+
+    @property
+    def compiled(self) -> bool:
+        """Whether it is software of the chip's maker, which fuses what frameworks write out."""
+        return bool(_COMPILED.search(self.runtime))
+
+    @property
+    def threads(self) -> int | None:
+        """How many ran, where the runtime says so."""
+        found = _THREADS.search(self.runtime)
+        return int(found[1]) if found else None
 
 
 @dataclass(frozen=True)
@@ -127,4 +139,6 @@ def _rows(path: Path, made: Callable[[Mapping[str, str]], T]) -> Iterator[T]:
         raise InputError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
 
 
+_COMPILED = re.compile("tensorrt|mlperf|fastertransformer", re.IGNORECASE)
+_THREADS = re.compile(r"(\d+) threads")
 _SETTING = tuple(field.name for field in fields(Setting))

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,9 +28,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.hardware import Catalogue, Key
+from bench.profile.projection.benchmarks import RUNTIME
 from bench.profile.projection.errors import NORMAL_90
 from bench.profile.projection.likeness import carried, relation
-from bench.profile.projection.observed import Observations, Observed
+from bench.profile.projection.observed import Observations, Observed, kind_of
 from bench.profile.projection.project import FOLDS, Projector
 from tests.evidence.record import save
 
@@ -40,6 +42,8 @@ ANCHORS = 6
 """So many settings of other devices stand for the calibrated machine, drawn likewise."""
 FEWEST_COMMON = 3
 CATALOGUE = Catalogue()
+OLD = Path(__file__).parents[2] / "docs" / "evidence" / "projection_before.json"
+"""What the method before this one, a Gaussian process over nine models, was seen to do."""
 
 
 class Tried(NamedTuple):
@@ -51,6 +55,8 @@ class Tried(NamedTuple):
     device: str
     family: str
     away: float
+    setting: str
+    network: str
     pair: str = ""
     """Of the calibrated machine and the device asked for: ``gpu`` or ``other``."""
 
@@ -88,23 +94,8 @@ def likeness(observations: Observations) -> Iterator[tuple[str, str, int]]:
 def new(projector: Projector) -> Iterator[Tried]:
     for observed in projector.observations.every.values():
         if projector.well_known(observed):
-            for families, rest, x, seconds in folds(observed):
-                for family, row, real in zip(families, x, seconds, strict=True):
-                    yield of("new", observed, family, float(np.log(row @ rest.costs / real)))
-
-
-def folds(
-    observed: Observed,
-) -> Iterator[tuple[list[str], Observed, np.ndarray, np.ndarray]]:
-    """Families left out, a fifth of them at a time: theirs, the rest, and what is asked."""
-    families = [family_of(key) for key in observed.keys]
-    order = sorted(set(families))
-    for fold in range(FOLDS):
-        out = {family for number, family in enumerate(order) if number % FOLDS == fold}
-        asked = np.array([family in out for family in families])
-        keys = {key for key, gone in zip(observed.keys, asked, strict=True) if gone}
-        own = [family for family, gone in zip(families, asked, strict=True) if gone]
-        yield own, observed.without(keys), observed.x[asked], observed.seconds[asked]
+            for key, away in zip(observed.keys, projector.left_out(observed)[0], strict=True):
+                yield of("new", observed, key, float(away))
 
 
 def family_of(key: Key) -> str:
@@ -113,7 +104,7 @@ def family_of(key: Key) -> str:
 
 def few(projector: Projector) -> Iterator[Tried]:
     for observed in projector.observations.every.values():
-        if not projector.well_known(observed) and len(observed.keys) > FEWEST_COMMON:
+        if not projector.well_known(observed) and len(observed.keys) >= FEWEST_COMMON:
             for key in observed.keys:
                 yield left_out(projector, observed, key, "few", [])
 
@@ -139,7 +130,7 @@ def left_out(
     log = float(np.log(observed.x[number] @ rest.costs))
     if known:
         log += rest.sigma * carried(rest, known, projector.likeness)
-    return of(question, observed, family_of(key), log - float(np.log(observed.seconds[number])))
+    return of(question, observed, key, log - float(np.log(observed.seconds[number])))
 
 
 def measured(projector: Projector) -> Iterator[Tried]:
@@ -164,7 +155,7 @@ def measured_on(projector: Projector, observed: Observed, anchor: Observed) -> I
         if not common or len(gone & set(observed.keys)) > 0.8 * len(observed.keys):
             continue
         rest, there = observed.without(gone), anchor.without(gone)
-        if len(there.keys) < FEWEST_COMMON:
+        if min(len(there.keys), len(rest.keys)) < FEWEST_COMMON:
             continue
         for key in common[:CELLS_A_SETTING]:
             counts = projector.observations.counts[key]
@@ -173,7 +164,7 @@ def measured_on(projector: Projector, observed: Observed, anchor: Observed) -> I
             z = carried(rest, [(there, float(np.clip(away, -4, 4)))], projector.likeness)
             real = float(np.log(observed.seconds[observed.keys.index(key)]))
             log = rest.log_seconds(counts) + rest.sigma * z
-            yield of("measured", observed, families[key], log - real, "gpu" if gpus else "other")
+            yield of("measured", observed, key, log - real, "gpu" if gpus else "other")
 
 
 def by_data_sheet(projector: Projector) -> Iterator[Tried]:
@@ -186,18 +177,25 @@ def by_data_sheet(projector: Projector) -> Iterator[Tried]:
             continue
         rest = {s: own for s, own in every.items() if s.device != name}
         others = Observations(rest, observations.counts, devices)
-        for setting in (s for s in every if s.device == name):
-            if not others.knows((setting.part, setting.regime)):
+        whole = [s for own in observations.whole.values() for s in own if s.device == name]
+        for setting in whole:
+            asked_so = setting.compiled or setting.part == "cpu"
+            if not asked_so or not others.knows(kind_of(setting)):
                 continue
             observed = observations.every[setting]
             logs = np.log(observed.x @ others.expected(setting)) - np.log(observed.seconds)
             # One number a setting: its networks are all off by the same level.
-            yield of("data sheet", observed, "", float(np.median(logs)))
+            yield of("data sheet", observed, None, float(np.median(logs)))
 
 
-def of(question: str, observed: Observed, family: str, away: float, pair: str = "") -> Tried:
+def of(question: str, observed: Observed, key: Key | None, away: float, pair: str = "") -> Tried:
     setting = observed.setting
-    return Tried(question, setting.part, setting.regime, setting.device, family, away, pair)
+    family = CATALOGUE.timings.networks[key].family if key else ""
+    where = f"{setting.device} {setting.runtime} {setting.precision} {setting.source}"
+    network = key[0] if key else ""
+    return Tried(
+        question, setting.part, setting.regime, setting.device, family, away, where, network, pair
+    )
 
 
 def summed(tried: Iterable[Tried], by: Sequence[str]) -> Iterator[tuple[Any, ...]]:
@@ -241,6 +239,7 @@ def figures(projector: Projector, tried: Sequence[Tried]) -> dict[str, Any]:
             {"question": key[0], "regime": key[1], **said(own)}
             for key, own in sorted(grouped(tried, ("question", "regime")).items())
         ],
+        "benchmark": list(beside_the_old(projector)),
         "by_device": [
             {"device": key[0], "regime": key[1], **said(own)}
             for key, own in sorted(
@@ -264,18 +263,48 @@ def said(own: Sequence[Tried]) -> dict[str, Any]:
 
 
 def coverage(own: Sequence[Tried]) -> float | None:
-    """The share of answers in the interval that the other devices' errors make, or other families'."""
-    by = "device" if len({one.device for one in own}) > 2 else "family"
-    groups = grouped(own, (by,))
-    if len(groups) < 3:
-        return None
-    inside = 0
-    for key, asked in groups.items():
-        others = np.abs([one.away for name, rest in groups.items() if name != key for one in rest])
-        count = len(groups) - 1
-        widest = np.quantile(others, min(0.9 * (count + 1) / count, 1.0))
-        inside += sum(abs(one.away) <= widest for one in asked)
-    return round(inside / len(own), 4)
+    """The share of answers in the interval that others' errors make: of the other families of the same
+    setting, where a setting stands by itself, of the other devices elsewhere."""
+    alone = own[0].question in ("new", "measured")
+    inside = asked = 0
+    for own_setting in grouped(own, ("setting",) if alone else ()).values():
+        groups = grouped(own_setting, ("family",) if alone else ("device",))
+        if len(groups) < FEWEST_COMMON:
+            continue
+        for key, left_out in groups.items():
+            others = [abs(t.away) for name, rest in groups.items() if name != key for t in rest]
+            count = len(groups) - 1
+            widest = np.quantile(others, min(0.9 * (count + 1) / count, 1.0))
+            inside += sum(abs(one.away) <= widest for one in left_out)
+            asked += len(left_out)
+    return round(inside / asked, 4) if asked else None
+
+
+def beside_the_old(projector: Projector) -> Iterator[dict[str, Any]]:
+    """Models of the benchmark left out of everything, with what the method before made of them."""
+    old = json.loads(OLD.read_text())["figures"]["held_out"]
+    before = {row["quantity"]: row["families"] for row in old if row["left_out"] == "counted work"}
+    every, counts = projector.observations.every, projector.observations.counts
+    for model in CATALOGUE.published_models.values():
+        if model.network is None:
+            continue
+        key = model.network.name, model.network.input
+        rest = {
+            s: {k: t for k, t in zip(o.keys, o.seconds, strict=True) if k != key}
+            for s, o in every.items()
+        }
+        rest = {setting: own for setting, own in rest.items() if own}
+        without = Observations(rest, counts, CATALOGUE.devices)
+        for quantity, regime in (("throughput", "many"), ("latency", "one")):
+            own = [
+                of("few", o, key, without.every[s].log_seconds(counts[key]) - float(np.log(t)))
+                for s, o in every.items()
+                if s.runtime == RUNTIME and s.regime == regime and s in rest
+                for k, t in zip(o.keys, o.seconds, strict=True)
+                if k == key
+            ]
+            found = before[quantity].get(model.name, {}).get("median")
+            yield {"model": model.name, "quantity": quantity, **said(own), "before": found}
 
 
 def write(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -46,11 +46,9 @@ def tables() -> dict[str, str]:
         "gate_live": _gate_live,
         "mlserver": _mlserver,
         "projection": _projection,
-        "projection-baseline": _projection_baseline,
-        "projection-models": _projection_models,
-        "projection-spread": _projection_spread,
-        "projection-software": _projection_software,
-        "projection-refused": _projection_refused,
+        "projection-kinds": _projection_kinds,
+        "projection-devices": _projection_devices,
+        "projection-before": _projection_before,
     }
     # A session may have several tables: what stands before the dash is the session's name.
     return {
@@ -399,114 +397,72 @@ def _gpu(evidence: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"Measured {evidence['made'][:10]} on {place}."])
 
 
-QUANTITIES = {
-    "throughput": "offline throughput",
-    "latency": "single-stream latency",
-    "energy": "energy of a sample, offline",
-    "served": "throughput within Server's bound",
-    "stream energy": "energy of a sample, one at a time",
-}
-LEFT_OUT = {
-    "known device": "a model on a device that has others",
+QUESTIONS = {
+    "new": "a network of a family nobody published there, 12 or more others there",
+    "few": "a network left out, fewer others there",
+    "elsewhere": "a cell missing: the network elsewhere, others there",
+    "measured": "as the first, and its time on one other machine",
     "data sheet": "a device, known by its data sheet",
-    "chip": "a chip with all its devices",
-    "counted work": "a model everywhere, known by its counted work",
 }
+REGIMES = {"many": "throughput", "one": "batch-1 latency"}
 
 
 def _projection(evidence: dict[str, Any]) -> str:
-    lines = [
-        "| left out | projected | cells (devices) | median error | quartiles | in the 90 % interval "
-        "| refused |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    rows = {(row["left_out"], row["quantity"]): row for row in evidence["figures"]["held_out"]}
-    for kind, left_out in LEFT_OUT.items():
-        for quantity, title in QUANTITIES.items():
-            row = rows[kind, quantity]
-            lines.append(
-                f"| {left_out} | {title} | {row['cells']} ({row['devices']}) "
-                f"| {row['median']:.1%} | {row['lower']:.1%} – {row['upper']:.1%} "
-                f"| {row['coverage']:.0%} | {row['refused_outside'] + row['refused_too_wide']} |"
-            )
+    found = evidence["figures"]
+    lines = [_HELD_OUT_HEAD.format("known"), _HELD_OUT_RULE]
+    rows = {(row["question"], row["regime"]): row for row in found["all"]}
+    for question, title in QUESTIONS.items():
+        for regime, figure in REGIMES.items():
+            lines.append(f"| {title} | {figure} {_held_out(rows[question, regime])}")
+    for row in found["measured"]:
+        pair = "between GPUs" if row["between"] == "gpu" else "between other machines, or kinds"
+        lines.append(f"| measured on one other machine, {pair} | both {_held_out(row)}")
     return "\n".join([*lines, "", _made(evidence, "Worked out")])
 
 
-def _projection_baseline(evidence: dict[str, Any]) -> str:
-    found = evidence["figures"]["baseline"]
-    raw = found["unscreened"]
-    lines = [
-        "| method | cells (devices) | median error | quartiles |",
-        "|---|---|---|---|",
-        *(
-            f"| {title} | {cells} | {row['median']:.1%} | {row['lower']:.1%} – {row['upper']:.1%} |"
-            for title, cells, row in (
-                ("this one", f"{found['cells']} ({found['devices']})", found["ours"]),
-                (
-                    "device + model",
-                    f"{found['cells']} ({found['devices']})",
-                    found["device_plus_model"],
-                ),
-                (
-                    "device + model, before the screening, by the table's names of accelerators",
-                    f"{raw['cells']} ({raw['accelerators']})",
-                    raw,
-                ),
-            )
-        ),
-    ]
+_HELD_OUT_HEAD = (
+    "| {} | figure | answers (devices) | median error | quartiles | in the 90 % interval |"
+)
+_HELD_OUT_RULE = "|---|---|---|---|---|---|"
+
+
+def _held_out(row: dict[str, Any]) -> str:
+    within = "–" if row["coverage"] is None else f"{row['coverage']:.0%}"
+    return (
+        f"| {row['cells']:,} ({row['devices']}) | {row['median']:.1%} "
+        f"| {row['lower']:.1%} – {row['upper']:.1%} | {within} |"
+    )
+
+
+def _projection_kinds(evidence: dict[str, Any]) -> str:
+    lines = [_HELD_OUT_HEAD.format("question, kind of processor"), _HELD_OUT_RULE]
+    for row in evidence["figures"]["held_out"]:
+        lines.append(
+            f"| {row['question']}, {row['part'].upper()} | {REGIMES[row['regime']]} {_held_out(row)}"
+        )
     return "\n".join(lines)
 
 
-def _projection_models(evidence: dict[str, Any]) -> str:
-    held = {(row["left_out"], row["quantity"]): row for row in evidence["figures"]["held_out"]}
-    columns = [
-        (kind, quantity)
-        for quantity in ("throughput", "latency")
-        for kind in ("known device", "data sheet", "chip", "counted work")
-        if (kind, quantity) != ("counted work", "latency")
-    ]
-    heads = [f"{quantity}, {kind}" for kind, quantity in columns]
-    lines = [f"| model | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for family in sorted({name for row in held.values() for name in row["families"]}):
-        cells = [held[column]["families"].get(family) for column in columns]
-        said = ["–" if one is None else f"{one['median']:.0%} ({one['cells']})" for one in cells]
-        lines.append(f"| {family} | {' | '.join(said)} |")
+def _projection_devices(evidence: dict[str, Any]) -> str:
+    lines = ["| device | figure | networks | median error |", "|---|---|---|---|"]
+    for row in evidence["figures"]["by_device"]:
+        lines.append(
+            f"| `{row['device']}` | {REGIMES[row['regime']]} | {row['cells']:,} | {row['median']:.1%} |"
+        )
     return "\n".join(lines)
 
 
-def _projection_spread(evidence: dict[str, Any]) -> str:
+def _projection_before(evidence: dict[str, Any]) -> str:
     lines = [
-        "| figure | cells (results) | median distance from the cell's median | quartiles "
-        "| best ÷ worst, in the median cell |",
+        "| model, left out | figure | devices | median error | before |",
         "|---|---|---|---|---|",
     ]
-    for quantity, title in QUANTITIES.items():
-        row = evidence["figures"]["spread"][quantity]
+    for row in evidence["figures"]["benchmark"]:
+        before = "refused" if row["before"] is None else f"{row['before']:.0%}"
+        figure = {"throughput": "throughput", "latency": "batch-1 latency"}[row["quantity"]]
         lines.append(
-            f"| {title} | {row['cells']} ({row['results']}) | {row['median']:.1%} "
-            f"| {row['lower']:.1%} – {row['upper']:.1%} | {row['median_best_of_worst']:.2f} |"
+            f"| {row['model']} | {figure} | {row['devices']} | {row['median']:.0%} | {before} |"
         )
-    return "\n".join(lines)
-
-
-def _projection_software(evidence: dict[str, Any]) -> str:
-    lines = ["| software | on | results | images/s |", "|---|---|---|---|"]
-    for row in evidence["figures"]["software"]:
-        ends = sorted(
-            {f"{row[end]:,.{0 if row[end] >= 100 else 1}f}" for end in ("lowest", "highest")}
-        )
-        rates = " – ".join(ends)
-        lines.append(f"| {row['software']} | {row['on']} | {row['results']} | {rates} |")
-    return "\n".join(lines)
-
-
-def _projection_refused(evidence: dict[str, Any]) -> str:
-    by_reason: dict[str, list[str]] = {}
-    for device, reason in evidence["figures"]["refused_devices"].items():
-        by_reason.setdefault(reason, []).append(f"`{device}`")
-    lines = ["| reason | devices |", "|---|---|"]
-    lines += [f"| {reason} | {', '.join(by_reason[reason])} |" for reason in sorted(by_reason)]
     return "\n".join(lines)
 
 

@@ -79,7 +79,7 @@ def pooled(tables: Sequence[tuple[Array, Array, Array]]) -> Array:
         tables: of each setting ``x``, ``seconds``, and what its data sheet divides costs by, [features].
     """
     scaled = [x * scale for x, _, scale in tables]
-    pattern = 1 / np.maximum(np.vstack(scaled).mean(axis=0), 1e-300)
+    pattern: Array = 1 / np.maximum(np.vstack(scaled).mean(axis=0), 1e-300)
     every = np.concatenate([seconds for _, seconds, _ in tables])
     # A setting with many networks counts for more, up to forty.
     weight = np.concatenate(

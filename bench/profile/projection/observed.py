@@ -12,7 +12,6 @@ import numpy as np
 from bench.counts import Counts
 from bench.hardware import Device, Key, Part, Regime, Setting
 from bench.profile.projection.costs import (
-    SIGMA,
     Array,
     features,
     fitted,
@@ -21,7 +20,8 @@ from bench.profile.projection.costs import (
     scale_of,
 )
 
-Kind = tuple[Part, Regime]
+Kind = tuple[Part, Regime, bool]
+"""What computes, how many requests at a time, and whether the maker's compiler fused it."""
 FEWEST = 3
 """Settings of a kind that make a pattern."""
 NARROWEST = 0.05
@@ -88,27 +88,19 @@ class Observations:
         devices: Mapping[str, Device],
     ) -> None:
         self._devices, self.counts = devices, counts
-        self._raw: dict[Kind, list[tuple[Setting, tuple[Key, ...], Array, Array]]] = defaultdict(
-            list
-        )
-        for setting, own in seconds.items():
-            keys = tuple(own)
-            entry = (
-                setting,
-                keys,
-                features([counts[key] for key in keys]),
-                np.array([*own.values()]),
-            )
-            self._raw[setting.part, setting.regime].append(entry)
+        self._tables = {
+            setting: (features([counts[key] for key in own]), np.array([*own.values()]))
+            for setting, own in seconds.items()
+        }
+        self._keys = {setting: tuple(own) for setting, own in seconds.items()}
         self._usual: dict[tuple[Part, str], tuple[float, float]] = {}
-        self._patterns: dict[Kind, Array | None] = {}
+        self._patterns: dict[Kind, Array] = {}
 
     @cached_property
     def every(self) -> dict[Setting, Observed]:
         return {
-            setting: Observed(setting, keys, x, seconds, self.expected(setting))
-            for entries in self._raw.values()
-            for setting, keys, x, seconds in entries
+            setting: Observed(setting, self._keys[setting], x, seconds, self.expected(setting))
+            for setting, (x, seconds) in self._tables.items()
         }
 
     def of(self, device: str, regime: Regime) -> list[Observed]:
@@ -123,18 +115,43 @@ class Observations:
         return found
 
     def knows(self, kind: Kind) -> bool:
-        return len(self._raw[kind]) >= FEWEST
+        return len(self.whole[kind]) >= FEWEST
 
     def expected(self, setting: Setting) -> Array:
         """The costs that a device of its data sheet would have, were it like its kind on the whole."""
-        return self._pattern((setting.part, setting.regime)) * self._scale(setting)
+        return self._pattern(kind_of(setting)) * self._scale(setting)
+
+    @cached_property
+    def whole(self) -> dict[Kind, list[Setting]]:
+        """By kind, the settings that use all of their device: of several numbers of threads, the most."""
+        most: dict[tuple[str, str], int] = defaultdict(int)
+        for setting in self._tables:
+            place = setting.device, setting.software
+            most[place] = max(most[place], setting.threads or 0)
+        found: dict[Kind, list[Setting]] = defaultdict(list)
+        for setting in self._tables:
+            if (setting.threads or 0) == most[setting.device, setting.software]:
+                found[kind_of(setting)].append(setting)
+        return found
+
+    @cached_property
+    def alone(self) -> dict[Part, tuple[float, float]]:
+        """How much longer a single request takes than its share of a full batch: mean and deviation
+        of the logarithm, over networks that one runtime of one device has both of."""
+        found: dict[Part, list[float]] = defaultdict(list)
+        for setting, one in self.every.items():
+            if setting.regime == "one":
+                for other in self.of(setting.device, "many"):
+                    same = other.setting.software == setting.software
+                    if same and other.setting.precision == setting.precision:
+                        found[setting.part] += _ratios(one, other)
+        return {part: (float(np.median(r)), float(np.std(r))) for part, r in found.items() if r}
 
     def _pattern(self, kind: Kind) -> Array:
-        found = self._patterns.get(kind)
-        if found is None:
-            tables = [(x, s, self._scale(setting)) for setting, _, x, s in self._raw[kind]]
-            found = self._patterns[kind] = pooled(tables)
-        return found
+        if kind not in self._patterns:
+            tables = [(*self._tables[s], self._scale(s)) for s in self.whole[kind]]
+            self._patterns[kind] = pooled(tables)
+        return self._patterns[kind]
 
     def _scale(self, setting: Setting) -> Array:
         sheet = self._devices[setting.device].data_sheet
@@ -145,7 +162,7 @@ class Observations:
     def _usual_rates(self, part: Part, precision: str) -> tuple[float, float]:
         """The medians of what the data sheets of such processors say."""
         if (part, precision) not in self._usual:
-            names = {s.device for (p, _), own in self._raw.items() if p == part for s, *_ in own}
+            names = {setting.device for setting in self._tables if setting.part == part}
             rates = [rates_of(self._devices[name].data_sheet, precision) for name in names]
             self._usual[part, precision] = (
                 _median(rate for rate, _ in rates), _median(width for _, width in rates)
@@ -153,9 +170,20 @@ class Observations:
         return self._usual[part, precision]
 
 
+def kind_of(setting: Setting) -> Kind:
+    """What settings share a pattern."""
+    return setting.part, setting.regime, setting.compiled
+
+
+def _ratios(one: Observed, many: Observed) -> list[float]:
+    theirs = dict(zip(many.keys, many.seconds.tolist(), strict=True))
+    return [
+        float(np.log(seconds / theirs[key]))
+        for key, seconds in zip(one.keys, one.seconds, strict=True)
+        if key in theirs
+    ]
+
+
 def _median(values: Iterable[float | None]) -> float:
     known = [value for value in values if value]
     return float(np.median(known)) if known else 1.0
-
-
-__all__ = ["SIGMA", "Kind", "Observations", "Observed"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -12,9 +12,9 @@ import numpy as np
 
 from bench.counts import Counts
 from bench.errors import InputError
-from bench.hardware import Catalogue, Device, Key, PublishedResult, Regime, Setting
+from bench.hardware import Catalogue, Device, Key, Part, PublishedResult, Regime, Setting
 from bench.profile.projection.benchmarks import as_settings, part_of, rows_of
-from bench.profile.projection.costs import features
+from bench.profile.projection.costs import Array, features
 from bench.profile.projection.errors import (
     NORMAL_90,
     USELESS,
@@ -24,7 +24,7 @@ from bench.profile.projection.errors import (
     read_likeness,
 )
 from bench.profile.projection.likeness import carried
-from bench.profile.projection.observed import Observations, Observed
+from bench.profile.projection.observed import Observations, Observed, kind_of
 from bench.profile.projection.power import Powers
 
 WIDEST = math.log(10)
@@ -33,6 +33,8 @@ WELL_KNOWN = 12
 FAMILIES = 5
 """A setting with so many networks of so many families is tried on its own."""
 FOLDS = 5
+ABOUT_AS_SURE = 1.25
+"""An answer whose error is at most so many times the least is as good; the fastest of them counts."""
 SAME_CELL = 0.12
 """Two sources for one cell lie so far apart, as a standard deviation: 10 % in the median pair."""
 OTHER_HOST = 0.5
@@ -41,6 +43,12 @@ MEASURE = "Measure it there with `bench measure` and `bench keep`"
 SHEET = "Give its data sheet: an arithmetic rate and the bandwidth of the memory"
 
 Name = Literal["throughput", "latency", "energy"]
+BY_SHEET: Mapping[Part, str] = {
+    "gpu": "TensorRT, or software of the maker like it",
+    "cpu": "any runtime",
+    "npu": "software of the maker, as for MLPerf",
+}
+"""The software that a device is taken to run of which only the data sheet is known."""
 REGIMES: Mapping[str, Regime] = {"throughput": "many", "latency": "one"}
 
 
@@ -105,7 +113,7 @@ class Projector:
     ) -> None:
         self._catalogue, self._calibrated = catalogue, calibrated or {}
         self._devices = catalogue.devices
-        self._own: dict[tuple[Setting, int], tuple[float, float]] = {}
+        self._own: dict[Setting, tuple[float, float]] = {}
 
     def figure(
         self, name: Name, device: str, subject: Subject, software: str | None = None
@@ -123,17 +131,53 @@ class Projector:
             return found
         if name == "energy":
             return self._energy(device, subject, software)
-        answers = self._answers(REGIMES[name], device, subject)
-        if not answers and name == "throughput":
-            answers = self._answers("one", device, subject)
-        asked = [a for a in answers if a.setting and a.setting.software == software] or answers
-        best = min(asked, key=lambda answer: answer.log_error, default=None)
-        if best is None:
-            best = self._by_data_sheet(REGIMES[name], device, subject)
+        own = self._best(self._answers(REGIMES[name], device, subject), software)
+        best = own or self._less_direct(name, device, subject, software)
         self._require_narrow(device, best)
-        value = 1 / best.value if name == "throughput" else best.value
-        return Projected(
-            value, best.log_error, best.question, best.source, best.as_of, best.setting
+        return replace(best, value=1 / best.value) if name == "throughput" else best
+
+    def _less_direct(
+        self, name: Name, device: str, subject: Subject, software: str | None
+    ) -> Projected:
+        """A rate as if batches gained nothing; a time by the data sheet, or by what single requests
+        take longer than their share of a batch elsewhere.
+
+        Raises:
+            Refused: none of these says anything.
+        """
+        if name == "throughput" and (
+            found := self._best(self._answers("one", device, subject), software)
+        ):
+            return found
+        found = [] if name == "throughput" else [self._alone(device, subject, software)]
+        try:
+            found.append(self._by_data_sheet(REGIMES[name], device, subject))
+        except Refused:
+            if not any(found):
+                raise
+        return min(filter(None, found), key=lambda answer: answer.log_error)
+
+    def _best(self, answers: Sequence[Projected], software: str | None) -> Projected | None:
+        """Of the runtime that is asked for; of those that are about as sure, the fastest."""
+        useful = [answer for answer in answers if math.isfinite(answer.log_error)]
+        asked = [a for a in useful if a.setting and a.setting.software == software] or useful
+        least = min((answer.log_error for answer in asked), default=0.0)
+        sure = [answer for answer in asked if answer.log_error <= ABOUT_AS_SURE * least]
+        return min(sure, key=lambda answer: answer.value, default=None)
+
+    def _alone(self, device: str, subject: Subject, software: str | None) -> Projected | None:
+        """A single request's time, from its share of a full batch."""
+        share = self._best(self._answers("many", device, subject), software)
+        longer = self.observations.alone.get(self._part(device))
+        if share is None or longer is None:
+            return None
+        mean, apart = longer
+        return replace(
+            share,
+            value=share.value * math.exp(max(mean, 0.0)),
+            log_error=math.hypot(share.log_error, apart),
+            question=share.question or "elsewhere",
+            source=f"a full batch's share, {share.source}, × what a single request takes longer",
         )
 
     def require_device(self, name: str) -> None:
@@ -247,26 +291,28 @@ class Projector:
         """Of the setting's own held-out networks where it has enough; of its kind otherwise."""
         setting = observed.setting
         held = self.errors.get((question, setting.part, setting.regime))
-        of_kind = held.log_error if held and not held.useless else math.inf
         if question in ("new", "measured") and self.well_known(observed):
             own, median = self._own_error(observed)
-            if question == "new":
-                return own if median <= USELESS else math.inf
-            return min(own, of_kind)
-        return of_kind
+            if median > USELESS:
+                return math.inf
+            new = self.errors.get(("new", setting.part, setting.regime))
+            narrower = held.median / new.median if held and new else 1.0
+            return own * min(narrower, 1.0)
+        return held.log_error if held and not held.useless else math.inf
 
     def _own_error(self, observed: Observed) -> tuple[float, float]:
-        """Deviation and median of the errors with families left out, a fifth of them at a time."""
-        key = (observed.setting, len(observed.keys))
+        """Deviation and median of the errors with families left out."""
+        key = observed.setting
         if key not in self._own:
             away, families = self.left_out(observed)
             count = len(set(families))
-            quantile = float(np.quantile(away, min(0.9 * (count + 1) / count, 1.0)))
-            self._own[key] = quantile / NORMAL_90, float(np.median(away))
+            quantile = float(np.quantile(np.abs(away), min(0.9 * (count + 1) / count, 1.0)))
+            self._own[key] = quantile / NORMAL_90, float(np.median(np.abs(away)))
         return self._own[key]
 
-    def left_out(self, observed: Observed) -> tuple[np.ndarray, list[str]]:
-        """|log projected − log published| of each network without its family, and the families."""
+    def left_out(self, observed: Observed) -> tuple[Array, list[str]]:
+        """log projected − log published of each network without its family, a fifth of the families
+        at a time; and the families."""
         networks = self._catalogue.timings.networks
         families = [networks[key].family for key in observed.keys]
         order = sorted(set(families))
@@ -274,10 +320,10 @@ class Projector:
         for fold in range(FOLDS):
             out = {family for number, family in enumerate(order) if number % FOLDS == fold}
             asked = np.array([family in out for family in families])
-            gone = {key for key, gone in zip(observed.keys, asked, strict=True) if gone}
-            rest = observed.without(gone)
-            sums = observed.x[asked] @ rest.costs
-            away[asked] = np.abs(np.log(sums) - np.log(observed.seconds[asked]))
+            rest = observed.without(
+                {key for key, own in zip(observed.keys, asked, strict=True) if own}
+            )
+            away[asked] = np.log(observed.x[asked] @ rest.costs) - np.log(observed.seconds[asked])
         return away, families
 
     def _by_data_sheet(self, regime: Regime, device: str, subject: Subject) -> Projected:
@@ -288,18 +334,22 @@ class Projector:
                 "no time was published of it, and its data sheet has no arithmetic rate",
                 where=device, todo=SHEET,
             )  # fmt: skip
-        setting = Setting(device, self._part(device), "any", "fp16", regime, "exact", "", "")
-        held = self.errors.get(("data sheet", setting.part, regime))
-        if held is None or not self.observations.knows((setting.part, regime)):
+        part = self._part(device)
+        setting = Setting(device, part, BY_SHEET[part], "fp16", regime, "exact", "", "")
+        level = self.errors.get(("data sheet", part, regime))
+        network = self.errors.get(("few", part, regime))
+        if level is None or network is None or not self.observations.knows(kind_of(setting)):
             raise Refused(
                 "too little was published of processors of its kind", where=device, todo=MEASURE
             )
         seconds = float(features([subject.counts])[0] @ self.observations.expected(setting))
-        said = f"projected from its data sheet, as processors of its kind ({setting.part}) do on the whole"
-        error = math.inf if held.useless else held.log_error
-        return Projected(seconds, error, "data sheet", said)
+        error = math.hypot(level.log_error, network.log_error)
+        return Projected(
+            seconds, math.inf if level.useless else error, "data sheet",
+            f"projected from its data sheet, as {part.upper()}s do on the whole ({BY_SHEET[part]})",
+        )  # fmt: skip
 
-    def _part(self, device: str) -> Literal["cpu", "gpu", "npu"]:
+    def _part(self, device: str) -> Part:
         chip = self._chip(device)
         parts = [s.part for s in self.observations.every if s.device == chip]
         return parts[0] if parts else part_of(self._devices[chip])
