@@ -188,8 +188,9 @@ def test_what_was_published_is_given_back(catalogue: Catalogue, projector: Proje
 
 
 def test_the_less_is_known_the_wider(projector: Projector) -> None:
-    published = projector.figure("throughput", "nvidia-rtx-4090", replace(RESNET, model=None))
-    known = projector.figure("throughput", "nvidia-rtx-4090", MINE)
+    plain = replace(RESNET, model=None)
+    published = projector.figure("throughput", "nvidia-rtx-4090", plain, "pytorch")
+    known = projector.figure("throughput", "nvidia-rtx-4090", MINE, "pytorch")
     sheet = projector.figure("throughput", "nvidia-b200-sxm", MINE)
     assert (known.question, sheet.question) == ("new", "data sheet")
     assert published.log_error < known.log_error < sheet.log_error

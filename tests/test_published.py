@@ -10,10 +10,11 @@ from statistics import median
 
 import pytest
 
+from bench.counts import NOTHING
 from bench.errors import InputError
 from bench.hardware import Catalogue, PublishedResult, RentedOffer
 from bench.hardware.published import SAMPLES_A_QUERY, read_results
-from bench.profile.projection import Projector
+from bench.profile.projection import Projector, Subject
 
 ORIN_MAXN = "nvidia_orin_64k_default_jetpack-nvidia_original-gpu-tensorrt-vdefault-default_config"
 G4DN = "aws_g4dn.xlarge-{}-default_config"
@@ -577,8 +578,7 @@ def test_a_published_cell_is_screened_as_the_projections_are(
     results: list[PublishedResult], device: str, family: str, single_ms: float
 ) -> None:
     known = Catalogue()
-    asked = Projector(known.published, known.devices, known.published_models)
-    found = asked.figure("latency", device, known.published_models[family])
+    found = Projector(known).figure("latency", device, Subject(family, NOTHING, None, family))
     cell = [
         row.latency_s
         for row in results

@@ -67,8 +67,9 @@ class Elsewhere:
         throughput = projector.figure("throughput", device.name, subject, software)
         runtime = throughput.setting.software if throughput.setting else software
         latency = projector.figure("latency", device.name, subject, runtime)
-        each = 1 / throughput.value
+        each = max(1 / throughput.value, _least_s(device, subject))
         first = max(latency.value - each, 0.0)
+        weights, activations = self._bytes(subject)
         return base.model_copy(
             update={
                 "arm": arm,
@@ -79,8 +80,8 @@ class Elsewhere:
                 "status_reason": "",
                 "service_s": {size: [first + size * each] for size in range(1, LARGEST_BATCH + 1)},
                 "sizes": base.sizes and base.sizes.spread_to(range(1, LARGEST_BATCH + 1)),
-                "weight_bytes": 4 * subject.counts.parameters,
-                "activation_bytes": 4 * subject.counts.written,
+                "weight_bytes": weights,
+                "activation_bytes": activations,
                 "steps_s": {},
                 "loop_overhead_s": None,
                 "power": [],
@@ -130,6 +131,12 @@ class Elsewhere:
         title = f"{self._task}, counted from its graph"
         return Subject(title, counts, None, None, self._anchors(base))
 
+    def _bytes(self, subject: Subject) -> tuple[float, float]:
+        """Of the weights and of what one sample writes: as stored in the file, else at four bytes."""
+        if subject.network is None:
+            return self._work.weight_bytes, self._work.activation_bytes
+        return 4 * subject.counts.parameters, 4 * subject.counts.written
+
     @cached_property
     def _work(self) -> Work:
         return self._count()
@@ -168,6 +175,14 @@ class Elsewhere:
                 source=_said(figure),
             ),
         )
+
+
+def _least_s(device: Device, subject: Subject) -> float:
+    """No device computes faster than its highest peak rate; a product with its sum is two operations."""
+    sheet = device.data_sheet
+    rates = (sheet.int8, sheet.fp16, sheet.fp32) if sheet else ()
+    rate = max((rate for rate in rates if rate), default=None)
+    return 2 * sum(subject.counts[:5]) / rate if rate else 0.0
 
 
 def software_of(arm: str) -> str | None:

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
 
 from bench.counts import COUNTS, Counts
 from bench.hardware import DataSheet
@@ -55,6 +54,8 @@ def fitted(x: Array, seconds: Array, pattern: Array, spread: float = 1.0) -> Arr
         pattern: costs to be drawn towards, up to a common factor.
         spread: by so much, relatively, a cost may lie away from the pattern.
     """
+    from scipy.optimize import nnls  # late: who only measures does not wait for it
+
     level = float(np.exp(np.median(np.log(seconds) - np.log(x @ pattern))))
     prior = np.diag(1 / (spread * level * pattern))
     costs = level * pattern
@@ -101,6 +102,8 @@ def pooled(tables: Sequence[tuple[Array, Array, Array]]) -> Array:
 
 def _shared(x: Array, seconds: Array, weight: Array) -> Array:
     """Costs of many settings at once, none without a small share: each count takes some time."""
+    from scipy.optimize import nnls
+
     costs = np.zeros(FEATURES)
     for number in range(4):
         away, own = seconds, weight

@@ -131,36 +131,41 @@ class Projector:
             return found
         if name == "energy":
             return self._energy(device, subject, software)
-        own = self._best(self._answers(REGIMES[name], device, subject), software)
-        best = own or self._less_direct(name, device, subject, software)
+        answers = self._answers(REGIMES[name], device, subject)
+        if name == "throughput" and not _of(software, answers):
+            # A rate as if batches gained nothing, where the runtime has no other.
+            single = self._answers("one", device, subject)
+            answers = _of(software, single) or answers or single
+        best = self._best(answers, software) or self._less_direct(name, device, subject, software)
         self._require_narrow(device, best)
         return replace(best, value=1 / best.value) if name == "throughput" else best
 
     def _less_direct(
         self, name: Name, device: str, subject: Subject, software: str | None
     ) -> Projected:
-        """A rate as if batches gained nothing; a time by the data sheet, or by what single requests
-        take longer than their share of a batch elsewhere.
+        """By the data sheet; a single request's time also by what such take longer than their share
+        of a batch elsewhere.
 
         Raises:
-            Refused: none of these says anything.
+            Refused: neither says anything.
         """
         if name == "throughput" and (
             found := self._best(self._answers("one", device, subject), software)
         ):
-            return found
-        found = [] if name == "throughput" else [self._alone(device, subject, software)]
+            return found  # where full batches are known, but too badly
+        alone = None if name == "throughput" else self._alone(device, subject, software)
         try:
-            found.append(self._by_data_sheet(REGIMES[name], device, subject))
+            by_sheet = self._by_data_sheet(REGIMES[name], device, subject)
         except Refused:
-            if not any(found):
+            if alone is None:
                 raise
-        return min(filter(None, found), key=lambda answer: answer.log_error)
+            return alone
+        return by_sheet if alone is None or by_sheet.log_error < alone.log_error else alone
 
     def _best(self, answers: Sequence[Projected], software: str | None) -> Projected | None:
         """Of the runtime that is asked for; of those that are about as sure, the fastest."""
         useful = [answer for answer in answers if math.isfinite(answer.log_error)]
-        asked = [a for a in useful if a.setting and a.setting.software == software] or useful
+        asked = _of(software, useful) or useful
         least = min((answer.log_error for answer in asked), default=0.0)
         sure = [answer for answer in asked if answer.log_error <= ABOUT_AS_SURE * least]
         return min(sure, key=lambda answer: answer.value, default=None)
@@ -291,6 +296,8 @@ class Projector:
         """Of the setting's own held-out networks where it has enough; of its kind otherwise."""
         setting = observed.setting
         held = self.errors.get((question, setting.part, setting.regime))
+        if question == "measured" and not self.well_known(observed):
+            held = self.errors.get(("few", setting.part, setting.regime))
         if question in ("new", "measured") and self.well_known(observed):
             own, median = self._own_error(observed)
             if median > USELESS:
@@ -395,3 +402,7 @@ class Projector:
     @cached_property
     def _powers(self) -> Powers:
         return Powers(self._catalogue.published, self._devices)
+
+
+def _of(software: str | None, answers: Sequence[Projected]) -> list[Projected]:
+    return [a for a in answers if a.setting is not None and a.setting.software == software]
