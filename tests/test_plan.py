@@ -115,7 +115,7 @@ def test_no_candidate_is_better_than_its_bounds(
     floors, checked = Floors(known), 0
     for candidate in found[::5]:
         one = only(asked, candidate)
-        bound = floors.of(one, candidate)
+        bound = floors.of(one, candidate, 0.0)
         simulation = simulate_all([one], known, 1, Inline())[0]
         for costed in cost_simulation(one, known, simulation).deployments:
             result = simulation.deployments[0]
@@ -146,7 +146,7 @@ def test_no_million_costs_less_than_what_it_sends(
     floors, share = Floors(known, min(requests)), fmean(1e6 / count for count in requests)
     for candidate in found[::11]:
         one = only(asked, candidate)
-        bound = floors.of(one, candidate)
+        bound = floors.of(one, candidate, 0.0)
         if candidate.deployment.kind != "edge":
             assert bound.usd_per_day >= min(requests) * 5000 / 1e9 * 4
         simulation = simulate_all([one], known, 1, Inline())[0]

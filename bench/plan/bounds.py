@@ -14,7 +14,7 @@ from bench.cost import floor_of
 from bench.plan.space import Candidate
 from bench.profile import Profile
 from bench.scenario import ResolvedScenario
-from bench.simulate import least_response_s, least_usage
+from bench.simulate import least_usage
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,13 @@ class Floors:
         self._profiles, self._requests = profiles, requests
         self._known: dict[tuple[str, ...], tuple[float, float | None]] = {}
 
-    def of(self, one: ResolvedScenario, candidate: Candidate) -> Floor:
-        """The bounds of one candidate; ``one`` is the scenario with it as its only deployment."""
+    def of(self, one: ResolvedScenario, candidate: Candidate, least: float) -> Floor:
+        """The bounds of one candidate.
+
+        Args:
+            one: the scenario with it as its only deployment.
+            least: no request is answered sooner, in seconds.
+        """
         deployment, scenario = candidate.deployment, one.scenario
         days = scenario.simulate.days
         own = {part: self._profiles[arm.name] for part, arm in candidate.arms.items()}
@@ -54,4 +59,4 @@ class Floors:
         )
         if key not in self._known:
             self._known[key] = floor_of(one, self._profiles, deployment, usage, days)
-        return Floor(*self._known[key], least_response_s(deployment, own, scenario.workload))
+        return Floor(*self._known[key], least)

@@ -261,7 +261,8 @@ class _Hunt:
 
     def _hopeful(self, members: Sequence[Candidate], floors: Floors) -> Iterator[_Bounded]:
         """Those of a group that may meet the objective; the others are counted."""
-        reason = self._hopeless(members[0])
+        least = self._least_response_s(members[0])
+        reason = self._hopeless(members[0], least)
         objective = self.scenario.scenario.objective
         for candidate in members:
             one = self.scenario_of([candidate])
@@ -269,14 +270,20 @@ class _Hunt:
             if reason or unfit:
                 self.dismissed[(unfit or [str(reason)])[0]] += 1
             else:
-                yield _Bounded(candidate, floors.of(one, candidate))
+                yield _Bounded(candidate, floors.of(one, candidate, least))
 
-    def _hopeless(self, candidate: Candidate) -> str | None:
-        """Why no deployment with the dynamics of this one can meet the objective."""
+    def _least_response_s(self, candidate: Candidate) -> float:
+        own = {part: self.profiles[arm.name] for part, arm in candidate.arms.items()}
+        return least_response_s(candidate.deployment, own, self.scenario.scenario.workload)
+
+    def _hopeless(self, candidate: Candidate, least: float) -> str | None:
+        """Why no deployment with the dynamics of this one can meet the objective.
+
+        ``least``: no request is answered sooner, in seconds.
+        """
         scenario, deployment = self.scenario.scenario, candidate.deployment
         own = {part: self.profiles[arm.name] for part, arm in candidate.arms.items()}
         limit = scenario.objective.response
-        least = least_response_s(deployment, own, scenario.workload)
         if limit is not None and least > limit.limit:
             return f"no answer of a {deployment.kind} comes sooner than {format_seconds(least)}"
         return why_impossible(deployment, own, scenario.workload, scenario.objective)
