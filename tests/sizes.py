@@ -24,7 +24,7 @@ BUDGET = {
     "hardware": 2110,
     "measure": 13_510,
     "observe": 1150,
-    "plan": 860,
+    "plan": 870,
     "profile": 1970,
     "recordings": 650,
     "report": 1500,

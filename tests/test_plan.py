@@ -180,8 +180,8 @@ def test_a_false_bound_would_be_noticed(
     monkeypatch.setattr(
         Floors,
         "of",
-        lambda self, one, candidate: replace(
-            honest(self, one, candidate),
+        lambda self, one, candidate, least: replace(
+            honest(self, one, candidate, least),
             usd_per_day=0.0 if "hpa" in candidate.deployment.name else 1e6,
         ),
     )

@@ -299,9 +299,9 @@ def test_the_session_is_made_again_for_one_setting(projector: Projector) -> None
     """What the evidence says of the RTX 3090 is what the program does today."""
     away = np.concatenate(
         [
-            projector.left_out(o)[0]
+            projector.sureness.left_out(o)
             for o in projector.observations.of("nvidia-rtx-3090", "many")
-            if projector.well_known(o)
+            if projector.sureness.well_known(o)
         ]
     )
     (said,) = (

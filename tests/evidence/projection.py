@@ -29,10 +29,10 @@ import numpy as np
 
 from bench.hardware import Catalogue, Key
 from bench.profile.projection.benchmarks import RUNTIME
-from bench.profile.projection.errors import NORMAL_90
+from bench.profile.projection.errors import FOLDS, NORMAL_90
 from bench.profile.projection.likeness import carried, relation
 from bench.profile.projection.observed import Observations, Observed, kind_of
-from bench.profile.projection.project import FOLDS, Projector
+from bench.profile.projection.project import Projector
 from tests.evidence.record import save
 
 FOLDER = Path(__file__).parents[2] / "hardware_profiles" / "published"
@@ -93,8 +93,8 @@ def likeness(observations: Observations) -> Iterator[tuple[str, str, int]]:
 
 def new(projector: Projector) -> Iterator[Tried]:
     for observed in projector.observations.every.values():
-        if projector.well_known(observed):
-            for key, away in zip(observed.keys, projector.left_out(observed)[0], strict=True):
+        if projector.sureness.well_known(observed):
+            for key, away in zip(observed.keys, projector.sureness.left_out(observed), strict=True):
                 yield of("new", observed, key, float(away))
 
 
@@ -104,7 +104,7 @@ def family_of(key: Key) -> str:
 
 def few(projector: Projector) -> Iterator[Tried]:
     for observed in projector.observations.every.values():
-        if not projector.well_known(observed) and len(observed.keys) >= FEWEST_COMMON:
+        if not projector.sureness.well_known(observed) and len(observed.keys) >= FEWEST_COMMON:
             for key in observed.keys:
                 yield left_out(projector, observed, key, "few", [])
 
@@ -136,7 +136,9 @@ def left_out(
 def measured(projector: Projector) -> Iterator[Tried]:
     """The calibrated machine is each of some settings of other devices in turn."""
     draw = np.random.default_rng(1)
-    settings = [o for o in projector.observations.every.values() if projector.well_known(o)]
+    settings = [
+        o for o in projector.observations.every.values() if projector.sureness.well_known(o)
+    ]
     for observed in settings:
         others = [o for o in settings if o.setting.device != observed.setting.device]
         others = [o for o in others if o.setting.regime == observed.setting.regime] or others
@@ -149,7 +151,7 @@ def measured_on(projector: Projector, observed: Observed, anchor: Observed) -> I
     families = {key: family_of(key) for key in (*observed.keys, *anchor.keys)}
     order = sorted(set(families.values()))
     for fold in range(FOLDS):
-        out = {family for number, family in enumerate(order) if number % FOLDS == fold}
+        out = set(order[fold::FOLDS])
         gone = {key for key, family in families.items() if family in out}
         common = [key for key in observed.keys if key in gone and key in anchor.keys]
         if not common or len(gone & set(observed.keys)) > 0.8 * len(observed.keys):

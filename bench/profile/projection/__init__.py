@@ -2,10 +2,11 @@
 
 ``costs.py`` fits what each count of a network costs in a setting, ``observed.py`` holds the settings,
 ``likeness.py`` carries over what a network's counts do not say, ``benchmarks.py`` reads the benchmark's
-table as settings, ``power.py`` knows watts, ``errors.py`` how far off answers were, and ``project.py``
-asks them.
+table as settings, ``power.py`` knows watts, ``errors.py`` how far off answers were, ``answers.py`` holds
+questions and answers, and ``project.py`` puts the one to the others.
 """
 
-from bench.profile.projection.project import Anchor, Projected, Projector, Refused, Subject
+from bench.profile.projection.answers import Anchor, Projected, Refused, Subject
+from bench.profile.projection.project import Projector
 
 __all__ = ["Anchor", "Projected", "Projector", "Refused", "Subject"]

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
-from bench.counts import Counts
-from bench.errors import InputError
 from bench.hardware import Catalogue, Device, Key, Part, PublishedResult, Regime, Setting
+from bench.profile.projection.answers import MEASURE, SHEET, Name, Projected, Refused, Subject
 from bench.profile.projection.benchmarks import as_settings, part_of, rows_of
-from bench.profile.projection.costs import Array, features
+from bench.profile.projection.costs import features
 from bench.profile.projection.errors import (
     NORMAL_90,
-    USELESS,
     Errors,
     Question,
+    Sureness,
     read_errors,
     read_likeness,
 )
@@ -29,20 +27,12 @@ from bench.profile.projection.power import Powers
 
 WIDEST = math.log(10)
 """A projection whose 90 % interval reaches further than a factor of ten either way is refused."""
-WELL_KNOWN = 12
-FAMILIES = 5
-"""A setting with so many networks of so many families is tried on its own."""
-FOLDS = 5
 ABOUT_AS_SURE = 1.25
 """An answer whose error is at most so many times the least is as good; the fastest of them counts."""
 SAME_CELL = 0.12
 """Two sources for one cell lie so far apart, as a standard deviation: 10 % in the median pair."""
 OTHER_HOST = 0.5
 """A chip behind a narrower link reached 0.26 and 0.63 of its published rates: as one deviation."""
-MEASURE = "Measure it there with `bench measure` and `bench keep`"
-SHEET = "Give its data sheet: an arithmetic rate and the bandwidth of the memory"
-
-Name = Literal["throughput", "latency", "energy"]
 BY_SHEET: Mapping[Part, str] = {
     "gpu": "TensorRT, or software of the maker like it",
     "cpu": "any runtime",
@@ -50,53 +40,6 @@ BY_SHEET: Mapping[Part, str] = {
 }
 """The software that a device is taken to run of which only the data sheet is known."""
 REGIMES: Mapping[str, Regime] = {"throughput": "many", "latency": "one"}
-
-
-class Refused(InputError):
-    """Nothing can be projected, and why."""
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """The network's time a sample that was measured somewhere."""
-
-    device: str
-    regime: Regime
-    seconds: float
-    software: str | None = None
-    """As :attr:`Setting.software`; ``None``: whatever there is."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is asked about."""
-
-    title: str
-    counts: Counts
-    network: Key | None = None
-    """Which of the published networks it is, if it is one."""
-    model: str | None = None
-    """Which of the benchmark's models."""
-    anchors: Sequence[Anchor] = ()
-
-
-@dataclass(frozen=True)
-class Projected:
-    """A figure with its error."""
-
-    value: float
-    log_error: float
-    """Standard deviation of its logarithm: 90 % of the held-out results lay within 1.645 of it."""
-    question: Question | None
-    """What was known; ``None`` of a published figure."""
-    source: str
-    as_of: str | None = None
-    setting: Setting | None = None
-    rows: tuple[PublishedResult, ...] = field(default=(), repr=False)
-
-    @property
-    def published(self) -> bool:
-        return self.question is None
 
 
 class Projector:
@@ -113,7 +56,6 @@ class Projector:
     ) -> None:
         self._catalogue, self._calibrated = catalogue, calibrated or {}
         self._devices = catalogue.devices
-        self._own: dict[Setting, tuple[float, float]] = {}
 
     def figure(
         self, name: Name, device: str, subject: Subject, software: str | None = None
@@ -260,8 +202,8 @@ class Projector:
         known = self.known(subject, setting)
         if known:
             log += observed.sigma * carried(observed, known, self.likeness)
-        question = self._question(observed, subject)
-        error = self._error(question, observed)
+        question = self._question(observed, subject, bool(known))
+        error = self.sureness.error(question, observed)
         said = f"projected from {len(observed.keys)} networks published there ({where})"
         return Projected(math.exp(log), error, question, said, setting.as_of, setting)
 
@@ -281,57 +223,11 @@ class Projector:
                     found.append((observed, float(np.clip(away / observed.sigma, -4, 4))))
         return found
 
-    def _question(self, observed: Observed, subject: Subject) -> Question:
-        if subject.network is not None and subject.network in self.observations.by_network:
-            return "elsewhere"
-        if subject.anchors:
-            return "measured"
-        return "new" if self.well_known(observed) else "few"
-
-    def well_known(self, observed: Observed) -> bool:
-        families = {self._catalogue.timings.networks[key].family for key in observed.keys}
-        return len(observed.keys) >= WELL_KNOWN and len(families) >= FAMILIES
-
-    def _error(self, question: Question, observed: Observed) -> float:
-        """Of the setting's own held-out networks where it has enough; of its kind otherwise."""
-        setting = observed.setting
-        held = self.errors.get((question, setting.part, setting.regime))
-        if question == "measured" and not self.well_known(observed):
-            held = self.errors.get(("few", setting.part, setting.regime))
-        if question in ("new", "measured") and self.well_known(observed):
-            own, median = self._own_error(observed)
-            if median > USELESS:
-                return math.inf
-            new = self.errors.get(("new", setting.part, setting.regime))
-            narrower = held.median / new.median if held and new else 1.0
-            return own * min(narrower, 1.0)
-        return held.log_error if held and not held.useless else math.inf
-
-    def _own_error(self, observed: Observed) -> tuple[float, float]:
-        """Deviation and median of the errors with families left out."""
-        key = observed.setting
-        if key not in self._own:
-            away, families = self.left_out(observed)
-            count = len(set(families))
-            quantile = float(np.quantile(np.abs(away), min(0.9 * (count + 1) / count, 1.0)))
-            self._own[key] = quantile / NORMAL_90, float(np.median(np.abs(away)))
-        return self._own[key]
-
-    def left_out(self, observed: Observed) -> tuple[Array, list[str]]:
-        """log projected − log published of each network without its family, a fifth of the families
-        at a time; and the families."""
-        networks = self._catalogue.timings.networks
-        families = [networks[key].family for key in observed.keys]
-        order = sorted(set(families))
-        away = np.zeros(len(families))
-        for fold in range(FOLDS):
-            out = {family for number, family in enumerate(order) if number % FOLDS == fold}
-            asked = np.array([family in out for family in families])
-            rest = observed.without(
-                {key for key, own in zip(observed.keys, asked, strict=True) if own}
-            )
-            away[asked] = np.log(observed.x[asked] @ rest.costs) - np.log(observed.seconds[asked])
-        return away, families
+    def _question(self, observed: Observed, subject: Subject, known: bool) -> Question:
+        if known:
+            published = subject.network in self.observations.by_network
+            return "elsewhere" if published else "measured"
+        return "new" if self.sureness.well_known(observed) else "few"
 
     def _by_data_sheet(self, regime: Regime, device: str, subject: Subject) -> Projected:
         """As its kind on the whole would do at its rates."""
@@ -394,6 +290,11 @@ class Projector:
     @cached_property
     def errors(self) -> Errors:
         return read_errors(self._catalogue.folder / "published")
+
+    @cached_property
+    def sureness(self) -> Sureness:
+        networks = self._catalogue.timings.networks
+        return Sureness(self.errors, {key: network.family for key, network in networks.items()})
 
     @cached_property
     def likeness(self) -> Mapping[str, float]:
