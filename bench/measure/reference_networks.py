@@ -7,13 +7,16 @@ means nothing, what it computes is that of its name. They are built by ``transfo
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from bench.errors import InputError
+from bench.executor import Report, signs_of_life
 from bench.measure.backends import Feeds, TensorSpec
-from bench.measure.exports import Recipe
+from bench.measure.exports import Recipe, exported, place_of
 from bench.measure.squeezenet import squeezenet
 
 SEED = 20_260_301
@@ -100,6 +103,31 @@ def recipe_of(reference: Reference) -> Recipe:
         licence="none: seeded weights",
         meaning=f"{fed}, [N, …] at {reference.input} → an answer; compute shape only",
     )
+
+
+def unmade(references: Sequence[Reference], format_: str) -> list[Reference]:
+    """Those that have to be exported first."""
+    return [one for one in references if not place_of(recipe_of(one), format_).is_file()]
+
+
+def make(item: tuple[Sequence[Reference], str], report: Report) -> dict[str, str]:
+    """Export networks to a format, one after another; the names of those that cannot be, and why.
+
+    For a process of its own: it has every logger hold its tongue.
+
+    Raises:
+        MissingRequirement: a package to make them is not installed.
+    """
+    logging.disable(logging.WARNING)  # the exporters' notes to their own authors
+    references, format_ = item
+    failed = {}
+    for reference in references:
+        with signs_of_life(report, reference.name):
+            try:
+                exported(recipe_of(reference), format_)
+            except InputError as error:
+                failed[reference.name] = str(error)
+    return failed
 
 
 def feeds_of(
