@@ -14,7 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, Interrupted, MeasurementInvalid, MissingRequirement, UnknownName
+from bench.errors import (
+    BenchError,
+    Interrupted,
+    MeasurementInvalid,
+    MissingRequirement,
+    UnknownName,
+)
 from bench.executor import isolated
 from bench.hardware import Catalogue
 from bench.measure import (
@@ -23,6 +29,7 @@ from bench.measure import (
     THIS_HOST,
     Calibration,
     Cell,
+    Making,
     Reference,
     Timed,
     calibratable,
@@ -40,10 +47,10 @@ from bench.profile import keep_calibration, place_for
 BUDGET_S = 280.0
 """For one runtime, exports among it: with what is before and after, under five minutes."""
 MAKING = 0.5
-"""The share of it in which networks may be exported."""
+"""The share of it in which exports may begin."""
 STALL_LIMIT_S = 120.0
-NOT_MADE = "there was no time left to export it; calibrate again, and it is the next"
-NO_TIME = "there was no time left to measure it (--budget)"
+NOT_MADE = "there was no time to export it; the next calibration does (or a longer --budget)"
+NO_TIME = "there was no time to measure it (--budget)"
 BUSY = 0.3
 """Load average of a core from which on others keep the machine from what it can do."""
 
@@ -94,15 +101,15 @@ def chosen(runtimes: Sequence[str]) -> list[str]:
 
 
 def calibrate(
-    runtimes: Sequence[str], name: str | None, out: Path | None, budget_s: float, notify: Notify,
-    isolate: Isolate = isolated, networks: Sequence[Reference] = NETWORKS,
+    runtimes: Sequence[str], name: str | None, out: Path | None, budget_s: float | None,
+    notify: Notify, isolate: Isolate = isolated, networks: Sequence[Reference] = NETWORKS,
 ) -> Done:  # fmt: skip
     """Time the reference networks on this machine with each runtime, and keep what was seen.
 
     Args:
         name: what the machine is called elsewhere; ``None``: it is for this machine alone.
         out: a folder to keep it in instead of the usual one.
-        budget_s: seconds for each runtime.
+        budget_s: seconds for each runtime; ``None``: :data:`BUDGET_S`.
 
     Raises:
         InputError: a name that cannot be a device's, or a folder that cannot be written to.
@@ -116,7 +123,7 @@ def calibrate(
     per_core = (seen["load_average"] or [0.0])[0] / usable_cores()
     done.busy = per_core if per_core > BUSY else None
     for runtime in ready:
-        session = _Session(runtime, networks, budget_s, isolate, notify)
+        session = _Session(runtime, networks, budget_s or BUDGET_S, isolate, notify)
         try:
             session.measure()
         except KeyboardInterrupt:
@@ -148,7 +155,7 @@ def _record(device: str, session: _Session, seen: dict[str, Any]) -> Calibration
     )
 
 
-class _TimeIsUp(Exception):
+class _TimeIsUp(BenchError):
     """Raised where a process reports, which ends that process."""
 
 
@@ -175,7 +182,7 @@ class _Session:
             if network.name in self.skipped:
                 continue
             try:
-                self._take(network, self._ask(1.0, reference_times, Timed(network, self.runtime), place))
+                self._take(network, self._ask(reference_times, Timed(network, self.runtime), place))
             except _TimeIsUp:
                 self.skipped[network.name] = NO_TIME
             except BenchError as error:
@@ -199,7 +206,8 @@ class _Session:
         failed: dict[str, str] = {}
         try:
             if missing:
-                failed = self._ask(MAKING, make, (missing, format_), 0)
+                seconds = MAKING * self._budget_s
+                failed = self._ask(make, Making(missing, format_, seconds), 0)
         except _TimeIsUp:
             pass
         except BenchError as error:
@@ -209,11 +217,11 @@ class _Session:
         for network in unmade(missing, format_):
             self.skipped[network.name] = failed.get(network.name, NOT_MADE)
 
-    def _ask(self, share: float, function: Callable[..., Any], item: Any, place: int) -> Any:
-        """``function(item)`` in a process of its own, until a share of the time is used up."""
+    def _ask(self, function: Callable[..., Any], item: Any, place: int) -> Any:
+        """``function(item)`` in a process of its own, until the time is up."""
 
         def look(what: str, _: float = 0.0) -> None:
-            if time.monotonic() - self._begun > share * self._budget_s:
+            if time.monotonic() - self._begun > self._budget_s:
                 raise _TimeIsUp
             self._notify(self.runtime, place, len(self.networks), what)
 

@@ -12,6 +12,7 @@ from bench.measure.calibration import (
 )
 from bench.measure.campaign import measure_all, missing_backends, plain_name
 from bench.measure.environment import describe as describe_environment
+from bench.measure.limits import usable_cores
 from bench.measure.live import Expected, LiveAnswer, LiveArm, LiveInput
 from bench.measure.measurement import (
     ArmMeasurement,
@@ -22,9 +23,8 @@ from bench.measure.measurement import (
     Verdict,
 )  # fmt: skip
 from bench.measure.metering import PowerReading
-from bench.measure.limits import usable_cores
 from bench.measure.models import ModelFile
-from bench.measure.reference_networks import NETWORKS, Reference, make, unmade
+from bench.measure.reference_networks import NETWORKS, Making, Reference, make, unmade
 from bench.measure.reference_times import (
     PRECISION,
     Timed,
@@ -56,6 +56,7 @@ __all__ = [
     "LiveArm",
     "LiveInput",
     "LoadResult",
+    "Making",
     "Measurement",
     "ModelFile",
     "PowerReading",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -110,8 +111,17 @@ def unmade(references: Sequence[Reference], format_: str) -> list[Reference]:
     return [one for one in references if not place_of(recipe_of(one), format_).is_file()]
 
 
-def make(item: tuple[Sequence[Reference], str], report: Report) -> dict[str, str]:
-    """Export networks to a format, one after another; the names of those that cannot be, and why.
+class Making(NamedTuple):
+    """What is to be exported: for :func:`make`."""
+
+    references: Sequence[Reference]
+    format: str
+    seconds: float
+    """After which no other is begun."""
+
+
+def make(item: Making, report: Report) -> dict[str, str]:
+    """Export one network after another; the names of those that cannot be, and why.
 
     For a process of its own: it has every logger hold its tongue.
 
@@ -119,9 +129,11 @@ def make(item: tuple[Sequence[Reference], str], report: Report) -> dict[str, str
         MissingRequirement: a package to make them is not installed.
     """
     logging.disable(logging.WARNING)  # the exporters' notes to their own authors
-    references, format_ = item
-    failed = {}
+    references, format_, seconds = item
+    end, failed = time.monotonic() + seconds, {}
     for reference in references:
+        if time.monotonic() > end:
+            break
         with signs_of_life(report, reference.name):
             try:
                 exported(recipe_of(reference), format_)
@@ -130,9 +142,7 @@ def make(item: tuple[Sequence[Reference], str], report: Report) -> dict[str, str
     return failed
 
 
-def feeds_of(
-    reference: Reference, spec: TensorSpec, batch: int, rng: np.random.Generator
-) -> Feeds:
+def feeds_of(reference: Reference, spec: TensorSpec, batch: int, rng: np.random.Generator) -> Feeds:
     """A batch of inputs that no call has seen before."""
     if reference.kind == "text":
         return {spec.name: rng.integers(1, WORDS, (batch, reference.input))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -68,7 +68,8 @@ def missing_for(backend: str) -> str | None:
 
 def format_of(backend: str) -> str:
     """The format in which one of :func:`calibratable` takes reference networks."""
-    return next(one for one in extensions.load(BACKENDS, backend).FORMATS if one in FORMATS)
+    formats: Sequence[str] = extensions.load(BACKENDS, backend).FORMATS
+    return next(one for one in formats if one in FORMATS)
 
 
 def version_of(backend: str, packages: Mapping[str, str]) -> str:

@@ -21,8 +21,6 @@ from __future__ import annotations
 
 import csv
 import re
-import statistics
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
