@@ -49,8 +49,8 @@ BUDGET_S = 280.0
 MAKING = 0.5
 """The share of it in which exports may begin."""
 STALL_LIMIT_S = 120.0
-NOT_MADE = "there was no time to export it; the next calibration does (or a longer --budget)"
-NO_TIME = "there was no time to measure it (--budget)"
+NOT_MADE = "there was no time left for exports (--budget); the next calibration goes on"
+NO_TIME = "there was no time left (--budget)"
 BUSY = 0.3
 """Load average of a core from which on others keep the machine from what it can do."""
 
