@@ -33,13 +33,17 @@ from bench.errors import (
     MeasurementInvalid,
     OutputClosed,
     UnknownName,
+    WorkerLost,
     shorten,
 )
 from bench.extensions import own_fault
 from bench.finished import (
+    calibration_summary,
+    offer_calibration,
     offer_validation,
     summary_of,
     tell,
+    tell_calibration,
     tell_measurement,
     tell_trend,
 )
@@ -193,6 +197,7 @@ def run(
             tell(run_)
         for scenario, run_ in zip(scenarios, runs, strict=False):
             offer_validation(scenario, run_)
+            offer_calibration(run_)
     for run_ in runs:
         _exit_if_invalid(run_)
     if strict and not all(summary.get("objective_met", True) for summary in summaries):
@@ -339,6 +344,7 @@ def plan(
         print_json(summary_of(done))
     elif not quiet:
         tell(done)
+        offer_calibration(done)
     _exit_if_invalid(done)
     if strict and not found.objective_met:
         raise typer.Exit(MISSED)
@@ -588,6 +594,41 @@ def keep(
         print_json({"device": name, "files": files})
     elif not quiet:
         say("\n".join(files))
+
+
+@app.command()
+def calibrate(
+    runtime: Annotated[
+        list[str],
+        typer.Option(help="Only this backend; repeatable. [default: all that are ready]"),
+    ] = [],  # noqa: B006
+    name: Annotated[
+        str | None,
+        typer.Option("--as", help="What this machine is called elsewhere. [default: only for it]"),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=1, help="Seconds for each runtime, at most. [default: 280]"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Keep it in this folder instead of the usual one.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Time a dozen-odd published networks here, so that this machine becomes a device of the table."""
+    from bench.calibrating import calibrate as measured
+
+    with progress(quiet or as_json) as notify:
+        done = measured(runtime, name, out, budget, notify)
+    if as_json:
+        print_json(calibration_summary(done))
+    elif not quiet:
+        tell_calibration(done)
+    if done.interrupted:
+        raise Interrupted("interrupted; what was measured by then is kept.")
+    if done.failed:
+        raise typer.Exit(WorkerLost.exit_code)
 
 
 @app.command()

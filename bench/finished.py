@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.console import print_table, say
 
 if TYPE_CHECKING:
+    from bench.calibrating import Done
+    from bench.compare import Ranked
     from bench.measure import Measurement
     from bench.store import Run
 
@@ -24,6 +27,8 @@ PAGES = {
     "floor.json": None,
 }
 """Of a run whose one result is such a record: its page."""
+LISTED = 3
+"""Deployments that one line names."""
 
 
 def summary_of(run: Run) -> dict[str, Any]:
@@ -115,6 +120,39 @@ def offer_validation(scenario: Path, run: Run) -> None:
         say(f"is it so? a live server on this machine tells: {command}")
 
 
+def offer_calibration(run: Run) -> None:
+    """What would make projections narrower, where there are some and this machine has no calibration."""
+    from bench.hardware import Catalogue
+    from bench.measure import read_calibrations
+
+    entries = [entry for entry in _entries(run) if _is_projected(entry)]
+    names = list(dict.fromkeys(entry.deployment for entry in entries))
+    if not names or any(setting.here for setting in read_calibrations(Catalogue())):
+        return
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    which = ", ".join(names[:LISTED]) + more
+    say(f"narrower? `bench calibrate`, once on this machine, ties the projections of {which} to it")
+
+
+def _entries(run: Run) -> Iterator[Ranked]:
+    """The deployments that a run has judged."""
+    from bench.compare import Comparison
+    from bench.plan import Plan
+
+    if run.has("comparison.json"):
+        yield from run.load("comparison.json", Comparison).ranking
+    if run.has("plan.json"):
+        plan = run.load("plan.json", Plan)
+        yield from (one.entry for one in (*plan.cheapest, *plan.front, *plan.near_misses))
+
+
+def _is_projected(entry: Ranked) -> bool:
+    return any(
+        origin.provenance == "projected" and origin.subject.startswith("service times")
+        for origin in entry.origins
+    )
+
+
 def tell_gate(run: Run) -> None:
     """A verdict with the evidence for it, or what a machine tells from nothing."""
     from bench.gate import Floor, Gated, floor_table, recommended, sentences, table_of
@@ -140,6 +178,48 @@ def tell_trend(folder: Path, run: Run) -> None:
         say(f"history: {one.metric} changed by {one.by:+.1%} for good on {one.since}{at}")
     if not changes:
         say(f"history: no metric changed for good over the gates of {gated.asked.name} in {folder}")
+
+
+def tell_calibration(done: Done) -> None:
+    """The times of each runtime, and where they are kept."""
+    from bench.calibrating import held_out
+    from bench.report.calibration_table import calibration_table
+
+    for calibration, path in done.kept:
+        print_table(calibration_table(calibration))
+        off = held_out(calibration)
+        if off is not None:
+            say(f"each network from the others: within a factor of {off:.2f}")
+        say(
+            f"kept: {path}\n" if path else "not kept: there is one from before with more networks\n"
+        )
+    for runtime, error in done.failed.items():
+        say(f"{runtime} was not measured: {error}", err=True)
+    if done.busy is not None:
+        say(
+            f"the machine was busy at the start (load average {done.busy:.2f} a core): its times may "
+            "be too long; calibrate again when it is idle",
+            err=True,
+        )
+
+
+def calibration_summary(done: Done) -> dict[str, Any]:
+    """What ``--json`` prints of a calibration."""
+    from bench.calibrating import held_out
+
+    return {
+        "device": done.device,
+        "interrupted": done.interrupted,
+        "failed": {runtime: str(error) for runtime, error in done.failed.items()},
+        "calibrations": [
+            {
+                **calibration.model_dump(mode="json"),
+                "file": str(path) if path else None,
+                **({} if (off := held_out(calibration)) is None else {"held_out": off}),
+            }
+            for calibration, path in done.kept
+        ],
+    }
 
 
 def tell_measurement(run: Run, measurement: Measurement) -> None:

@@ -46,7 +46,7 @@ STAGES = (
     "serve", "observe", "validate", "gate", "report",
 )  # fmt: skip
 ORDER = (
-    *SMALL, *STAGES, "recorded", "prepare", "gather", "inventory", "work", "at_once", "arrows",
+    *SMALL, *STAGES, "recorded", "prepare", "gather", "calibrating", "inventory", "work", "at_once", "arrows",
     "sweep", "days", "pages",
     "runner", "pipeline", "observing", "gating", "console", "finished", "cli", "pytest_gate", "__main__",
 )  # fmt: skip

@@ -1,7 +1,18 @@
 """The real model on the real backend, timed step by step, and held to validity rules."""
 
+from bench.measure.calibration import (
+    CALIBRATION_FOLDER,
+    THIS_HOST,
+    Calibrated,
+    Calibration,
+    Cell,
+    calibrations,
+    own_folder,
+    read_calibrations,
+)
 from bench.measure.campaign import measure_all, missing_backends, plain_name
 from bench.measure.environment import describe as describe_environment
+from bench.measure.limits import usable_cores
 from bench.measure.live import Expected, LiveAnswer, LiveArm, LiveInput
 from bench.measure.measurement import (
     ArmMeasurement,
@@ -13,14 +24,31 @@ from bench.measure.measurement import (
 )  # fmt: skip
 from bench.measure.metering import PowerReading
 from bench.measure.models import ModelFile
+from bench.measure.reference_networks import NETWORKS, Making, Reference, make, unmade
+from bench.measure.reference_times import (
+    PRECISION,
+    Timed,
+    calibratable,
+    format_of,
+    missing_for,
+    reference_times,
+    version_of,
+)
 from bench.measure.remote import Remote, RemoteArm, is_remote
 from bench.measure.task_work import task_work
 from bench.measure.tasks import STEPS
 from bench.measure.work import Work
 
 __all__ = [
+    "CALIBRATION_FOLDER",
+    "NETWORKS",
+    "PRECISION",
     "STEPS",
+    "THIS_HOST",
     "ArmMeasurement",
+    "Calibrated",
+    "Calibration",
+    "Cell",
     "Expected",
     "FailedArm",
     "Inputs",
@@ -28,17 +56,31 @@ __all__ = [
     "LiveArm",
     "LiveInput",
     "LoadResult",
+    "Making",
     "Measurement",
     "ModelFile",
     "PowerReading",
+    "Reference",
     "Remote",
     "RemoteArm",
+    "Timed",
     "Verdict",
     "Work",
+    "calibratable",
+    "calibrations",
     "describe_environment",
+    "format_of",
     "is_remote",
+    "make",
     "measure_all",
     "missing_backends",
+    "missing_for",
+    "own_folder",
     "plain_name",
+    "read_calibrations",
+    "reference_times",
     "task_work",
+    "unmade",
+    "usable_cores",
+    "version_of",
 ]

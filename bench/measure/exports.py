@@ -49,12 +49,11 @@ def exported(recipe: Recipe, format_: str) -> ModelFile:
         MissingRequirement: it is not in the cache, and a package to make it is not installed.
         InputError: the export fails.
     """
-    folder = cache_folder() / "exports" / hashlib.sha256(recipe.name.encode()).hexdigest()[:16]
-    path = folder / f"{recipe.name.partition(',')[0]}{SUFFIX[format_]}"
+    path = place_of(recipe, format_)
     if not path.is_file():
         _require(recipe, format_)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             made = Path(scratch) / path.name
             try:
                 with warnings.catch_warnings():
@@ -67,6 +66,12 @@ def exported(recipe: Recipe, format_: str) -> ModelFile:
                 ) from error
             os.replace(made, path)
     return built(path, recipe.name, recipe.licence, recipe.meaning)
+
+
+def place_of(recipe: Recipe, format_: str) -> Path:
+    """Where the network in ``format_`` is, once it was made."""
+    folder = cache_folder() / "exports" / hashlib.sha256(recipe.name.encode()).hexdigest()[:16]
+    return folder / f"{recipe.name.partition(',')[0]}{SUFFIX[format_]}"
 
 
 def _require(recipe: Recipe, format_: str) -> None:

@@ -93,7 +93,7 @@ class _Procedure:
         parity = self._parity(service.patient)
         warm_up = self._warm_up(service)
         freshness = compare_fresh_and_repeated(service, self.budget.fresh_pairs)
-        with _steady(), meters.running():
+        with steady(), meters.running():
             profile(service, self.request, self.budget.batches_per_size, self.budget.limit_s)
             self._require_answers()
             with self.turns:
@@ -214,7 +214,7 @@ def profile(service: Service, request: ArmRequest, rounds: int, limit_s: float) 
 
 
 @contextmanager
-def _steady() -> Iterator[None]:
+def steady() -> Iterator[None]:
     """No garbage collection inside the timed region."""
     gc.collect()
     gc.disable()

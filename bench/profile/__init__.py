@@ -12,6 +12,7 @@ from bench.profile.growth import (
     work_of,
 )
 from bench.profile.kept import keep
+from bench.profile.kept_calibrations import keep_calibration, place_for
 from bench.profile.profile import Profile, SampleEnergy, build_profile, file_name
 from bench.profile.projection import Refused
 
@@ -30,5 +31,7 @@ __all__ = [
     "file_name",
     "growth_of",
     "keep",
+    "keep_calibration",
+    "place_for",
     "work_of",
 ]

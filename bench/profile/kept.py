@@ -7,8 +7,9 @@ says what DEVICE is, so that scenarios can name it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,20 +30,34 @@ def keep(profiles: Sequence[Profile], name: str, catalogue: Catalogue) -> list[P
             measurement was INVALID.
     """
     _check(profiles, name, catalogue)
-    if name not in catalogue.devices:
-        _write(catalogue.folder / "devices" / f"{name}.yaml", _described(profiles[0], name))
+    first = profiles[0]
+    describe_device(name, first.environment, first.threads, first.origin.as_of, catalogue)
     written = []
     for profile in profiles:
         renamed = profile.model_copy(
             update={"device": name, "arm": f"{profile.arm.rpartition('@')[0]}@{name}"}
         )
         path = catalogue.kept(name, Path(profile.task).stem) / file_name(renamed.arm)
-        _write(path, to_json(renamed))
+        write(path, to_json(renamed))
         written.append(path)
     return written
 
 
-def _check(profiles: Sequence[Profile], name: str, catalogue: Catalogue) -> None:
+def describe_device(
+    name: str, seen: Mapping[str, Any], threads: int, as_of: str | None, catalogue: Catalogue
+) -> None:
+    """Write the file of the device ``name``, from what a measurement saw, unless it is known."""
+    if name not in catalogue.devices:
+        path = catalogue.folder / "devices" / f"{name}.yaml"
+        write(path, _described(name, seen, threads, as_of))
+
+
+def require_device_name(name: str, catalogue: Catalogue) -> None:
+    """Refuse what cannot be the name of a machine elsewhere.
+
+    Raises:
+        InputError: it is none, or means the machine at hand.
+    """
     if not re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", name):
         raise InputError(
             f"{name!r} cannot be the name of a device", where="--as",
@@ -53,6 +68,10 @@ def _check(profiles: Sequence[Profile], name: str, catalogue: Catalogue) -> None
             f"{name} means whichever machine the program runs on", where="--as",
             todo="Name the machine: nvidia-h200, epyc-9355-16-cores",
         )  # fmt: skip
+
+
+def _check(profiles: Sequence[Profile], name: str, catalogue: Catalogue) -> None:
+    require_device_name(name, catalogue)
     if len(devices := sorted({profile.device for profile in profiles})) > 1:
         raise InputError(
             "the profiles are of several devices", where="--device", allowed=", ".join(devices),
@@ -66,9 +85,8 @@ def _check(profiles: Sequence[Profile], name: str, catalogue: Catalogue) -> None
             )
 
 
-def _described(profile: Profile, name: str) -> str:
+def _described(name: str, seen: Mapping[str, Any], threads: int, as_of: str | None) -> str:
     """The device file, from what the measurement saw of the machine."""
-    seen = profile.environment
     host = f"{seen.get('cpu')}, {seen.get('cores_logical')} logical cores"
     gpu = seen.get("gpu")
     title = f"{gpu['gpu']} in a machine with {host}" if isinstance(gpu, dict) else host
@@ -76,13 +94,18 @@ def _described(profile: Profile, name: str) -> str:
         schema_version=1,
         name=name,
         title=title,
-        threads=profile.threads,
-        note=f"Measured on {profile.origin.as_of}; the profiles say with what software.",
+        threads=threads,
+        note=f"Measured on {as_of}; the records say with what software.",
     )
     return yaml.safe_dump(device.model_dump(), sort_keys=False, allow_unicode=True, width=1000)
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Write a file of the catalogue, whole or not at all.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
