@@ -45,6 +45,7 @@ from bench.finished import (
     tell,
     tell_calibration,
     tell_measurement,
+    tell_projection,
     tell_trend,
 )
 from bench.folders import new_folder
@@ -629,6 +630,35 @@ def calibrate(
         raise Interrupted("interrupted; what was measured by then is kept.")
     if done.failed:
         raise typer.Exit(WorkerLost.exit_code)
+
+
+@app.command()
+def project(
+    model: Annotated[
+        str, typer.Argument(help="A published network, as resnet50@224, or an ONNX file.")
+    ],
+    on: Annotated[list[str], typer.Option("--on", help="A device; repeatable.")],
+    runtime: Annotated[
+        str | None,
+        typer.Option(help="pytorch, tensorrt, openvino, … [default: what is known best]"),
+    ] = None,
+    shape: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=1x3x224x224", help="Of an ONNX file's input; repeatable."),
+    ] = [],  # noqa: B006
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """What is published of a model on devices that are not here, or projected to them."""
+    from bench import projecting
+
+    found = projecting.project(model, on, runtime, projecting.shapes_of(shape))
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    elif not quiet:
+        tell_projection(found)
+    if not found.figures:
+        raise typer.Exit(InputError.exit_code)
 
 
 @app.command()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bench.calibrating import Done
     from bench.compare import Ranked
     from bench.measure import Measurement
+    from bench.projecting import Asked
     from bench.store import Run
 
 PAGES = {
@@ -189,7 +190,7 @@ def tell_calibration(done: Done) -> None:
         print_table(calibration_table(calibration))
         off = held_out(calibration)
         if off is not None:
-            say(f"each network from the others: within a factor of {off:.2f}")
+            say(f"each network projected from the others: {off:.0%} off in the median")
         say(
             f"kept: {path}\n" if path else "not kept: there is one from before with more networks\n"
         )
@@ -201,6 +202,17 @@ def tell_calibration(done: Done) -> None:
             "be too long; calibrate again when it is idle",
             err=True,
         )
+
+
+def tell_projection(found: Asked) -> None:
+    """Figures with their intervals, where each is from, and why there are none."""
+    from bench.report.figure_table import figure_table
+
+    print_table(figure_table([figure.row for figure in found.figures]))
+    for figure in found.figures:
+        say(f"–  {figure.figure} on {figure.device}: {figure.source}")
+    for device, reason in found.refused.items():
+        say(f"–  {device}: {reason}")
 
 
 def calibration_summary(done: Done) -> dict[str, Any]:

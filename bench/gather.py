@@ -10,7 +10,7 @@ from bench.errors import InputError, MeasurementInvalid, UnknownName
 from bench.hardware import Catalogue, Offer, Refresh, as_patch, expired, live_items, refresh
 from bench.measure import FailedArm, task_work
 from bench.plan import Runs, Unknown, together
-from bench.profile import Elsewhere, Profile, Refused, file_name, keep
+from bench.profile import Elsewhere, Profile, Refused, calibrated_settings, file_name, keep
 from bench.scenario import STAGE, Arm, Choice, ResolvedScenario
 from bench.store import Run, read_record
 
@@ -220,7 +220,10 @@ def _elsewhere(
 ) -> Elsewhere:
     task = scenario.scenario.task
     options = task.options if stage is None else {**task.options, STAGE: stage}
-    return Elsewhere(catalogue, task.name, options, lambda: task_work(task.name, options))
+    return Elsewhere(
+        catalogue, task.name, options, lambda: task_work(task.name, options),
+        calibrated_settings(catalogue),
+    )  # fmt: skip
 
 
 def _is_phone(offer: Offer, catalogue: Catalogue) -> bool:

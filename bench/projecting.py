@@ -12,6 +12,7 @@ from bench.hardware import Catalogue
 from bench.measure import count_work
 from bench.profile import Projected, Projector, Refused, Subject, calibrated_settings
 from bench.record import Provenance, Record
+from bench.units import format_seconds
 
 NORMAL_90 = 1.645
 NAMES = ("throughput", "latency", "energy")
@@ -31,6 +32,17 @@ class Figure(Record):
     """and this."""
     provenance: Provenance
     source: str
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """For people: device, figure, value, interval and the word for where it is from."""
+        return (
+            self.device, self.figure, self._written(self.value),
+            f"{self._written(self.low)} to {self._written(self.high)}", self.provenance,
+        )  # fmt: skip
+
+    def _written(self, value: float) -> str:
+        return format_seconds(value) if self.unit == "s" else f"{value:,.4g} {self.unit}"
 
 
 class Asked(Record):

@@ -47,7 +47,7 @@ STAGES = (
 )  # fmt: skip
 ORDER = (
     *SMALL, *STAGES, "recorded", "prepare", "gather", "calibrating", "inventory", "work", "at_once", "arrows",
-    "sweep", "days", "pages",
+    "sweep", "days", "pages", "projecting",
     "runner", "pipeline", "observing", "gating", "console", "finished", "cli", "pytest_gate", "__main__",
 )  # fmt: skip
 LATE = ("cli", "finished")

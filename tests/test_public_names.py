@@ -22,7 +22,7 @@ def test_names_of_the_package() -> None:
 
 def test_commands() -> None:
     assert sorted(get_command(cli.app).commands) == [  # type: ignore[attr-defined]
-        "calibrate", "doctor", "gate", "keep", "list", "measure", "observe", "plan", "prices", "replay", "report", "run",
+        "calibrate", "doctor", "gate", "keep", "list", "measure", "observe", "plan", "prices", "project", "replay", "report", "run",
         "serve", "simulate", "trace", "validate",
     ]  # fmt: skip
 

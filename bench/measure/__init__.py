@@ -37,7 +37,7 @@ from bench.measure.reference_times import (
 from bench.measure.remote import Remote, RemoteArm, is_remote
 from bench.measure.task_work import task_work
 from bench.measure.tasks import STEPS
-from bench.measure.work import Work
+from bench.measure.work import Work, count_work
 
 __all__ = [
     "CALIBRATION_FOLDER",
@@ -68,6 +68,7 @@ __all__ = [
     "Work",
     "calibratable",
     "calibrations",
+    "count_work",
     "describe_environment",
     "format_of",
     "is_remote",

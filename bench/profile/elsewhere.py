@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from bench.errors import BenchError
 from bench.hardware import Catalogue, Device, Key, PublishedModel, Setting
 from bench.measure import Work
+from bench.profile.calibrated import software_of
 from bench.profile.profile import Profile, SampleEnergy
 from bench.profile.projection import Anchor, Projected, Projector, Refused, Subject
 from bench.record import Origin, Provenance
@@ -21,11 +21,6 @@ from bench.store import read_record
 LARGEST_BATCH = 64
 EXECUTE = "execute"
 """The step of a batch that is the model's alone."""
-SOFTWARE = {
-    "torch": "pytorch", "onnxruntime": "onnx", "tensorrt": "tensorrt", "openvino": "openvino",
-    "litert": "tflite",
-}  # fmt: skip
-"""By how the name of a backend begins: what published tables call its runtime."""
 
 
 class Elsewhere:
@@ -189,12 +184,6 @@ def _least_s(device: Device, subject: Subject) -> float:
     rates = (sheet.int8, sheet.fp16, sheet.fp32) if sheet else ()
     rate = max((rate for rate in rates if rate), default=None)
     return 2 * sum(subject.counts[:5]) / rate if rate else 0.0
-
-
-def software_of(arm: str) -> str | None:
-    """What published tables call the runtime of an arm, ``BACKEND,options@DEVICE``."""
-    backend = re.split(r"[,@-]", arm)[0]
-    return SOFTWARE.get(backend)
 
 
 def _origin(

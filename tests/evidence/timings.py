@@ -22,6 +22,8 @@ from __future__ import annotations
 import csv
 import math
 import re
+import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
