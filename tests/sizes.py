@@ -27,7 +27,7 @@ BUDGET = {
     "plan": 870,
     "profile": 2190,
     "recordings": 650,
-    "report": 1500,
+    "report": 1520,
     "scenario": 1750,
     "simulate": 7650,
     "serve": 1700,

@@ -69,8 +69,8 @@ def left_one_out(catalogue: Catalogue, calibration: Calibration) -> float | None
     observations = Projector(catalogue, settings).observations
     away: list[float] = []
     for setting in settings:
-        observed = observations.every[setting]
-        if len(observed.keys) < FEWEST:
+        observed = observations.every.get(setting)
+        if observed is None or len(observed.keys) < FEWEST:
             continue
         for key, seconds in zip(observed.keys, observed.seconds.tolist(), strict=True):
             log = observed.without({key}).log_seconds(observations.counts[key])

@@ -33,6 +33,7 @@ import numpy as np
 
 from bench.counts import COUNTS, Counts
 from bench.hardware import Catalogue, Key, Setting
+from bench.measure import NETWORKS
 from bench.profile.projection.costs import features, fitted
 
 FOLDER = Path(__file__).parents[2] / "hardware_profiles" / "published"
@@ -237,7 +238,8 @@ def write(table: Mapping[Setting, Mapping[Key, float]], counts: Mapping[Key, Cou
     )
     benchmarks = [model.network for model in Catalogue().published_models.values() if model.network]
     used = {key for own in table.values() for key in own}
-    used = sorted(used | {(network.name, network.input) for network in benchmarks})
+    used |= {(network.name, network.input) for network in benchmarks}
+    used = sorted(used | {(network.name, network.input) for network in NETWORKS})
     names = [field.name for field in fields(Setting)]
     save("settings.csv", ["setting", *names], [[i, *astuple(s)] for i, s in enumerate(order, 1)])
     save(

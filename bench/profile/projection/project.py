@@ -154,7 +154,8 @@ class Projector:
             for setting, own in self._calibrated.items()
         }
         every = {**timings.seconds, **benchmark, **calibrated}
-        return Observations(every, counts, self._devices)
+        known = {setting: own for setting, own in every.items() if own}
+        return Observations(known, counts, self._devices)
 
     def _benchmark(self, name: Name, device: str, subject: Subject) -> Projected | None:
         rows = self._cells[name].get((device, subject.model or ""))
