@@ -124,11 +124,11 @@ def offer_validation(scenario: Path, run: Run) -> None:
 def offer_calibration(run: Run) -> None:
     """What would make projections narrower, where there are some and this machine has no calibration."""
     from bench.hardware import Catalogue
-    from bench.measure import read_calibrations
+    from bench.measure import calibrations
 
     entries = [entry for entry in _entries(run) if _is_projected(entry)]
     names = list(dict.fromkeys(entry.deployment for entry in entries))
-    if not names or any(setting.here for setting in read_calibrations(Catalogue())):
+    if not names or any(one.here for one in calibrations(Catalogue())):
         return
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     which = ", ".join(names[:LISTED]) + more

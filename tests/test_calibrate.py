@@ -28,12 +28,12 @@ from bench.measure import (
     calibrations,
     describe_environment,
     own_folder,
-    read_calibrations,
     usable_cores,
 )
 from bench.measure.backends import fake
 from bench.measure.reference_networks import built_network, feeds_of, with_even_signals
 from bench.measure.reference_times import cells_of
+from bench.profile import calibrated_settings
 from bench.record import Origin
 from bench.store import Run
 from bench.work import quiet
@@ -194,10 +194,10 @@ def test_what_is_seen_of_this_machine_is_for_it_alone(play: Any, data: Path) -> 
     assert calibration.device == "this-host"
     assert calibration.threads == usable_cores()
     assert calibration.version == describe_environment()["packages"]["onnxruntime"]
-    one, many = read_calibrations(Catalogue())
-    assert (one.here, one.device, one.runtime, one.regime) == (True, "this-host", RUNTIME, "one")
-    assert one.seconds == {("tiny", 32): 0.01, ("other", 32): 0.01}
-    assert many.seconds == {("tiny", 32): 0.004, ("other", 32): 0.004}
+    (read,) = calibrations(Catalogue())
+    assert (read.here, read.device, read.runtime) == (True, "this-host", RUNTIME)
+    assert read.seconds("one") == {("tiny", 32): 0.01, ("other", 32): 0.01}
+    assert read.seconds("many") == {("tiny", 32): 0.004, ("other", 32): 0.004}
     assert not (data / "measured" / "this-host").exists()
 
 
@@ -206,7 +206,9 @@ def test_a_machine_with_a_name_is_kept_for_all_and_described(play: Any, data: Pa
     assert path == data / "measured" / "small-box" / "calibration" / f"{RUNTIME}.json"
     assert not Catalogue().device("small-box").here
     assert [one.device for one in calibrations(Catalogue())] == ["small-box"]
-    assert all(one.here for one in read_calibrations(Catalogue()))
+    settings = calibrated_settings(Catalogue())
+    assert {one.device for one in settings} == {"small-box", "this-host"}
+    assert {one.software for one in settings} == {"onnx"}
     assert Calibration.model_validate_json(path.read_text()) == calibration
 
 
@@ -214,7 +216,7 @@ def test_a_cache_that_another_machine_has_written_says_nothing_of_this_one(play:
     ((calibration, path),) = play(both(TINY), both(OTHER)).kept
     seen = {**calibration.environment, "cpu": "of somebody else"}
     path.write_text(calibration.model_copy(update={"environment": seen}).model_dump_json())
-    assert list(read_calibrations(Catalogue())) == []
+    assert calibrations(Catalogue()) == []
 
 
 def test_one_with_fewer_networks_does_not_take_the_place_of_one_with_more(play: Any) -> None:
@@ -244,10 +246,9 @@ def test_nothing_is_kept_where_nothing_was_measured(play: Any) -> None:
 def test_ctrl_c_keeps_what_was_done(play: Any) -> None:
     done = play(both(TINY), KeyboardInterrupt())
     assert done.interrupted
-    assert [one.seconds for one in read_calibrations(Catalogue())] == [
-        {("tiny", 32): 0.01},
-        {("tiny", 32): 0.004},
-    ]
+    (kept,) = calibrations(Catalogue())
+    assert kept.seconds("one") == {("tiny", 32): 0.01}
+    assert kept.seconds("many") == {("tiny", 32): 0.004}
     with pytest.raises(Interrupted):
         play(KeyboardInterrupt())
 

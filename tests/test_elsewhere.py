@@ -11,11 +11,11 @@ import pytest
 from bench.at_once import simulate_only
 from bench.counts import Counts
 from bench.gather import from_elsewhere, load_profiles
-from bench.hardware import Catalogue
-from bench.measure import Work
+from bench.hardware import Catalogue, Setting
+from bench.measure import NETWORKS, Calibration, Cell, Work
 from bench.pipeline import measure_only, run
 from bench.prepare import Order, Settings, prepare
-from bench.profile import Elsewhere, Profile, Refused
+from bench.profile import Elsewhere, Profile, Refused, left_one_out
 from tests.conftest import FAKE_SCENARIO
 from tests.test_simulation import profile
 
@@ -224,3 +224,46 @@ def test_a_kept_profile_is_an_anchor_for_other_devices(
     ratio = anchored.mean_service_s(64) / alone.mean_service_s(64)
     assert 1.1 < ratio < 3
     assert anchored.log_error <= alone.log_error
+
+
+def test_a_model_that_is_slow_on_this_calibrated_machine_is_slow_elsewhere(
+    catalogue: Catalogue,
+) -> None:
+    """The times of another processor stand for what `bench calibrate` saw of this one."""
+    networks = [(network.name, network.input) for network in NETWORKS]
+    other, asked = "intel-core-i7-12700h", catalogue.device("intel-core-i9-10940x")
+    times = catalogue.timings.seconds
+    (seen,) = (own for one, own in times.items() if one.device == other and one.regime == "one"
+               and one.software == "pytorch")  # fmt: skip
+    here = Setting(
+        "this-host", "cpu", "PyTorch (torch-compile)", "fp32", "one", "exact", "bench calibrate",
+        "2026-11-26",
+    )  # fmt: skip
+    calibrated = {here: {key: seen[key] for key in networks if key in seen}}
+    found = {}
+    for slow in (1, 3):
+        base = BASE.model_copy(
+            update={
+                "arm": "torch-compile@this-host",
+                "service_s": {1: [slow * seen["resnet50", 224]]},
+            }
+        )
+        one = Elsewhere(catalogue, "mine", {}, lambda: WORK, calibrated)
+        found[slow] = one.projected("torch-compile@x", asked, base).mean_service_s(1)
+    assert 1.1 < found[3] / found[1] < 3.1
+
+
+def test_networks_of_a_calibration_are_projected_from_each_other(catalogue: Catalogue) -> None:
+    exact = [
+        Cell(network=n, input=i, regime="one", batch=1, spread=0, calls=20,
+             seconds=sum(catalogue.timings.networks[n, i].counts[:5]) * 1e-11)
+        for n, i in ((network.name, network.input) for network in NETWORKS)
+    ]  # fmt: skip
+    whole = Calibration(
+        device="this-host", runtime="onnxruntime-cpu", version="1", precision="fp32",
+        as_of="2026-11-26", threads=2, cells=exact, skipped={}, environment={},
+    )  # fmt: skip
+    off = left_one_out(catalogue, whole)
+    assert off is not None
+    assert off < 0.2
+    assert left_one_out(catalogue, whole.model_copy(update={"cells": exact[:3]})) is None

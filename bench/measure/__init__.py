@@ -3,12 +3,10 @@
 from bench.measure.calibration import (
     CALIBRATION_FOLDER,
     THIS_HOST,
-    Calibrated,
     Calibration,
     Cell,
     calibrations,
     own_folder,
-    read_calibrations,
 )
 from bench.measure.campaign import measure_all, missing_backends, plain_name
 from bench.measure.environment import describe as describe_environment
@@ -46,7 +44,6 @@ __all__ = [
     "STEPS",
     "THIS_HOST",
     "ArmMeasurement",
-    "Calibrated",
     "Calibration",
     "Cell",
     "Expected",
@@ -78,7 +75,6 @@ __all__ = [
     "missing_for",
     "own_folder",
     "plain_name",
-    "read_calibrations",
     "reference_times",
     "task_work",
     "unmade",

@@ -6,15 +6,14 @@ That of this machine lies in the user's cache and goes nowhere; that of a machin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from bench.folders import cache_folder
-from bench.hardware import Catalogue
+from bench.hardware import Catalogue, Regime
 from bench.measure import environment
 from bench.measure.limits import usable_cores
 from bench.record import Record
@@ -22,8 +21,6 @@ from bench.store import read_record
 
 CALIBRATION_FOLDER = "calibration"
 THIS_HOST = "this-host"
-Regime = Literal["one", "many"]
-"""One request at a time, or full batches, as in the table of published times."""
 
 
 class Cell(Record):
@@ -69,20 +66,10 @@ class Calibration(Record):
         """What tells this machine from another, as far as a program sees."""
         return machine_of(self.environment, self.threads)
 
-
-@dataclass(frozen=True)
-class Calibrated:
-    """A setting as the published table has them, that was measured with reference networks."""
-
-    device: str
-    here: bool
-    """Whether that is the machine the program runs on, under whatever name."""
-    runtime: str
-    precision: str
-    regime: Regime
-    as_of: str
-    seconds: Mapping[tuple[str, int], float]
-    """Of a sample, by network and input."""
+    @property
+    def here(self) -> bool:
+        """Whether that is the machine the program runs on, under whatever name."""
+        return self.machine == this_machine()
 
 
 def machine_of(seen: Mapping[str, Any], threads: int) -> tuple[Any, ...]:
@@ -106,22 +93,7 @@ def calibrations(catalogue: Catalogue) -> list[Calibration]:
     found = [read_record(path, Calibration) for path in named]
     own = [read_record(path, Calibration) for path in sorted(own_folder().glob("*.json"))]
     # The cache may be that of a home folder that several machines share.
-    return found + [one for one in own if one.machine == this_machine()]
-
-
-def read_calibrations(catalogue: Catalogue) -> Iterator[Calibrated]:
-    """Each of :func:`calibrations` in each regime in which something was measured.
-
-    Raises:
-        InputError: a file that is no calibration.
-    """
-    for one in calibrations(catalogue):
-        for regime in ("one", "many"):
-            if seconds := one.seconds(regime):
-                yield Calibrated(
-                    one.device, one.machine == this_machine(), one.runtime, one.precision, regime,
-                    one.as_of, seconds,
-                )  # fmt: skip
+    return found + [one for one in own if one.here]
 
 
 def this_machine() -> tuple[Any, ...]:

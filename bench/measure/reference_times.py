@@ -10,8 +10,9 @@ import numpy as np
 
 from bench import extensions
 from bench.executor import Report, signs_of_life
+from bench.hardware import Regime
 from bench.measure.backends import Session, clock_of
-from bench.measure.calibration import Cell, Regime
+from bench.measure.calibration import Cell
 from bench.measure.clock import Clock
 from bench.measure.exports import exported
 from bench.measure.limits import usable_cores

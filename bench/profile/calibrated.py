@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 
 from bench.hardware import Catalogue, Key, Part, Regime, Setting
-from bench.measure import Calibration, calibrations
+from bench.measure import THIS_HOST, Calibration, calibrations
 from bench.profile.projection import Projector
 
 PUBLISHED_AS = {
@@ -38,16 +38,18 @@ def calibrated_settings(catalogue: Catalogue) -> dict[Setting, dict[Key, float]]
     """
     found: dict[Setting, dict[Key, float]] = {}
     for calibration in calibrations(catalogue):
-        found |= settings_of(calibration)
+        found |= settings_of(calibration, calibration.device)
+        if calibration.here:
+            found |= settings_of(calibration, THIS_HOST)
     return found
 
 
-def settings_of(calibration: Calibration) -> dict[Setting, dict[Key, float]]:
+def settings_of(calibration: Calibration, device: str) -> dict[Setting, dict[Key, float]]:
     """One for each regime in which something was measured."""
     runtime = calibration.runtime
     return {
         Setting(
-            calibration.device, _part(runtime), f"{published_name(runtime)} ({runtime})",
+            device, _part(runtime), f"{published_name(runtime)} ({runtime})",
             calibration.precision, regime, "exact", "bench calibrate", calibration.as_of,
         ): seconds
         for regime in get_args(Regime)
@@ -65,7 +67,7 @@ def _part(backend: str) -> Part:
 def left_one_out(catalogue: Catalogue, calibration: Calibration) -> float | None:
     """The median of \\|projected ÷ measured − 1\\| over the networks of a calibration, each projected
     from the others; ``None`` where they are too few."""
-    settings = settings_of(calibration)
+    settings = settings_of(calibration, THIS_HOST)
     observations = Projector(catalogue, settings).observations
     away: list[float] = []
     for setting in settings:

@@ -140,8 +140,9 @@ class Elsewhere:
 
     def _anchors(self, base: Profile) -> Sequence[Anchor]:
         """What was measured of the task on devices whose networks' times are known."""
-        here = {setting.device for setting in self._calibrated}
-        known = here | {setting.device for setting in self._catalogue.timings.seconds}
+        calibrated = {setting.device for setting in self._calibrated}
+        known = calibrated | {setting.device for setting in self._catalogue.timings.seconds}
+        here = [name for name in calibrated if self._catalogue.device(name).here]
         profiles = [
             (device, profile) for device in sorted(known) for profile in self.kept(device).values()
         ]
