@@ -148,7 +148,7 @@ def test_a_rate_that_was_computed_is_what_its_note_computes() -> None:
         for name, device in Catalogue().devices.items()
         if device.data_sheet is not None and device.data_sheet.provenance == "projected"
     }
-    assert len(computed) == 9
+    assert len(computed) == 10
     for name, sheet in computed.items():
         terms = re.findall(r"(\d+)(?: cores)? x ([\d.]+) GHz x (\d+)", sheet.note)
         rate = sum(int(cores) * float(clock) * int(width) for cores, clock, width in terms)
