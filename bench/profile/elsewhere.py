@@ -14,7 +14,7 @@ from bench.hardware import Catalogue, Device, Key, PublishedModel, Setting
 from bench.measure import Work
 from bench.profile.calibrated import software_of
 from bench.profile.profile import Profile, SampleEnergy
-from bench.profile.projection import Anchor, Projected, Projector, Refused, Subject
+from bench.profile.projection import MEASURE, Anchor, Projected, Projector, Refused, Subject
 from bench.record import Origin, Provenance
 from bench.store import read_record
 
@@ -118,12 +118,13 @@ class Elsewhere:
         try:
             counts = self._work.counts
         except BenchError as error:
-            raise Refused(f"nothing can be projected: {str(error).rstrip('.')}") from error
+            why = str(error).rstrip(".")
+            raise Refused(f"nothing can be projected: {why}", todo=MEASURE) from error
         if counts.layers < 1:
             raise Refused(
                 "nothing can be projected: nothing in the model multiplies and accumulates, and "
                 "published times are of networks that do",
-                todo="Measure it there with `bench measure` and `bench keep`",
+                todo=MEASURE,
             )
         title = f"{self._task}, counted from its graph"
         return Subject(title, counts, None, None, self._anchors(base))

@@ -6,7 +6,7 @@ table as settings, ``power.py`` knows watts, ``errors.py`` how far off answers w
 questions and answers, and ``project.py`` puts the one to the others.
 """
 
-from bench.profile.projection.answers import Anchor, Projected, Refused, Subject
+from bench.profile.projection.answers import MEASURE, Anchor, Projected, Refused, Subject
 from bench.profile.projection.project import Projector
 
-__all__ = ["Anchor", "Projected", "Projector", "Refused", "Subject"]
+__all__ = ["MEASURE", "Anchor", "Projected", "Projector", "Refused", "Subject"]
