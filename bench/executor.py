@@ -90,6 +90,8 @@ class LocalProcesses:
     def __init__(self, workers: int | None = None, *, fresh: bool = False) -> None:
         self.workers = workers or os.cpu_count() or 1
         self.fresh = fresh
+        self._held: ProcessPoolExecutor | None = None
+        self._others: set[multiprocessing.process.BaseProcess] = set()
 
     def each(
         self, function: Callable[[Item], Result], items: Sequence[Item]
@@ -110,12 +112,14 @@ class LocalProcesses:
             )
 
     def close(self) -> None:
-        """Nothing is held between two calls of :meth:`each`."""
+        if self._held is not None:
+            pool, self._held = self._held, None
+            pool.shutdown()
 
     def _attempt(
         self, function: Callable[[Item], Result], items: Mapping[int, Item]
     ) -> Iterator[tuple[int, Result]]:
-        with self._pool(min(self.workers, len(items))) as pool:
+        with self._pool() as pool:
             with _interrupts_wait():
                 place = {
                     pool.submit(extensions.calling, function, item): i for i, item in items.items()
@@ -124,22 +128,27 @@ class LocalProcesses:
                 yield place[future], future.result()
 
     @contextmanager
-    def _pool(self, workers: int) -> Iterator[ProcessPoolExecutor]:
-        pool = ProcessPoolExecutor(
-            workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin,
-            max_tasks_per_child=1 if self.fresh else None,
-        )
-        before = set(multiprocessing.active_children())
+    def _pool(self) -> Iterator[ProcessPoolExecutor]:
+        """Processes are kept for the next call, which a plan makes many of, unless they are to be
+        fresh; they start when there is work for them, and end with what goes wrong."""
+        if self._held is None:
+            self._others = set(multiprocessing.active_children())
+            self._held = ProcessPoolExecutor(
+                self.workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_begin,
+                max_tasks_per_child=1 if self.fresh else None,
+            )
         try:
-            yield pool
+            yield self._held
         except BaseException:
+            pool, self._held = self._held, None
             pool.shutdown(wait=False, cancel_futures=True)
-            for child in set(multiprocessing.active_children()) - before:
+            for child in set(multiprocessing.active_children()) - self._others:
                 child.terminate()
             raise
-        pool.shutdown()
+        if self.fresh:
+            self.close()
 
 
 Report = Callable[[str, float], None]
