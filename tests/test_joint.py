@@ -10,8 +10,9 @@ import pytest
 from scipy import integrate
 
 from bench import at_once
+from bench.compare import how_sure
 from bench.compare.inputs import Input
-from bench.compare.joint import DRAWS, Drawn, Joint, judged, triangular
+from bench.compare.joint import DRAWS, Drawn, Joint, Worth, judged, triangular
 from bench.gather import load_profiles
 from bench.prepare import Settings
 
@@ -197,3 +198,22 @@ def test_nobody_is_the_cheapest_where_nobody_keeps_the_objective() -> None:
 def test_nothing_was_simulated() -> None:
     found = judged([], np.empty((0, 0)), np.empty((0, 0), bool), set(), [])
     assert (found.draws, found.best, found.chances) == (0, None, {})
+
+
+@pytest.mark.parametrize(
+    ("usd", "decides", "said"),
+    [
+        (5.0, 0.9, "find out first: rent, worth $5.00 per million"),
+        (0.0, 0.9, "depends most on rent"),
+        (0.0, 0.01, "hardly any of them moves what lies between it and the next"),
+    ],
+)
+def test_an_input_that_moves_nothing_is_not_called_the_deciding_one(
+    usd: float, decides: float, said: str
+) -> None:
+    sure = Joint(
+        draws=512, inputs=3, chances={"a": 0.9, "b": 0.1}, best="a", means={"a": 10.0, "b": 11.0},
+        regrets={"a": 0.0, "b": 1.0},
+        worth=[Worth(inputs=["rent"], usd_per_million=usd, decides=decides)],
+    )  # fmt: skip
+    assert said in how_sure(sure, "a")

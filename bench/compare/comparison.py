@@ -22,6 +22,8 @@ from bench.units import format_chance, format_clock, format_percent, format_seco
 
 NEGLIGIBLE = 0.001
 """Of the mean cost: what is worth less is worth nothing."""
+DECIDES = 0.1
+"""Of the variance of what lies between the two best: an input with less of it does not decide."""
 SITE = "country of the site"
 """What an origin is of that says where machines of one's own are taken to be."""
 
@@ -319,10 +321,12 @@ def how_sure(sure: Joint, name: str) -> str:
         f" Over {sure.inputs} uncertain inputs, it is the cheapest with a probability of "
         f"{format_chance(sure.chances[name])}"
     )
-    if most.usd_per_million < NEGLIGIBLE * sure.means[name]:
-        return f"{said}; what lies between it and the next depends most on {what}."
-    worth = format_usd(most.usd_per_million)
-    return f"{said}; find out first: {what}, worth {worth} per million."
+    if most.usd_per_million >= NEGLIGIBLE * sure.means[name]:
+        worth = format_usd(most.usd_per_million)
+        return f"{said}; find out first: {what}, worth {worth} per million."
+    if most.decides < DECIDES:
+        return f"{said}; hardly any of them moves what lies between it and the next."
+    return f"{said}; what lies between it and the next depends most on {what}."
 
 
 def _not_shown(asked: str, ranked: Sequence[Ranked], unshown: Sequence[Ranked]) -> str:
