@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ from bench.profile import Projected, Projector, Refused, Subject, calibrated_set
 from bench.record import Provenance, Record
 from bench.units import format_seconds
 
-NORMAL_90 = 1.645
 NAMES = ("throughput", "latency", "energy")
 UNITS = {"throughput": "samples/s", "latency": "s", "energy": "J/sample"}
 
@@ -128,10 +126,9 @@ def _figures(
 
 
 def _figure(name: str, device: str, found: Projected) -> Figure:
-    within = math.exp(NORMAL_90 * found.log_error)
     return Figure(
-        device=device, figure=name, unit=UNITS[name], value=found.value, low=found.value / within,
-        high=found.value * within, provenance="published" if found.published else "projected",
+        device=device, figure=name, unit=UNITS[name], value=found.value, low=found.value / found.within,
+        high=found.value * found.within, provenance="published" if found.published else "projected",
         source=found.source,
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ BUDGET = {
     "compare": 2030,
     "cost": 920,
     "gate": 2100,
-    "hardware": 2110,
+    "hardware": 2130,
     "measure": 14_110,
     "observe": 1150,
     "plan": 870,

@@ -20,6 +20,7 @@ from bench.hardware.offers import (
 from bench.hardware.published import PublishedModel, PublishedResult
 from bench.hardware.refresh import Refresh, as_patch, live_items, refresh
 from bench.hardware.regions import Intensity, Region
+from bench.hardware.tables import read_rows
 from bench.hardware.timings import Key, Network, Part, Regime, Setting, Timings
 
 __all__ = [
@@ -55,5 +56,6 @@ __all__ = [
     "check_current",
     "expired",
     "live_items",
+    "read_rows",
     "refresh",
 ]

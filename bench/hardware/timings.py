@@ -8,24 +8,22 @@ setting. How they were made, by which rules, is in their README; nothing in them
 
 from __future__ import annotations
 
-import csv
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 from bench.counts import COUNTS, Counts
-from bench.errors import InputError, shorten
-from bench.files import LARGE, require_file
+from bench.errors import shorten
+from bench.hardware.tables import read_rows
 
 Regime = Literal["one", "many"]
 """One request at a time, or full batches."""
 Part = Literal["cpu", "gpu", "npu"]
 Key = tuple[str, int]
 """A network and its input: the side of an image in pixels, or the length of a text in tokens."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,8 @@ def read_timings(folder: Path) -> Timings:
     Raises:
         InputError: a file that cannot be read, or a row that cannot be of such a table.
     """
-    networks = {network.key: network for network in _rows(folder / "networks.csv", _network)}
-    settings = dict(_rows(folder / "settings.csv", _setting))
+    networks = {network.key: network for network in read_rows(folder / "networks.csv", _network)}
+    settings = dict(read_rows(folder / "settings.csv", _setting))
     seconds: dict[Setting, dict[Key, float]] = {setting: {} for setting in settings.values()}
 
     def taken(row: Mapping[str, str]) -> None:
@@ -96,7 +94,7 @@ def read_timings(folder: Path) -> Timings:
             raise ValueError(f"setting {row['setting']} is not in settings.csv")
         seconds[settings[row["setting"]]][key] = _positive(row["ms"]) / 1e3
 
-    for _ in _rows(folder / "timings.csv", taken):
+    for _ in read_rows(folder / "timings.csv", taken):
         pass
     return Timings(networks, seconds)
 
@@ -120,23 +118,6 @@ def _positive(text: str) -> float:
     if not 0 < value < math.inf:
         raise ValueError(f"{shorten(text)!r} is not a time above zero")
     return value
-
-
-def _rows(path: Path, made: Callable[[Mapping[str, str]], T]) -> Iterator[T]:
-    try:
-        require_file(path, LARGE)
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file, strict=True)
-            try:
-                for row in rows:
-                    yield made(row)
-            except (ValueError, KeyError, TypeError, csv.Error) as error:
-                raise InputError(
-                    f"not a row of published times: {shorten(' '.join(str(error).split()), 160)}",
-                    where=f"{path}:{max(rows.line_num, 1)}:1",
-                ) from error
-    except OSError as error:
-        raise InputError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
 
 
 _COMPILED = re.compile("tensorrt|mlperf|fastertransformer", re.IGNORECASE)

@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench.errors import BenchError
 from bench.hardware import Catalogue, Device, Key, PublishedModel, Setting
 from bench.measure import Work
@@ -210,6 +208,5 @@ def _origin(
 
 
 def _said(figure: Projected) -> str:
-    within = float(np.exp(1.645 * figure.log_error))
-    sure = "" if figure.published else f", within a factor of {within:.2f} nine times in ten"
+    sure = "" if figure.published else f", within a factor of {figure.within:.2f} nine times in ten"
     return figure.source + sure

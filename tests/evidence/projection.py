@@ -162,8 +162,7 @@ def measured_on(projector: Projector, observed: Observed, anchor: Observed) -> I
         for key in common[:CELLS_A_SETTING]:
             counts = projector.observations.counts[key]
             seen = float(anchor.seconds[anchor.keys.index(key)])
-            away = (np.log(seen) - there.log_seconds(counts)) / there.sigma
-            z = carried(rest, [(there, float(np.clip(away, -4, 4)))], projector.likeness)
+            z = carried(rest, [(there, there.residual(counts, seen))], projector.likeness)
             real = float(np.log(observed.seconds[observed.keys.index(key)]))
             log = rest.log_seconds(counts) + rest.sigma * z
             yield of("measured", observed, key, log - real, "gpu" if gpus else "other")

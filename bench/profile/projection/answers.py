@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 from bench.counts import Counts
 from bench.errors import InputError
 from bench.hardware import Key, PublishedResult, Regime, Setting
-from bench.profile.projection.errors import Question
+from bench.profile.projection.errors import NORMAL_90, Question
 
 MEASURE = "Measure it there with `bench measure` and `bench keep`"
 SHEET = "Give its data sheet: an arithmetic rate and the bandwidth of the memory"
@@ -58,6 +59,11 @@ class Projected:
     as_of: str | None = None
     setting: Setting | None = None
     rows: tuple[PublishedResult, ...] = field(default=(), repr=False)
+
+    @property
+    def within(self) -> float:
+        """By this factor either way nine in ten of the held-out results lay."""
+        return math.exp(NORMAL_90 * self.log_error)
 
     @property
     def published(self) -> bool:

@@ -80,7 +80,8 @@ def as_settings(
     models: Mapping[str, PublishedModel],
 ) -> dict[Setting, dict[Key, float]]:
     """Seconds a sample of the models whose network is among the published times."""
-    found: dict[Setting, dict[Key, float]] = defaultdict(dict)
+    cells: dict[tuple[str, Regime], dict[Key, float]] = defaultdict(dict)
+    newest: dict[tuple[str, Regime], str] = defaultdict(str)
     names: tuple[tuple[str, Regime], ...] = (("throughput", "many"), ("latency", "one"))
     for name, regime in names:
         for (device, family), rows in rows_of(results, name).items():
@@ -88,20 +89,16 @@ def as_settings(
             if network is None:
                 continue
             value = float(np.median(list(rows.values())))
-            setting = Setting(
-                device, part_of(devices[device]), RUNTIME, PRECISION, regime, "exact",
-                "MLPerf Inference, closed division", max(row.origin.as_of or "" for row in rows),
-            )  # fmt: skip
-            found[setting][network.name, network.input] = 1 / value if regime == "many" else value
-    newest: dict[Setting, dict[Key, float]] = {}
-    for setting, own in found.items():  # one setting, whatever the dates of its cells
-        same = next((s for s in newest if _same(s, setting)), setting)
-        newest.setdefault(same, {}).update(own)
-    return newest
-
-
-def _same(one: Setting, other: Setting) -> bool:
-    return one.device == other.device and one.regime == other.regime
+            place = device, regime
+            cells[place][network.name, network.input] = 1 / value if regime == "many" else value
+            newest[place] = max(newest[place], *(row.origin.as_of or "" for row in rows))
+    return {
+        Setting(
+            device, part_of(devices[device]), RUNTIME, PRECISION, regime, "exact",
+            "MLPerf Inference, closed division", newest[device, regime],
+        ): own
+        for (device, regime), own in cells.items()
+    }  # fmt: skip
 
 
 def part_of(device: Device) -> Part:

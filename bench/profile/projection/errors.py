@@ -6,7 +6,6 @@ anew; a projection's interval is as wide as nine in ten of those answers needed.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from bench.errors import InputError
-from bench.hardware import Key, Part, Regime, Setting
+from bench.hardware import Key, Part, Regime, Setting, read_rows
 from bench.profile.projection.costs import Array
 from bench.profile.projection.likeness import Likeness
 from bench.profile.projection.observed import Observed
@@ -107,27 +105,16 @@ class Sureness:
 
 def read_errors(folder: Path) -> Errors:
     """Raises: InputError: the file is not there, or is not such a table."""
-    return {
-        (row["question"], row["part"], row["regime"]): HeldOut(  # type: ignore[misc]
-            int(row["cells"]), float(row["median"]), float(row["log_error"])
-        )
-        for row in _rows(folder / "held_out.csv", ("question", "part", "regime", "log_error"))
-    }
+    return dict(read_rows(folder / "held_out.csv", _held_out))
+
+
+def _held_out(row: Mapping[str, str]) -> tuple[tuple[Question, Part, Regime], HeldOut]:
+    key = row["question"], row["part"], row["regime"]
+    held = HeldOut(int(row["cells"]), float(row["median"]), float(row["log_error"]))
+    return key, held  # type: ignore[return-value]
 
 
 def read_likeness(folder: Path) -> Likeness:
     """Raises: InputError: the file is not there, or is not such a table."""
-    rows = _rows(folder / "likeness.csv", ("relation", "correlation"))
+    rows = read_rows(folder / "likeness.csv", lambda row: row)
     return {row["relation"]: float(row["correlation"]) for row in rows}
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
-    except (OSError, csv.Error) as error:
-        raise InputError(f"the file cannot be read ({error})", where=str(path)) from error
-    if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
-        raise InputError(f"no column {', '.join(missing)}", where=str(path))
-    return rows

@@ -54,12 +54,19 @@ class Observed:
     @cached_property
     def residuals(self) -> dict[Key, float]:
         """log seconds − log of the costs' sum, in sigmas, by network."""
-        limited = np.clip(self._away / self.sigma, -FURTHEST, FURTHEST)
-        return dict(zip(self.keys, limited.tolist(), strict=True))
+        limited = map(self._limited, self._away.tolist())
+        return dict(zip(self.keys, limited, strict=True))
 
     @cached_property
     def _away(self) -> Array:
         return np.log(self.seconds) - np.log(self.x @ self.costs)
+
+    def residual(self, counts: Counts, seconds: float) -> float:
+        """As :attr:`residuals`, of a network that was measured and not published here."""
+        return self._limited(float(np.log(seconds)) - self.log_seconds(counts))
+
+    def _limited(self, away: float) -> float:
+        return min(max(away / self.sigma, -FURTHEST), FURTHEST)
 
     def log_seconds(self, counts: Counts) -> float:
         """By the costs alone."""

@@ -137,10 +137,7 @@ class Projector:
         if any(setting.device == chip for setting in self.observations.every):
             return
         if not self._sheet_says(self._devices[chip]):
-            raise Refused(
-                "no time was published of it, and its data sheet has no arithmetic rate",
-                where=name, todo=SHEET,
-            )  # fmt: skip
+            raise _no_rate(name)
 
     @cached_property
     def observations(self) -> Observations:
@@ -220,8 +217,7 @@ class Projector:
         for anchor in subject.anchors:
             for observed in self.observations.of(anchor.device, anchor.regime):
                 if anchor.software in (None, observed.setting.software):
-                    away = math.log(anchor.seconds) - observed.log_seconds(subject.counts)
-                    found.append((observed, float(np.clip(away / observed.sigma, -4, 4))))
+                    found.append((observed, observed.residual(subject.counts, anchor.seconds)))
         return found
 
     def _question(self, observed: Observed, subject: Subject, known: bool) -> Question:
@@ -234,10 +230,7 @@ class Projector:
         """As its kind on the whole would do at its rates."""
         known = self._devices[device]
         if not self._sheet_says(known):
-            raise Refused(
-                "no time was published of it, and its data sheet has no arithmetic rate",
-                where=device, todo=SHEET,
-            )  # fmt: skip
+            raise _no_rate(device)
         part = self._part(device)
         setting = Setting(device, part, BY_SHEET[part], "fp16", regime, "exact", "", "")
         level = self.errors.get(("data sheet", part, regime))
@@ -308,3 +301,10 @@ class Projector:
 
 def _of(software: str | None, answers: Sequence[Projected]) -> list[Projected]:
     return [a for a in answers if a.setting is not None and a.setting.software == software]
+
+
+def _no_rate(device: str) -> Refused:
+    return Refused(
+        "no time was published of it, and its data sheet has no arithmetic rate",
+        where=device, todo=SHEET,
+    )  # fmt: skip
